@@ -1,0 +1,90 @@
+"""The command line. Serving is the hot path: it imports nothing that only the other commands need."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from comet_mcp import __version__
+
+HELP = """\
+usage: cometapi-mcp [COMMAND]
+
+An MCP server that lets an AI agent make and manage scoped CometAPI keys.
+
+commands:
+  (none)     serve over stdio; an MCP client starts it so
+  demo       show the main job, end to end, without an account or a network
+  sandbox    run a pretend CometAPI on this machine (cometapi-mcp sandbox --help)
+
+options:
+  --version  print the version
+  --help     print this
+
+Settings come from COMETAPI_... environment variables and ~/.config/cometapi/config.toml; README.md lists them.
+"""
+
+BY_HAND = """\
+cometapi-mcp {version}: an MCP server. It is waiting for an MCP client on standard input, and you are in a terminal.
+
+  To see what it does:   cometapi-mcp demo
+  To use it:             add it to an MCP client (Claude Desktop, Cursor, VS Code, ...) as the command "cometapi-mcp"
+  To leave:              Ctrl-C or Ctrl-D
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command. Returns the exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    match arguments:
+        case []:
+            return serve()
+        case ["demo", *rest]:
+            from comet_mcp.demo import main as demo  # noqa: PLC0415 - see the module's docstring
+
+            return demo(rest)
+        case ["sandbox", *rest]:
+            from comet_mcp.sandbox.command import main as sandbox  # noqa: PLC0415
+
+            return sandbox(rest)
+        case ["--version" | "-V"]:
+            print(f"cometapi-mcp {__version__}")
+            return 0
+        case ["--help" | "-h" | "help"]:
+            print(HELP, end="")
+            return 0
+    print(f"cometapi-mcp: unknown: {' '.join(map(ascii, arguments))}\n\n{HELP}", end="", file=sys.stderr)
+    return 2
+
+
+def serve() -> int:
+    """Serve one client over stdio until it closes its end."""
+    import anyio  # noqa: PLC0415 - --version and --help need none of these
+    from mcp.server.stdio import stdio_server  # noqa: PLC0415
+
+    from comet_mcp import settings as configuration  # noqa: PLC0415
+    from comet_mcp.server import create_server  # noqa: PLC0415
+
+    settings = configuration.load()
+    # only our own messages below WARNING: httpx and the SDK would log URLs and payloads
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("comet_mcp").setLevel(settings.log)
+    for problem in settings.problems:
+        print(f"cometapi-mcp: {problem}", file=sys.stderr)
+    if sys.stdin.isatty():
+        print(BY_HAND.format(version=__version__), end="", file=sys.stderr)
+    server = create_server(settings)
+
+    async def run() -> None:
+        async with stdio_server() as (read, write):
+            await server.run(read, write, server.create_initialization_options())
+
+    try:
+        anyio.run(run)
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

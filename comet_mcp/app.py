@@ -1,0 +1,45 @@
+"""What the tools work with, put together in one place."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from comet_mcp.client import CometAPI
+from comet_mcp.provisioning import KeyMaker
+from comet_mcp.secret_store import key_store
+from comet_mcp.state import Journal
+
+if TYPE_CHECKING:
+    import httpx
+
+    from comet_mcp.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """The parts of one running server."""
+
+    settings: Settings
+    api: CometAPI
+    journal: Journal
+    keys: KeyMaker
+
+    @classmethod
+    def of(cls, settings: Settings, transport: httpx.AsyncBaseTransport | None = None) -> App:
+        """Build the parts; nothing is opened or connected yet. `transport` replaces the network in tests."""
+        api = CometAPI(settings, transport=transport)
+        journal = Journal(settings.state, _account(settings))
+        return cls(settings, api, journal, KeyMaker(api, journal, key_store(settings), settings.timeout))
+
+    async def aclose(self) -> None:
+        """Close connections and files."""
+        await self.api.aclose()
+        self.journal.close()
+
+
+def _account(settings: Settings) -> str:
+    """What tells accounts apart in the journal. One way: the token can't be found from it."""
+    token = settings.access_token.get_secret_value() if settings.access_token else ""
+    return hashlib.sha256(f"{settings.base_url}\n{token}".encode()).hexdigest()[:16]

@@ -1,0 +1,90 @@
+"""The arguments of a tool call, checked strictly, and every complaint in our words.
+
+The SDK's own message repeats the bad value and speaks pydantic. Here an unknown argument is refused by name (a
+`budget_usd` that were dropped would make a key without a limit), "yes" is no boolean, true no number, 1.5 no integer.
+null stands for the default: some clients send it for what their user left out.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic_core import ErrorDetails
+
+from comet_mcp.errors import ArgumentError
+from comet_mcp.text import quoted
+
+_MAX_INTEGER = 2**63 - 1
+
+
+def arguments_model(fn: Callable[..., Any]) -> type[BaseModel]:
+    """A strict model of a tool function's keyword-only parameters."""
+    hints = get_type_hints(fn, include_extras=True)
+    fields: dict[str, Any] = {
+        name: (hints[name], ... if parameter.default is parameter.empty else parameter.default)
+        for name, parameter in inspect.signature(fn).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+    config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
+    return create_model(fn.__name__, __config__=config, **fields)
+
+
+def parse_arguments(model: type[BaseModel], arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of one call, complete. Raises ArgumentError that names each wrong one and the right form."""
+    given = {
+        name: _whole(value)
+        for name, value in arguments.items()
+        if value is not None or name not in model.model_fields or model.model_fields[name].is_required()
+    }
+    try:
+        parsed = model.model_validate(given)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        raise ArgumentError(" ".join(_sentence(model, detail) for detail in details[:5])) from None
+    return {name: getattr(parsed, name) for name in model.model_fields}
+
+
+def _whole(value: Any) -> Any:
+    """5.0 as 5: JSON knows one kind of number, and some clients write integers so."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) <= _MAX_INTEGER else value
+
+
+def _sentence(model: type[BaseModel], detail: ErrorDetails) -> str:
+    name = quoted(str(detail["loc"][0])) if detail["loc"] else "the call"
+    kind, limits = detail["type"], detail.get("ctx", {})
+    if kind == "extra_forbidden":
+        return f"There is no argument {name}. {model.__name__} takes {', '.join(model.model_fields)}."
+    if kind == "missing" or (detail["input"] is None and kind.endswith("_type")):
+        return f"The argument {name} is needed."
+    wanted = {
+        "int_type": "an integer",
+        "int_from_float": "an integer",
+        "bool_type": "true or false",
+        "string_type": "a string",
+        "float_type": "a number",
+        "list_type": "a list",
+        "greater_than_equal": f"at least {limits.get('ge')}",
+        "less_than_equal": f"at most {limits.get('le')}",
+        "string_too_short": "at least one character long",
+        "string_too_long": f"at most {limits.get('max_length')} characters long",
+        "int_parsing_size": f"at most {_MAX_INTEGER}",
+        "literal_error": f"one of {limits.get('expected')}",
+    }.get(kind, "of another form")
+    got = f", not {_json_type(detail['input'])}" if kind.endswith("_type") else ""
+    return f"The argument {name} must be {wanted}{got}."
+
+
+def _json_type(value: Any) -> str:
+    """The JSON type of a value, in words; the value itself is never repeated, for it could be a secret."""
+    words = {
+        bool: "true or false",
+        str: "a string",
+        int: "an integer",
+        float: "a number",
+        list: "a list",
+        dict: "an object",
+    }
+    return words.get(type(value), "null")

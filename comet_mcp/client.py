@@ -1,0 +1,217 @@
+"""CometAPI over HTTP: one method per endpoint, one `_request` that turns every failure into an error of ours.
+
+httpx is imported with the first request, not at start: a client waits for the start of a server, and most
+conversations never make a key.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import zlib
+from http.cookiejar import DefaultCookiePolicy
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import anyio
+from pydantic import SecretStr, ValidationError
+
+from comet_mcp import __version__
+from comet_mcp.answers import Answer, checked, envelope, parse, unusable
+from comet_mcp.errors import SettingsError, UnclearError, UnsentError
+from comet_mcp.settings import how_to_mend
+from comet_mcp.wire import CreateAnswer, Token, TokenBody, TokenPage
+
+if TYPE_CHECKING:
+    import httpx
+
+    from comet_mcp.settings import Settings
+
+MAX_BODY = 8 * 1024 * 1024
+"""Largest answer read, in bytes after decompression. A page of 100 keys has about 60 kB."""
+
+MAX_CONNECTIONS = 16
+_READ_ATTEMPTS = 2
+
+
+class CometAPI:
+    """The management API of one account.
+
+    Every method raises SettingsError while the settings are wrong, and an APIError for what the API answers.
+    """
+
+    def __init__(self, settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self._settings = settings
+        self._transport = transport
+        self._http: httpx.AsyncClient | None = None
+        # the caller still has to read the answer and to write its own
+        self._seconds = settings.timeout - min(1.0, settings.timeout / 4)
+        self._slots = anyio.Semaphore(MAX_CONNECTIONS)
+        self._host = urlsplit(settings.base_url).netloc
+
+    async def aclose(self) -> None:
+        """Close the connections, if any were opened."""
+        if self._http is not None:
+            await self._http.aclose()
+
+    async def create_token(self, body: TokenBody, *, seconds: float | None = None) -> CreateAnswer:
+        """`POST /api/token/`, once."""
+        answer = await self._manage("POST", "/api/token/", body.model_dump(), seconds)
+        data = envelope(answer).data
+        try:
+            return CreateAnswer.model_validate(data if isinstance(data, dict) else {})
+        except ValidationError:
+            return CreateAnswer()  # it said success; what else it says in another shape is no reason for doubt
+
+    async def list_tokens(self, page: int, page_size: int, *, seconds: float | None = None) -> TokenPage:
+        """`GET /api/token/`, newest first."""
+        answer = await self._manage("GET", f"/api/token/?p={page}&page_size={page_size}", None, seconds)
+        return parse(TokenPage, envelope(answer).data, answer)
+
+    async def get_token(self, token_id: int, *, seconds: float | None = None) -> Token:
+        """`GET /api/token/{id}`. Raises NotFoundError where there is none."""
+        answer = await self._manage("GET", f"/api/token/{token_id}", None, seconds)
+        return parse(Token, envelope(answer, token_id).data, answer)
+
+    async def reveal_key(self, token_id: int, *, seconds: float | None = None) -> SecretStr:
+        """`POST /api/token/{id}/key`, which releases that mask the key in a record have. It changes nothing."""
+        answer = await self._manage("POST", f"/api/token/{token_id}/key", None, seconds)
+        data = envelope(answer, token_id).data
+        key = data.get("key") if isinstance(data, dict) else None
+        if not isinstance(key, str) or not key:
+            raise unusable(answer, "has no key in it")
+        return SecretStr(key)
+
+    async def reveal_keys(self, token_ids: list[int], *, seconds: float | None = None) -> dict[int, SecretStr]:
+        """`POST /api/token/batch/keys`, at most 100 ids a call; an id that does not exist is left out."""
+        answer = await self._manage("POST", "/api/token/batch/keys", {"ids": token_ids}, seconds)
+        data = envelope(answer).data
+        keys = data.get("keys") if isinstance(data, dict) else None
+        if not isinstance(keys, dict):
+            raise unusable(answer, "has no keys in it")
+        return {token_id: SecretStr(str(keys[str(token_id)])) for token_id in token_ids if str(token_id) in keys}
+
+    async def _manage(self, method: str, path: str, body: Any = None, seconds: float | None = None) -> Answer:
+        """One call of the management API; a read is tried twice, for a kept connection may just have been closed."""
+        settings = self._settings
+        if settings.problems or settings.access_token is None:
+            raise SettingsError(how_to_mend(settings.problems))
+        headers = {"Authorization": settings.access_token.get_secret_value(), "Accept-Language": "en"}
+        if settings.user_id is not None:
+            headers["New-Api-User"] = settings.user_id
+        return await self._request(method, path, headers, body, seconds or self._seconds)
+
+    async def _request(self, method: str, path: str, headers: dict[str, str], body: Any, seconds: float) -> Answer:
+        end = anyio.current_time() + seconds
+        for attempt in range(_READ_ATTEMPTS if method == "GET" else 1):
+            try:
+                answer = await self._send(method, path, headers, body, end)
+            except UnclearError:
+                if method != "GET" or attempt + 1 == _READ_ATTEMPTS or anyio.current_time() >= end:
+                    raise
+            else:
+                return checked(answer, self._host)
+        raise AssertionError  # the loop returns or raises
+
+    async def _send(self, method: str, path: str, headers: dict[str, str], body: Any, end: float) -> Answer:
+        """Send once and read the answer, before the clock of the event loop shows `end`."""
+        import httpx  # noqa: PLC0415 - see the module's docstring
+
+        if self._http is None:
+            self._http = self._connect()
+        with anyio.CancelScope(deadline=end) as waiting:
+            await self._slots.acquire()
+        if waiting.cancelled_caught:
+            raise UnsentError("Too many calls are under way at once, so this one was not sent. Try again.")
+        try:
+            with anyio.fail_after(max(end - anyio.current_time(), 0)):
+                return await self._read(method, path, headers, body)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            raise UnsentError(
+                f"No connection to {self._host} could be made ({_cause(error)}), so nothing was sent. "
+                "Check the network and COMETAPI_BASE_URL, then try again."
+            ) from None
+        except (TimeoutError, httpx.TimeoutException):
+            raise self._unanswered(method, "did not answer in time") from None
+        except httpx.HTTPError as error:
+            raise self._unanswered(method, f"broke the connection ({type(error).__name__})") from None
+        finally:
+            self._slots.release()
+
+    async def _read(self, method: str, path: str, headers: dict[str, str], body: Any) -> Answer:
+        assert self._http is not None  # noqa: S101 - _send made it
+        async with self._http.stream(method, self._settings.base_url + path, headers=headers, json=body) as response:
+            unpack = _unpacker(response.headers.get("content-encoding", ""))
+            chunks: list[bytes] = []
+            size = 0
+            async for chunk in response.aiter_raw():
+                chunks.append(unpack(chunk, MAX_BODY - size))
+                size += len(chunks[-1])
+                if size >= MAX_BODY:
+                    raise UnclearError(
+                        f"{self._host} sent an answer of more than {MAX_BODY // 2**20} MiB, which was not read."
+                    )
+            return Answer(response.status_code, response.headers, b"".join(chunks))
+
+    def _connect(self) -> httpx.AsyncClient:
+        import httpx  # noqa: PLC0415 - see the module's docstring
+
+        timeout = self._settings.timeout
+        client = httpx.AsyncClient(
+            transport=self._transport,
+            # identity: a compressed answer can be a thousand times its size; see _unpacker
+            headers={
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",
+                "User-Agent": f"cometapi-mcp/{__version__}",
+            },
+            timeout=httpx.Timeout(timeout, connect=min(5.0, timeout * 0.4)),
+            limits=httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS),
+            # a redirect would carry the body, and perhaps the token, to another place
+            follow_redirects=False,
+            # the environment must not reroute a connection that carries the account's token
+            trust_env=False,
+        )
+        client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        return client
+
+    def _unanswered(self, method: str, what: str) -> UnclearError:
+        advice = "Nothing was changed; try again." if method == "GET" else "The request may have been carried out."
+        return UnclearError(f"{self._host} {what}. {advice}")
+
+
+def _cause(error: Exception) -> str:
+    """Why no connection was made, in a word or two, without the address that such texts repeat."""
+    chain: BaseException | None = error
+    while chain is not None:
+        if isinstance(chain, ssl.SSLCertVerificationError):
+            return "its certificate is not trusted"
+        if isinstance(chain, ssl.SSLError):
+            return "TLS failed"
+        if isinstance(chain, socket.gaierror):
+            return "its name was not found"
+        if isinstance(chain, ConnectionRefusedError):
+            return "it refused"
+        if isinstance(chain, BaseExceptionGroup):  # one per address of the host
+            chain = chain.exceptions[0]
+            continue
+        chain = chain.__cause__ or chain.__context__
+    return "no answer in time" if "Timeout" in type(error).__name__ else "network error"
+
+
+def _unpacker(encoding: str) -> Any:
+    """A function (chunk, room) -> bytes that never gives more than `room` bytes.
+
+    We ask for no compression; the gateway's 429 says gzip all the same, over an empty body.
+    """
+    if encoding.lower() not in ("gzip", "deflate"):
+        return lambda chunk, room: chunk[: max(room, 0)]
+    stream = zlib.decompressobj(zlib.MAX_WBITS | 32)
+
+    def unpack(chunk: bytes, room: int) -> bytes:
+        try:
+            return stream.decompress(chunk, max(room, 1))
+        except zlib.error:
+            raise UnclearError("The API's answer could not be decompressed, so what it did is not known.") from None
+
+    return unpack

@@ -1,0 +1,333 @@
+"""Creating a key exactly once, although the API's create answers without an id and can fail after it committed.
+
+    1. What could go wrong later is looked for now: the store, the journal, the reveal limit.
+    2. The intent and the newest key id go into the journal, on disk.
+    3. One POST. It is repeated only where it provably never left, or was refused for its rate.
+    4. The new row is found among those above that id, and claimed in the journal (state.Journal.claim).
+    5. Its value is read and stored.
+
+From 2 to 5 nothing can be cancelled: clients cancel calls, and close stdin, whenever they like. How it can end:
+created; not created (UnsentError, RefusedError); not known (CreateUnclearError), which later calls settle.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import monotonic, time
+from typing import TypeVar
+
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
+from pydantic import SecretStr
+
+from comet_mcp.client import CometAPI
+from comet_mcp.errors import (
+    APIError,
+    CometError,
+    CreateUnclearError,
+    JournalError,
+    NotFoundError,
+    RateLimitedError,
+    RefusedError,
+    StoreError,
+    UnclearError,
+    UnsentError,
+)
+from comet_mcp.key_values import KeyValues
+from comet_mcp.newest import NewestKeys
+from comet_mcp.secret_store import KeyStore, Saved
+from comet_mcp.state import Intent, Journal, Phase
+from comet_mcp.text import quoted
+from comet_mcp.units import when
+from comet_mcp.wire import CreateAnswer, Token, TokenBody, differences
+
+_T = TypeVar("_T")
+
+SETTLE_AFTER = 60.0
+"""Seconds after which a create whose row never showed counts as not made."""
+
+_LOOK_FOR = 6.0
+_MARGIN = 1.0
+
+
+@dataclass(slots=True)
+class Created:
+    """A key that exists. `saved` is None where its value is not stored; `warnings` then say how to get it."""
+
+    row: Token
+    saved: Saved | None
+    warnings: list[str] = field(default_factory=list)
+
+
+class _Deadline:
+    """The end of a call: `left` seconds until the answer has to be under way."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = monotonic() + seconds - min(_MARGIN, seconds / 4)
+
+    @property
+    def left(self) -> float:
+        return max(self._end - monotonic(), 0.05)
+
+    @property
+    def passed(self) -> bool:
+        return monotonic() >= self._end
+
+
+class KeyMaker:
+    """Makes keys for one account, and settles what earlier calls, of any server, left unclear."""
+
+    def __init__(self, api: CometAPI, journal: Journal, store: KeyStore, timeout: float) -> None:
+        self._api = api
+        self._journal = journal
+        self._store = store
+        self._timeout = timeout
+        self._newest = NewestKeys(api)
+        self._values = KeyValues(api, journal)
+
+    async def create(self, body: TokenBody) -> Created:
+        """Make one key and store its value.
+
+        Raises:
+            StoreError, JournalError, RateLimitedError: Something needed later is missing; nothing was sent.
+            RefusedError, UnsentError: No key was made.
+            CreateUnclearError: A key may have been made; the next list, or the next equal create, finds it.
+        """
+        deadline = _Deadline(self._timeout)
+        await _in_thread(self._store.check)
+        if (earlier := await self._settle_equal(body, deadline)) is not None:
+            return earlier
+        if self._store.needs_value:
+            await self._values.check_limit()
+        floor = await self._newest.id(deadline.left)
+        with anyio.CancelScope(shield=True):
+            intent = await self._journal.begin(body, floor)
+            answer = await self._post(intent, body, deadline)
+            try:
+                created = await self._find(intent, body, floor, answer, deadline)
+            except JournalError as error:
+                raise CreateUnclearError(
+                    f"The create was sent, but then the journal failed: {error} Do not create the key again: call "
+                    "list_api_keys once the journal works, which finds the key and stores its value."
+                ) from None
+            await self._store_value(created, deadline)
+        try:
+            await anyio.lowlevel.checkpoint()
+        except anyio.get_cancelled_exc_class():
+            # nobody reads this answer: let the repeated create find this key instead of making a second one
+            with anyio.CancelScope(shield=True):
+                await self._note(intent, "undelivered")
+            raise
+        return created
+
+    async def settle(self) -> list[str]:
+        """Look for the rows of creates whose answer was lost. Returns what became of them, as sentences.
+
+        Never raises for the journal or the API: it rides on calls that have their own answer to give.
+        """
+        deadline = _Deadline(self._timeout)
+        if not self._journal.path.exists():
+            return []
+        told: list[str] = []
+        try:
+            for intent in await self._journal.unsettled():
+                with anyio.CancelScope(shield=True):
+                    told.append(await self._settle_one(intent, deadline))
+        except CometError as error:
+            told.append(f"Whether earlier creates made keys could not be settled: {error}")
+        return told
+
+    async def _settle_equal(self, body: TokenBody, deadline: _Deadline) -> Created | None:
+        for intent in await self._journal.unsettled(body):
+            with anyio.CancelScope(shield=True):
+                found = await self._row_of(intent, deadline)
+                if found is not None:
+                    found.warnings.append(
+                        f"This key was made by an earlier call ({when(int(intent.begun))}) whose answer was lost. No "
+                        "second key was made; to have one, call create_api_key again."
+                    )
+                    return await self._store_value(found, deadline)
+            age = time() - intent.begun
+            if intent.key_id is None and age < SETTLE_AFTER:
+                raise CreateUnclearError(
+                    f"The same create was sent {age:.0f} seconds ago, and it is not known yet whether it made a key. "
+                    f"Nothing was sent now. Try again in {SETTLE_AFTER - age:.0f} seconds: the call then finds that "
+                    "key, or makes one."
+                )
+            await self._journal.set_phase(intent.id, "closed")
+        return None
+
+    async def _settle_one(self, intent: Intent, deadline: _Deadline) -> str:
+        """Settle one intent, and say in a sentence what came of it."""
+        name, sent = quoted(intent.body.name), when(int(intent.begun))
+        if intent.phase == "claimed":
+            return (
+                f"Key {intent.key_id} {name} was created at {sent}, but its value was not stored: call save_api_key "
+                f"with id {intent.key_id}, or delete the key."
+            )
+        found = await self._row_of(intent, deadline)
+        if found is not None:
+            stored = await self._store_value(found, deadline)
+            place = f" Its value is in {stored.saved.path}." if stored.saved and stored.saved.path else ""
+            text = f"Key {found.row.id} {name} is that of the create at {sent}, whose answer was lost.{place}"
+            return " ".join([text, *stored.warnings])
+        if intent.key_id is None and time() - intent.begun < SETTLE_AFTER:
+            return f"The create of {name} at {sent} is still unclear; list again in a minute."
+        await self._journal.set_phase(intent.id, "closed")
+        return f"The create of {name} at {sent}, whose answer was lost, made no key that still exists."
+
+    async def _row_of(self, intent: Intent, deadline: _Deadline) -> Created | None:
+        """The row of an intent, claimed; None where there is none (any more)."""
+        if intent.key_id is not None:
+            try:
+                return Created(await self._api.get_token(intent.key_id, seconds=deadline.left), None)
+            except NotFoundError:
+                return None
+        rows = await self._newest.above(intent.newest_before, deadline.left)
+        return await self._take_equal(intent.id, intent.body, rows)
+
+    async def _post(self, intent: int, body: TokenBody, deadline: _Deadline) -> CreateAnswer | None:
+        """Send the create. Returns what the API said of the new key, None where its answer is unclear."""
+        pause = 0.2
+        while True:
+            try:
+                # the rest of the time is for finding the row
+                answer = await self._api.create_token(body, seconds=deadline.left * 0.6)
+            except UnclearError:
+                await self._note(intent, "unclear")
+                return None
+            except (UnsentError, RateLimitedError) as error:
+                wait = error.retry_after if isinstance(error, RateLimitedError) else pause
+                if wait is None or deadline.left < wait + 2 * _MARGIN:
+                    await self._note(intent, "closed")
+                    raise
+                await anyio.sleep(wait)
+                pause *= 2
+            except RefusedError:
+                await self._note(intent, "closed")
+                raise
+            else:
+                await self._note(intent, "accepted")
+                return answer
+
+    async def _note(self, intent: int, phase: Phase) -> None:
+        """Note a phase after the POST. Where the journal fails now, the intent stays `sent`, to be settled later."""
+        with contextlib.suppress(JournalError):
+            await self._journal.set_phase(intent, phase)
+
+    async def _find(
+        self, intent: int, body: TokenBody, floor: int, answer: CreateAnswer | None, deadline: _Deadline
+    ) -> Created:
+        """Claim the row that the POST made, looking for it until the deadline."""
+        if answer is not None and answer.id is not None:
+            return await self._named(intent, body, answer.id, answer.key, deadline)
+        end = monotonic() + _LOOK_FOR
+        pause = 0.05
+        seen: Token | None = None
+        while True:
+            try:
+                rows = await self._newest.above(floor, deadline.left)
+            except APIError:
+                rows = []  # asked again until the deadline
+            if (found := await self._take_equal(intent, body, rows)) is not None:
+                return found
+            lookalike = _only_namesake(body, rows)
+            if (
+                answer is not None
+                and lookalike is not None
+                and seen == lookalike
+                and await self._journal.claim_one(intent, lookalike.id, lookalike.created_time)
+            ):
+                return Created(lookalike, None, differences(body, lookalike))
+            seen = lookalike
+            if deadline.passed or monotonic() > end:
+                raise _not_found(body, lookalike, accepted=answer is not None)
+            await anyio.sleep(min(pause, deadline.left))
+            pause = min(pause * 2, 1.0)
+
+    async def _named(
+        self, intent: int, body: TokenBody, key_id: int, key: SecretStr | None, deadline: _Deadline
+    ) -> Created:
+        """The row whose id the create's own answer gave."""
+        try:
+            row = await self._api.get_token(key_id, seconds=deadline.left)
+        except APIError:
+            row = Token(id=key_id, status=1, created_time=int(time()), **body.model_dump())
+        if key is not None:
+            row = row.model_copy(update={"key": key})
+        await self._journal.claim_one(intent, row.id, row.created_time)
+        return Created(row, None, differences(body, row))
+
+    async def _take_equal(self, intent: int, body: TokenBody, rows: list[Token]) -> Created | None:
+        equal = {row.id: row for row in rows if not differences(body, row, tolerated=True)}
+        claim = await self._journal.claim(intent, {row.id: row.created_time for row in equal.values()})
+        if claim.ambiguous:
+            await self._journal.set_phase(intent, "closed")
+            raise CreateUnclearError(
+                "The key was created, but another program made an equal one at the same moment: the ids are "
+                f"{', '.join(map(str, claim.ambiguous))}, and nothing tells which is whose. No value was stored. "
+                "Delete the one that nobody uses, and give each key a name of its own.",
+                code="create_ambiguous",
+            )
+        if claim.key_id is None:
+            return None
+        row = equal[claim.key_id]
+        return Created(row, None, differences(body, row))
+
+    async def _store_value(self, created: Created, deadline: _Deadline) -> Created:
+        """Read the key's value and store it; tried twice, and what fails is told, for the key exists."""
+        row = created.row
+        try:
+            created.saved = await self._save(row, deadline)
+        except (APIError, JournalError, StoreError) as error:
+            created.warnings.append(
+                f"The key exists (id {row.id}), but its value could not be stored: {error} "
+                f"Call save_api_key with id {row.id} once that is mended. Do not create the key again."
+            )
+        return created
+
+    async def _save(self, row: Token, deadline: _Deadline) -> Saved:
+        value = await self._values.of(row, deadline.left) if self._store.needs_value else row.key
+        try:
+            saved = await _in_thread(lambda: self._store.save(row.id, row.name, value))
+        except StoreError:
+            saved = await _in_thread(lambda: self._store.save(row.id, row.name, value))
+        with contextlib.suppress(JournalError):  # it then says later that the value is not stored: no harm
+            await self._journal.saved(row.id)
+        return saved
+
+    async def save(self, key_id: int) -> tuple[Token, Saved]:
+        """Store the value of a key that exists. Raises NotFoundError, StoreError or another APIError."""
+        deadline = _Deadline(self._timeout)
+        await _in_thread(self._store.check)
+        row = await self._api.get_token(key_id)
+        return row, await self._save(row, deadline)
+
+
+def _not_found(body: TokenBody, lookalike: Token | None, *, accepted: bool) -> CreateUnclearError:
+    candidate = ""
+    if lookalike is not None:
+        candidate = f" Key {lookalike.id} has that name but differs: {' '.join(differences(body, lookalike))}"
+    if accepted:
+        return CreateUnclearError(
+            f"The API said that the key was created, but does not list it yet.{candidate} Do not create it again: "
+            "call list_api_keys in a minute, which then finds the key and stores its value.",
+            code="created_id_unknown",
+        )
+    return CreateUnclearError(
+        f"The API's answer to the create was lost, and no new key is listed yet.{candidate} Do not create it again "
+        "now: call list_api_keys in a minute, which says whether there is a key, and then stores its value."
+    )
+
+
+def _only_namesake(body: TokenBody, rows: list[Token]) -> Token | None:
+    """The one row that has the body's name, give or take white space and case; None where there are more or none."""
+    same = [row for row in rows if row.name.strip().casefold() == body.name.strip().casefold()]
+    return same[0] if len(same) == 1 else None
+
+
+async def _in_thread(work: Callable[[], _T]) -> _T:
+    return await anyio.to_thread.run_sync(work)

@@ -1,0 +1,148 @@
+"""What a new key's settings must be, checked before anything is sent.
+
+The API accepts nearly everything in silence: a past expiry, an IP list that matches nobody, a model list it
+ignores. Each rule below refuses or warns, and names where it was learned ("measured" is on a live gateway).
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_network
+
+from comet_mcp.errors import ArgumentError
+from comet_mcp.text import quoted
+from comet_mcp.units import NEVER, UNITS_PER_USD, seconds_from, usd, when
+from comet_mcp.wire import TokenBody
+
+MAX_NAME = 50
+"""Longest name in characters (documented). Some releases count bytes of UTF-8 instead (measured): theirs to say."""
+
+_CENT = UNITS_PER_USD // 100
+_IP_FORM = (
+    "allow_ips is one string with an entry per line, each an IPv4 or IPv6 address or CIDR range: "
+    '"198.51.100.10\\n203.0.113.0/24\\n2001:db8::/32"; null allows every address.'
+)
+
+
+def check_new_key(body: TokenBody, now: float) -> tuple[TokenBody, list[str]]:
+    """The body as it is to be sent, and warnings about what it will do.
+
+    Only white space and doubles inside the two lists are changed.
+
+    Args:
+        body: What the caller asked for; types and bounds are already checked.
+        now: Unix seconds.
+
+    Raises:
+        ArgumentError: The key would not do what was asked for; the message says what to send instead.
+    """
+    _check_name(body.name)
+    models = _models(body)
+    checked = body.model_copy(update={"model_limits": ",".join(models), "allow_ips": _ips(body.allow_ips)})
+    warnings = [*_expiry_warnings(body.expired_time, now), *_quota_warnings(body)]
+    if body.model_limits_enabled and not models:
+        warnings.append("model_limits_enabled is true and model_limits is empty: the key can call no model.")
+    if body.cross_group_retry and body.group != "auto":
+        warnings.append('cross_group_retry does something only with group "auto"; some releases store it as false.')
+    return checked, warnings
+
+
+def _check_name(name: str) -> None:
+    if not name.strip():
+        raise ArgumentError("name is empty. Give the key a name that says what it is for.")
+    if len(name) > MAX_NAME:
+        raise ArgumentError(
+            f"name has {len(name)} characters; the API allows {MAX_NAME}, in some releases {MAX_NAME} bytes of UTF-8."
+        )
+
+
+def _models(body: TokenBody) -> list[str]:
+    """The model ids, trimmed: the API splits at commas without trimming, so " b" never matches (measured)."""
+    models = list(dict.fromkeys(entry.strip() for entry in body.model_limits.split(",")))
+    models = [model for model in models if model]
+    for model in models:
+        if not re.fullmatch(r"[^\s\[\]\"'{}]+", model):
+            raise ArgumentError(
+                f"model_limits has the entry {quoted(model)}, which is no model id. "
+                'model_limits is one string of ids separated by commas: "gpt-4.1-mini,gpt-4o".'
+            )
+    if models and not body.model_limits_enabled:
+        # documented: "when false, model_limits is ignored"; measured: every model is then allowed
+        raise ArgumentError(
+            "model_limits is set but model_limits_enabled is false, so the API would ignore the list and allow every "
+            'model. Send model_limits_enabled true to restrict the key, or model_limits "" to allow every model.'
+        )
+    return models
+
+
+def _ips(allow_ips: str | None) -> str | None:
+    """The entries, trimmed. The API stores anything, and what is no IP locks everybody out (measured: 403)."""
+    if allow_ips is None:
+        return None
+    entries = [entry.strip() for entry in allow_ips.splitlines()]
+    entries = list(dict.fromkeys(entry for entry in entries if entry))
+    for entry in entries:
+        if not _is_ip(entry):
+            separator = (
+                " Separate entries by line breaks, not commas or spaces." if re.search(r"[,;\s]", entry) else ""
+            )
+            raise ArgumentError(
+                f"allow_ips has the entry {quoted(entry)}, which is no IP address or range.{separator} {_IP_FORM}"
+            )
+    return "\n".join(entries)
+
+
+def _is_ip(entry: str) -> bool:
+    """Whether the gateway (Go's ParseIP, ParseCIDR) reads it: no zone, no netmask in dots; host bits may be set."""
+    address, _, prefix = entry.partition("/")
+    if "%" in address or ("/" in entry and not re.fullmatch(r"[0-9]{1,3}", prefix)):
+        return False
+    try:
+        ip_network(entry, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
+def _expiry_warnings(expired_time: int, now: float) -> list[str]:
+    if expired_time == NEVER:
+        return []
+    if expired_time == 0:
+        # measured: 0 means never on create, and expired in 1970 on update
+        raise ArgumentError(
+            "expired_time 0 means never to the API when a key is created, and 1970 when it is changed. Send -1 for a "
+            f"key that never expires, or a future time in Unix seconds; 30 days from now is {int(now) + 30 * 86_400}."
+        )
+    if (meant := seconds_from(expired_time, now)) is not None:
+        seconds, unit = meant
+        raise ArgumentError(
+            f"expired_time {expired_time} looks like {unit}; in seconds it is {seconds}, {when(seconds)}."
+        )
+    if expired_time > now + 100 * 365 * 86_400:
+        raise ArgumentError(
+            f"expired_time {expired_time} is more than a hundred years away. Send Unix seconds, or -1 for never."
+        )
+    if expired_time <= now:
+        return [
+            f"expired_time {expired_time} is in the past ({when(expired_time)}): the key is refused from the start."
+        ]
+    return []
+
+
+def _quota_warnings(body: TokenBody) -> list[str]:
+    quota = body.remain_quota
+    if body.unlimited_quota:
+        warnings = ["unlimited_quota is true: the key can spend the account's whole balance."]
+        if quota:
+            warnings.append(f"remain_quota {quota} has no effect while unlimited_quota is true.")
+        if body.expired_time == NEVER:
+            warnings.append("The key never expires either; consider an expired_time.")
+        return warnings
+    if quota == 0:
+        # documented: "model requests are refused as exhausted"; usage queries still work
+        return ["remain_quota is 0 and unlimited_quota false: every model request of the key will be refused."]
+    if quota < _CENT:
+        unit = f"the unit is 1/{UNITS_PER_USD:,} USD"
+        meant = f"If dollars were meant, ${quota} is {quota * UNITS_PER_USD}"
+        return [f"remain_quota {quota} is only {usd(quota)}: {unit}. {meant}."]
+    return []

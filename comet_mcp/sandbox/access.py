@@ -1,0 +1,90 @@
+"""What a key may do: who is refused a model call, and why."""
+
+import ipaddress
+from collections.abc import Iterable
+
+from comet_mcp.sandbox.account import DISABLED, ENABLED, EXHAUSTED, EXPIRED, Account, Key
+from comet_mcp.sandbox.catalog import Model
+from comet_mcp.sandbox.messages import Refused
+
+
+def admitted(account: Account, secret: str, ip: str) -> Key:
+    """The key with that value, where it may call models from that address.
+
+    Using a key past its expiry or without quota sets its status to 3 or 4, as on the live servers.
+    """
+    with account.lock:
+        row = account.find(secret) if secret else None
+        if row is None:
+            raise _dead(account, "key.invalid" if secret else "key.missing")
+        _check_alive(account, row)
+        allowed = addresses(row.allow_ips)
+        if allowed and not _contains(allowed, ip):
+            raise Refused("key.ip", status=403, code="access_denied")
+        if row.group and row.group not in account.groups:
+            raise Refused("key.group", status=403, group=row.group)
+        return row
+
+
+def usage_key(account: Account, authorization: str) -> Key:
+    """The key that asks for its own usage: expired and exhausted ones may, disabled ones by dialect."""
+    if not authorization:
+        raise Refused("key.missing", status=401)
+    scheme, _, secret = authorization.partition(" ")
+    bearer = scheme.lower() == "bearer"
+    row = account.find((secret if bearer else authorization).strip().removeprefix("sk-"))
+    if row is None:
+        raise Refused("key.invalid", status=401)
+    if row.status == DISABLED and not account.dialect.usage_when_disabled:
+        raise Refused("key.disabled", status=401)
+    if not bearer:
+        raise Refused("key.not_bearer", status=401)
+    return row
+
+
+def callable_models(account: Account, row: Key) -> list[Model]:
+    """The models the key may call."""
+    return [model for model in account.models if not row.model_limits_enabled or model.id in row.models]
+
+
+def addresses(allow_ips: str | None) -> list[str]:
+    """The entries of an address list: one a line; spaces and commas vanish (measured: `a,b` becomes `ab`)."""
+    lines = (allow_ips or "").replace(" ", "").replace(",", "").split("\n")
+    return [line.strip() for line in lines if line.strip()]
+
+
+def _contains(entries: Iterable[str], ip: str) -> bool:
+    try:
+        address = ipaddress.ip_address(ip)
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    for entry in entries:
+        try:
+            # Host bits may be set: 127.0.0.5/8 works there.
+            if (mapped or address) in ipaddress.ip_network(entry, strict=False):
+                return True
+        except ValueError:
+            continue
+    return False
+
+
+def _check_alive(account: Account, row: Key) -> None:
+    if row.status == EXHAUSTED:
+        raise _dead(account, "key.exhausted", row)
+    if row.status == EXPIRED:
+        raise _dead(account, "key.expired", row)
+    if row.status != ENABLED:
+        raise _dead(account, "key.disabled", row)
+    if row.expired_time != -1 and row.expired_time < account.now():
+        row.status = EXPIRED
+        raise _dead(account, "key.expired", row)
+    if not row.unlimited_quota and row.remain_quota <= 0:
+        row.status = EXHAUSTED
+        raise _dead(account, "key.exhausted", row)
+
+
+def _dead(account: Account, reason: str, row: Key | None = None) -> Refused:
+    if not account.dialect.reasons_for_dead_keys:
+        return Refused("key.invalid", status=401)
+    return Refused(reason, status=401, head=row.key[:3] if row else "", tail=row.key[-3:] if row else "")

@@ -1,0 +1,118 @@
+"""How the servers that speak this API differ, as data: one `Dialect` per release, one field per difference."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One way of speaking the API; the defaults are CometAPI's documentation.
+
+    The gateway dialects were measured on live new-api servers of three releases.
+    """
+
+    name: str
+
+    # What a record shows.
+    masked_keys: bool = False
+    """Records hold `gLEC**********DQNw` instead of the whole key."""
+    gateway_fields: bool = False
+    """Records also hold `DeletedAt`."""
+    auto_groups: bool = False
+    """Records also hold `auto_groups` (null or a list)."""
+    reveal: bool = False
+    """`POST /api/token/{id}/key` and `/api/token/batch/keys` exist; elsewhere they are a wrong path (404)."""
+
+    # What a create or update does.
+    name_limit: Literal["characters", "bytes"] = "characters"
+    """What is counted of a name; 50 are allowed. Bytes are those of UTF-8: 17 kanji are too many."""
+    groups_checked: bool = True
+    """A group that is not the account's is refused at once; elsewhere it is stored and each use answers 403."""
+    status_in_put: bool = True
+    """A full PUT minds `status` in its body; elsewhere only `?status_only=1` does, and changes nothing else."""
+    cross_group_retry_needs_auto: bool = False
+    """`cross_group_retry` is stored as false unless the group is `auto`."""
+    go_struct: str = "Token"
+    """How the message about a wrong JSON type names the structure."""
+
+    # Who is asking.
+    user_header: Literal["ignored", "required"] = "ignored"
+    """Whether `New-Api-User` must name the token's account."""
+    wrong_token_status: int = 401
+    """HTTP status for a wrong access token."""
+    wrong_token_code: str | None = None
+    """`code` in the answer to a wrong or missing access token."""
+
+    # Everything else.
+    search_pages: bool = False
+    """Search answers a page and matches whole names, `%` being a wildcard; elsewhere a list, and parts of names."""
+    usage_without_slash: bool = True
+    """`GET /api/usage/token` answers; elsewhere it redirects to `/api/usage/token/`."""
+    usage_when_disabled: bool = True
+    """A disabled key may ask for its usage; elsewhere 401."""
+    public_catalog: bool = True
+    """`GET /api/models` needs no authorization and lists prices; elsewhere ids by channel type, for the account."""
+    reasons_for_dead_keys: bool = False
+    """A model call with a dead key says in Chinese why it is refused; elsewhere only `Invalid token`."""
+    chinese_auth: bool = False
+    """Refused authorization is explained in Chinese whatever the client's `Accept-Language`."""
+    gzips: bool = False
+    """Answers below /api are packed for clients that accept gzip."""
+    retry_after: bool = False
+    """A 429 carries `Retry-After`, in seconds."""
+
+
+_GATEWAY_2026_03 = Dialect(
+    name="gateway-2026-03",
+    gateway_fields=True,
+    name_limit="bytes",
+    groups_checked=False,
+    status_in_put=False,
+    user_header="required",
+    wrong_token_status=200,
+    search_pages=True,
+    usage_without_slash=False,
+    public_catalog=False,
+    reasons_for_dead_keys=True,
+    gzips=True,
+    chinese_auth=True,
+)
+_GATEWAY_2026_06 = replace(
+    _GATEWAY_2026_03,
+    name="gateway-2026-06",
+    masked_keys=True,
+    reveal=True,
+    reasons_for_dead_keys=False,
+    chinese_auth=False,
+)
+_GATEWAY = replace(
+    _GATEWAY_2026_06,
+    name="gateway",
+    auto_groups=True,
+    cross_group_retry_needs_auto=True,
+    go_struct="tokenRequest.Token",
+    user_header="ignored",
+    wrong_token_status=401,
+    wrong_token_code="AUTH_UNAUTHORIZED",
+    usage_when_disabled=False,
+    retry_after=True,
+)
+
+DIALECTS: dict[str, Dialect] = {
+    dialect.name: dialect for dialect in (Dialect(name="documented"), _GATEWAY, _GATEWAY_2026_06, _GATEWAY_2026_03)
+}
+"""The dialects by name: `documented`, `gateway` (August 2026) and its releases of mid and March 2026."""
+
+
+def dialect_named(name: str | Dialect) -> Dialect:
+    """The dialect of that name; a `Dialect` is its own answer.
+
+    Raises:
+        ValueError: no dialect has that name; the message lists those there are.
+    """
+    if isinstance(name, Dialect):
+        return name
+    try:
+        return DIALECTS[name]
+    except KeyError:
+        raise ValueError(f"There is no dialect {name!r}. The dialects are: {', '.join(DIALECTS)}.") from None

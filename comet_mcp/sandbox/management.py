@@ -1,0 +1,135 @@
+"""The management calls about keys: /api/token/."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import Response
+
+from comet_mcp.sandbox.account import BODY_FIELDS
+from comet_mcp.sandbox.answers import Asked, failure, success
+from comet_mcp.sandbox.gojson import Kind, WrongBodyError, read_object
+from comet_mcp.sandbox.listing import found, page
+from comet_mcp.sandbox.messages import Refused
+
+MAX_BATCH = 100
+_NO_STORE = "no-store, no-cache, must-revalidate, private, max-age=0"
+
+
+def create(asked: Asked) -> Response:
+    """Make a key. The answer names neither its id nor its value."""
+    sent = _body(asked)
+    fault = asked.fault.fault if asked.fault else ""
+    if fault == "normalise":
+        sent["name"] = sent.get("name", "").strip()
+        sent["model_limits"] = sent.get("model_limits", "").lower()
+    delay = asked.fault.number if asked.fault and fault == "late" else 0.0
+    row = asked.account.create(sent, listed_in=delay)
+    if fault == "duplicate":
+        asked.account.create(sent)
+    if fault == "create_with_id":
+        return success({"id": row.id, "key": row.key})
+    return success(with_data=False)
+
+
+def list_(asked: Asked) -> Response:
+    """A page of keys, newest first."""
+    return success(_records(asked, page(asked.account.newest_first(), asked.query)))
+
+
+def search(asked: Asked) -> Response:
+    """The keys that match; a page or, in the documented dialect, all of them."""
+    rows = found(asked.account, asked.query)
+    if asked.dialect.search_pages:
+        return success(_records(asked, page(rows, asked.query)))
+    return success([asked.account.record(row) for row in rows])
+
+
+def get(asked: Asked) -> Response:
+    """One key."""
+    return success(asked.account.record(asked.account.get(asked.id)))
+
+
+def update(asked: Asked) -> Response:
+    """Change a key; the answer is its record."""
+    sent = _body(asked)
+    row = asked.account.update(sent, status_only=bool(asked.query.get("status_only")))
+    return success(asked.account.record(row))
+
+
+def delete(asked: Asked) -> Response:
+    """Remove a key for good."""
+    try:
+        wanted = asked.id
+    except Refused:
+        # Measured: what is not a number counts as no id.
+        wanted = 0
+    asked.account.delete(wanted)
+    return success(with_data=False)
+
+
+def delete_batch(asked: Asked) -> Response:
+    """Remove several keys; answers how many there were."""
+    ids = set(_ids(asked))
+    with asked.account.lock:
+        gone = [row for row in asked.account.keys if row.id in ids]
+        for row in gone:
+            asked.account.keys.remove(row)
+    return success(len(gone))
+
+
+def reveal(asked: Asked) -> Response:
+    """The value of one key."""
+    return _secret({"key": asked.account.get(asked.id).key})
+
+
+def reveal_batch(asked: Asked) -> Response:
+    """The values of up to 100 keys; ids that are not there are left out."""
+    ids = _ids(asked)
+    if len(ids) > MAX_BATCH:
+        raise Refused("batch.too_many", max=MAX_BATCH)
+    wanted = set(ids)
+    with asked.account.lock:
+        values = {f"{row.id}": row.key for row in asked.account.keys if row.id in wanted}
+    return _secret({"keys": values})
+
+
+def auto_groups(asked: Asked) -> Response:
+    """The groups that the group `auto` chooses from."""
+    return success({"groups": [group for group in asked.account.groups if group != "auto"], "max_count": 5})
+
+
+def _secret(data: dict[str, Any]) -> Response:
+    answer = success(data)
+    answer.headers["cache-control"] = _NO_STORE
+    return answer
+
+
+def _records(asked: Asked, rows: dict[str, Any]) -> dict[str, Any]:
+    return rows | {"items": [asked.account.record(row) for row in rows["items"]]}
+
+
+def _body(asked: Asked) -> dict[str, Any]:
+    fields: Mapping[str, Kind] = BODY_FIELDS
+    if not asked.dialect.auto_groups:
+        fields = {name: kind for name, kind in BODY_FIELDS.items() if name != "auto_groups"}
+    sent = read_object(asked.body, fields, struct=asked.dialect.go_struct)
+    if "auto_groups" in fields and "auto_groups" not in sent and re.search(rb'"auto_groups"\s*:', asked.body):
+        # null is not the same as left out here: it empties the list (measured).
+        sent["auto_groups"] = []
+    return sent
+
+
+def _ids(asked: Asked) -> list[int]:
+    try:
+        ids: list[int] = read_object(asked.body, {"ids": "[]int"}, struct="TokenBatch").get("ids", [])
+    except WrongBodyError:
+        ids = []
+    if not ids:
+        raise Refused("params.invalid")
+    return ids
+
+
+def unreadable(error: WrongBodyError) -> Response:
+    """The answer to a body that is not what Go's decoder takes."""
+    return failure(str(error))

@@ -1,0 +1,115 @@
+"""The MCP server: its tools on one screen, and the one place where an error becomes a tool's answer."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import anyio
+from mcp.server.lowlevel import Server
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    INVALID_PARAMS,
+    CallToolRequestParams,
+    CallToolResult,
+    ListToolsResult,
+    PaginatedRequestParams,
+    TextContent,
+)
+
+from comet_mcp import __version__
+from comet_mcp.app import App
+from comet_mcp.errors import CometError
+from comet_mcp.text import quoted
+from comet_mcp.tool import Tool
+from comet_mcp.tools import keys
+
+if TYPE_CHECKING:
+    import httpx
+    from mcp.server.context import ServerRequestContext
+
+    from comet_mcp.settings import Settings
+
+INSTRUCTIONS = (
+    "Makes and manages API keys of a CometAPI account. Give every key a budget and an expiry unless the user says "
+    "otherwise. 500000 quota units are 1 USD. Key values are stored for the user's programs and never shown here: "
+    "never ask the user for one."
+)
+
+log = logging.getLogger(__name__)
+
+
+def tools() -> list[Tool]:
+    """Every tool, in the order in which clients show them."""
+    return [
+        Tool.of(keys.create_api_key, "Create an API key"),
+        Tool.of(keys.list_api_keys, "List API keys", read_only=True),
+        Tool.of(keys.get_api_key, "Show an API key", read_only=True),
+        Tool.of(keys.save_api_key, "Store an API key's value", idempotent=True),
+    ]
+
+
+def create_server(settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None) -> Server[App]:
+    """The server for one account. `transport` replaces the network in tests."""
+    offered = {tool.description.name: tool for tool in tools()}
+
+    @asynccontextmanager
+    async def lifespan(_: Server[App]) -> AsyncIterator[App]:
+        app = App.of(settings, transport)
+        try:
+            yield app
+        finally:
+            await app.aclose()
+
+    async def list_tools(
+        _context: ServerRequestContext[App], _params: PaginatedRequestParams | None
+    ) -> ListToolsResult:
+        return ListToolsResult(tools=[tool.description for tool in offered.values()])
+
+    async def call_tool(context: ServerRequestContext[App], params: CallToolRequestParams) -> CallToolResult:
+        tool = offered.get(params.name)
+        if tool is None:
+            raise MCPError(INVALID_PARAMS, f"There is no tool {quoted(params.name)}. Call tools/list.")
+        result = None
+        try:
+            with anyio.move_on_after(settings.timeout):
+                result = await tool.call(context.lifespan_context, params.arguments or {})
+        except CometError as error:
+            log.info("%s: %s", tool.description.name, error.code)
+            return _failure(str(error))
+        except Exception as error:  # noqa: BLE001 - the outermost boundary: a bug must not end the server
+            log.error("%s failed at %s", tool.description.name, _where(error))  # noqa: TRY400 - see _where
+            return _failure(
+                f"[internal_error] {tool.description.name} failed in a way that was not foreseen "
+                f"({type(error).__name__}): a bug of cometapi-mcp. Call list_api_keys before you repeat anything."
+            )
+        log.info("%s: %s", tool.description.name, "ok" if result else "timed_out")
+        return result or _failure(
+            f"[timed_out] The API did not answer within {settings.timeout:g} seconds. Try again."
+        )
+
+    return Server(
+        "cometapi-mcp",
+        version=__version__,
+        title="CometAPI keys",
+        instructions=INSTRUCTIONS,
+        website_url="https://github.com/cometapi-mcp/cometapi-mcp",
+        lifespan=lifespan,
+        on_list_tools=list_tools,
+        on_call_tool=call_tool,
+    )
+
+
+def _failure(text: str) -> CallToolResult:
+    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
+
+
+def _where(error: BaseException) -> str:
+    """The type and the lines of a crash, without its message: that could hold a value nobody may see."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__} in " + " < ".join(
+        f"{frame.filename.rsplit('comet_mcp', 1)[-1]}:{frame.lineno}" for frame in reversed(frames[-4:])
+    )

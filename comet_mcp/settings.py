@@ -1,0 +1,283 @@
+"""The only reader of the environment and of the config file.
+
+A value is looked for in the environment, then in the config file (shared with the official cli:
+`~/.config/cometapi/config.toml`, on every system), then the default holds. An empty value counts as absent:
+some clients pass an empty string for a field their user left blank. `SETTINGS` is the whole list.
+
+What is wrong never stops the server from starting, for a client shows a server that does not start as nothing but
+an error code. It is kept in `Settings.problems`, and every call answers with it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from comet_mcp.text import quoted
+
+PUBLIC_API = "https://api.cometapi.com"
+TOKEN_PAGE = "https://www.cometapi.com/console/personal"  # noqa: S105 - a page's address
+MAX_TIMEOUT = 15.0
+
+Secrets = Literal["file", "result", "none"]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: the variable, the key in the config file (dotted), and what it means."""
+
+    variable: str
+    key: str
+    help: str
+    default: str = ""
+    secret: bool = False
+
+
+SETTINGS = (
+    Setting(
+        "COMETAPI_ACCESS_TOKEN",
+        "access_token",
+        f"Personal access token of the account, raw, from {TOKEN_PAGE}. Not a model key.",
+        secret=True,
+    ),
+    Setting("COMETAPI_BASE_URL", "base_url", "Address of the API. A trailing /v1 is dropped.", PUBLIC_API),
+    Setting("COMETAPI_USER_ID", "user_id", "Account id, sent as New-Api-User. Self-hosted gateways need it."),
+    Setting(
+        "COMETAPI_MCP_SECRETS",
+        "mcp.secrets",
+        "Where a new key's value goes: file (a 0600 file per key), result (plaintext to the model), none.",
+        "file",
+    ),
+    Setting(
+        "COMETAPI_MCP_KEY_DIR",
+        "mcp.key_dir",
+        "Directory of the key files.",
+        str(Path("~/.config/cometapi/keys")),
+    ),
+    Setting(
+        "COMETAPI_MCP_STATE",
+        "mcp.state",
+        "The journal, one SQLite file shared by all servers of a user.",
+        "the user's state directory",
+    ),
+    Setting("COMETAPI_MCP_TIMEOUT", "mcp.timeout", "Seconds within which every call answers, 1 to 15.", "15"),
+    Setting(
+        "COMETAPI_MCP_ALLOW_HTTP",
+        "mcp.allow_http",
+        "1 allows plain http to a host that is not this machine; the token then travels unencrypted.",
+        "0",
+    ),
+    Setting("COMETAPI_MCP_LOG", "mcp.log", "Log level on stderr: DEBUG, INFO, WARNING, ERROR.", "WARNING"),
+    Setting(
+        "COMETAPI_MCP_CONFIG",
+        "",
+        "Another config file, for a second account.",
+        str(Path("~/.config/cometapi/config.toml")),
+    ),
+)
+
+
+def default_state() -> Path:
+    """`cometapi-mcp/journal.sqlite3` in the directory where the system keeps a user's program state."""
+    from platformdirs import user_state_path  # noqa: PLC0415 - not needed where COMETAPI_MCP_STATE is set
+
+    return user_state_path("cometapi-mcp", appauthor=False) / "journal.sqlite3"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the server was told, checked. `problems` are sentences for the person who runs it."""
+
+    access_token: SecretStr | None = None
+    base_url: str = PUBLIC_API
+    user_id: str | None = None
+    secrets: Secrets = "file"
+    key_dir: Path = field(default_factory=lambda: Path.home() / ".config" / "cometapi" / "keys")
+    state: Path = field(default_factory=default_state)
+    timeout: float = MAX_TIMEOUT
+    log: LogLevel = "WARNING"
+    problems: tuple[str, ...] = ()
+
+
+class _WrongSettingError(ValueError):
+    """One value is not what it has to be; the text says what would be right."""
+
+
+def load(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read every setting. Never raises for a wrong value: what is wrong is in `problems`."""
+    problems: list[str] = []
+    config = _config_file(environ, problems)
+
+    def read(variable: str, parse: Callable[[str], _T], default: _T) -> _T:
+        text, source = _lookup(variable, environ, config)
+        if not text:
+            return default
+        try:
+            return parse(text)
+        except _WrongSettingError as wrong:
+            problems.append(f"{source} {wrong}.")
+            return default
+
+    allow_http = read("COMETAPI_MCP_ALLOW_HTTP", _flag, default=False)
+    token = read("COMETAPI_ACCESS_TOKEN", _token, None)
+    if token is None and not any("COMETAPI_ACCESS_TOKEN" in problem for problem in problems):
+        problems.insert(0, "COMETAPI_ACCESS_TOKEN is not set.")
+    base = Settings(state=Path())
+    return Settings(
+        access_token=token,
+        base_url=read("COMETAPI_BASE_URL", lambda text: _base_url(text, allow_http=allow_http), base.base_url),
+        user_id=read("COMETAPI_USER_ID", _user_id, None),
+        secrets=read("COMETAPI_MCP_SECRETS", _one_of(get_args(Secrets)), base.secrets),
+        key_dir=read("COMETAPI_MCP_KEY_DIR", _path, base.key_dir),
+        state=read("COMETAPI_MCP_STATE", _path, None) or default_state(),
+        timeout=read("COMETAPI_MCP_TIMEOUT", _timeout, base.timeout),
+        log=read("COMETAPI_MCP_LOG", _one_of(get_args(LogLevel)), base.log),
+        problems=tuple(problems),
+    )
+
+
+def how_to_mend(problems: tuple[str, ...]) -> str:
+    """The problems, then the steps that mend them: the answer to every call while something is wrong."""
+    steps = (
+        "Ask the person who runs this server to: "
+        f"1. copy a personal access token from {TOKEN_PAGE}; "
+        '2. put it, with nothing around it, into the "env" block of this server in the MCP client\'s config as '
+        'COMETAPI_ACCESS_TOKEN, or as access_token = "..." into ~/.config/cometapi/config.toml; '
+        "3. restart the client. Do not ask for the token in the conversation."
+    )
+    other = "Ask the person who runs this server to correct that in the MCP client's config and restart the client."
+    return " ".join(problems) + " " + (steps if any("ACCESS_TOKEN" in problem for problem in problems) else other)
+
+
+def _config_file(environ: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
+    named = environ.get("COMETAPI_MCP_CONFIG", "")
+    path = Path(named).expanduser() if named else Path.home() / ".config" / "cometapi" / "config.toml"
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if named:
+            problems.append(f"COMETAPI_MCP_CONFIG names {quoted(str(path))}, and there is no such file.")
+    except tomllib.TOMLDecodeError as error:
+        # its text holds a position and a character, never a value
+        problems.append(f"The config file {quoted(str(path))} is not valid TOML: {error}.")
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(f"The config file {quoted(str(path))} can't be read ({type(error).__name__}).")
+    return {}
+
+
+def _lookup(variable: str, environ: Mapping[str, str], config: dict[str, Any]) -> tuple[str, str]:
+    """The value as text ("" for none), and the name under which a problem with it is reported."""
+    if text := environ.get(variable, ""):
+        return text, variable
+    key = next(setting.key for setting in SETTINGS if setting.variable == variable)
+    value: Any = config
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    if isinstance(value, bool):
+        value = str(int(value))
+    return ("" if value is None else str(value)), f"{key} in the config file ({variable})"
+
+
+def _token(text: str) -> SecretStr:
+    """A token that can be right: visible ASCII without spaces, quotes or a scheme word around it."""
+    if text.startswith("${"):
+        raise _WrongSettingError("holds a placeholder that the MCP client did not fill in")
+    if re.match(r"\s*bearer\b", text, re.IGNORECASE):
+        raise _WrongSettingError('starts with "Bearer"; the token goes there alone')
+    if text != text.strip() or "\n" in text or "\r" in text:
+        raise _WrongSettingError("has a space or line break before, after or inside the token; paste the token alone")
+    if text[0] in "\"'`“‘" or text[-1] in "\"'`”’":
+        raise _WrongSettingError("has quotation marks around the token; paste the token alone")
+    if re.search(r"\s", text):
+        raise _WrongSettingError("has a space inside; a token has none")
+    if not re.fullmatch(r"[\x21-\x7e]+", text):
+        raise _WrongSettingError("has a character that no token has; copy the token again")
+    return SecretStr(text)
+
+
+def _base_url(text: str, *, allow_http: bool) -> str:
+    """Scheme, host and path, without a trailing slash or /v1.
+
+    Shown values are safe: a URL with a name or password in it is refused before anything of it is quoted.
+    """
+    example = f"give an address such as {PUBLIC_API}"
+    try:
+        url = urlsplit(text.strip())
+        host, port = url.hostname, url.port
+    except ValueError:
+        raise _WrongSettingError(f"is not an address; {example}") from None
+    if url.username is not None or url.password is not None:
+        raise _WrongSettingError("has a name or password in it; the access token has its own setting")
+    if url.scheme not in ("http", "https") or not host or not host.isascii() or not text.strip().isprintable():
+        raise _WrongSettingError(f"is not an http or https address; {example}")
+    if url.query or url.fragment:
+        raise _WrongSettingError(f"has a ? or # part; {example}")
+    if url.scheme == "http" and not allow_http and not _is_loopback(host):
+        raise _WrongSettingError(
+            "is plain http to another machine, which would send the token unencrypted; use https, "
+            "or set COMETAPI_MCP_ALLOW_HTTP=1 if that network is yours"
+        )
+    path = re.sub(r"(/v1)?/*$", "", url.path.rstrip("/"))
+    name = f"[{host}]" if ":" in host else host
+    return f"{url.scheme}://{name}{f':{port}' if port else ''}{path}"
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _user_id(text: str) -> str:
+    if not re.fullmatch(r"[0-9]{1,18}", text.strip()):
+        raise _WrongSettingError("must be the account's number, such as 1042")
+    return text.strip()
+
+
+def _one_of(words: tuple[_T, ...]) -> Callable[[str], _T]:
+    def parse(text: str) -> _T:
+        for word in words:
+            if text.lower() == str(word).lower():
+                return word
+        raise _WrongSettingError(f"must be one of {', '.join(map(str, words))}")
+
+    return parse
+
+
+def _flag(text: str) -> bool:
+    if text.lower() in ("1", "true", "yes", "on"):
+        return True
+    if text.lower() in ("0", "false", "no", "off"):
+        return False
+    raise _WrongSettingError("must be 1 or 0")
+
+
+def _path(text: str) -> Path:
+    path = Path(text).expanduser()
+    if "\0" in text or not path.is_absolute():
+        raise _WrongSettingError("must be a full path, such as one that starts with / or ~ or C:\\")
+    return path
+
+
+def _timeout(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 1 <= seconds <= MAX_TIMEOUT:
+        raise _WrongSettingError(f"must be a number of seconds from 1 to {MAX_TIMEOUT:g}")
+    return seconds

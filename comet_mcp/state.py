@@ -1,0 +1,284 @@
+"""The journal: one SQLite file that all servers of a user share, so that a create is remembered before it is sent.
+
+An *intent* is one create. Its phase tells how far it came:
+
+    sent       on disk before the POST leaves
+    accepted   the API said success; the key's row is still to be found
+    unclear    the POST left and no usable answer came
+    claimed    the key is known (key_id); its value is not stored yet
+    saved      done
+    undelivered  saved, but the call was cancelled: nobody read that there is a key
+    closed     no key of ours: refused, never sent, given up, or told as ambiguous
+
+A claim is the pair (key_id, key_created) of an intent, unique per account: two servers never hand out one key. The
+creation time is part of it because a restarted sandbox counts its ids from 1 again. No secret is in this file.
+
+An intent that stays `sent` or `accepted` longer than any call lasts belonged to a server that died.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import time
+from typing import Literal, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from comet_mcp.errors import JournalError
+from comet_mcp.text import printable, quoted
+from comet_mcp.wire import TokenBody
+
+Phase = Literal["sent", "accepted", "unclear", "claimed", "saved", "undelivered", "closed"]
+_T = TypeVar("_T")
+
+DEAD_AFTER = 30.0
+"""Seconds after which an intent in flight has no server any more; every call ends within 15."""
+
+UNDELIVERED_FOR = 3600.0
+"""Seconds in which a repeated create finds the key of a cancelled one; later it is a new wish."""
+
+_LOCK_WAIT = 2.0
+_VERSION = 1
+_SCHEMA = """
+CREATE TABLE intent (
+    id INTEGER PRIMARY KEY,
+    account TEXT NOT NULL,
+    body TEXT NOT NULL,
+    newest_before INTEGER NOT NULL,
+    begun REAL NOT NULL,
+    phase TEXT NOT NULL,
+    key_id INTEGER,
+    key_created INTEGER
+) STRICT;
+CREATE UNIQUE INDEX claim ON intent (account, key_id, key_created) WHERE key_id IS NOT NULL;
+CREATE INDEX open_intent ON intent (account, phase) WHERE phase NOT IN ('saved', 'closed');
+CREATE TABLE reveal (account TEXT NOT NULL, at REAL NOT NULL) STRICT;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """One create as the journal has it. `newest_before` is the newest key id seen before the POST."""
+
+    id: int
+    body: TokenBody
+    newest_before: int
+    begun: float
+    phase: Phase
+    key_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The answer to a claim: the key that is ours now, or the rows among which nobody can tell ours."""
+
+    key_id: int | None = None
+    ambiguous: tuple[int, ...] = ()
+
+
+class Journal:
+    """The intents of one account. Opened at the first use; every method raises JournalError where it can't be."""
+
+    def __init__(self, path: Path, account: str) -> None:
+        self.path = path
+        self._account = account
+        self._db: sqlite3.Connection | None = None
+        self._one_at_a_time = anyio.CapacityLimiter(1)
+
+    def close(self) -> None:
+        """Close the file, if it was opened."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    async def begin(self, body: TokenBody, newest_before: int) -> int:
+        """Note a create that is about to be sent; on disk when this returns. Returns the intent's id."""
+
+        def work(db: sqlite3.Connection) -> int:
+            cursor = db.execute(
+                "INSERT INTO intent (account, body, newest_before, begun, phase) VALUES (?, ?, ?, ?, 'sent')",
+                (self._account, _canonical(body), newest_before, time()),
+            )
+            assert cursor.lastrowid is not None  # noqa: S101 - an INSERT has one
+            return cursor.lastrowid
+
+        return await self._transact(work)
+
+    async def set_phase(self, intent: int, phase: Phase) -> None:
+        """Note how far an intent came."""
+        await self._transact(lambda db: db.execute("UPDATE intent SET phase = ? WHERE id = ?", (phase, intent)))
+
+    async def claim(self, intent: int, rows: dict[int, int]) -> Claim:
+        """Take one of `rows` (key id to creation time; all equal to the intent's body) that nobody has.
+
+        Equal rows are interchangeable, so an accepted intent takes any. An unclear one waits until each equal intent
+        that is surely owed a row has it. Where more rows are left than there are intents to own them, somebody else
+        made equal keys at the same moment: then nothing is taken.
+        """
+
+        def work(db: sqlite3.Connection) -> Claim:
+            body, phase = db.execute("SELECT body, phase FROM intent WHERE id = ?", (intent,)).fetchone()
+            left = [key_id for key_id, created in rows.items() if not self._is_taken(db, key_id, created)]
+            others = db.execute(
+                "SELECT phase, begun FROM intent WHERE account = ? AND body = ? AND id != ? AND key_id IS NULL "
+                "AND phase IN ('sent', 'accepted', 'unclear')",
+                (self._account, body, intent),
+            ).fetchall()
+            if len(left) > len(others) + 1:
+                return Claim(ambiguous=tuple(sorted(left)))
+            alive = time() - DEAD_AFTER
+            owed = sum(1 for other, begun in others if other != "unclear" and begun > alive)
+            if not left or (phase == "unclear" and owed):
+                return Claim()
+            self._take(db, intent, min(left), rows[min(left)])
+            return Claim(min(left))
+
+        return await self._transact(work)
+
+    async def claim_one(self, intent: int, key_id: int, created: int) -> bool:
+        """Take this very row, unless somebody has it."""
+
+        def work(db: sqlite3.Connection) -> bool:
+            if self._is_taken(db, key_id, created):
+                return False
+            self._take(db, intent, key_id, created)
+            return True
+
+        return await self._transact(work)
+
+    async def unsettled(self, body: TokenBody | None = None) -> list[Intent]:
+        """Intents, oldest first, of which no call is taking care: row not found, value not stored, answer not read.
+
+        With `body`, only those for an equal key.
+        """
+        wanted = None if body is None else _canonical(body)
+
+        def work(db: sqlite3.Connection) -> list[Intent]:
+            rows = db.execute(
+                "SELECT id, body, newest_before, begun, phase, key_id FROM intent WHERE account = ? AND "
+                "(phase = 'unclear' OR (phase IN ('sent', 'accepted', 'claimed') AND begun < ?) "
+                "OR (phase = 'undelivered' AND begun > ?)) ORDER BY id",
+                (self._account, time() - DEAD_AFTER, time() - UNDELIVERED_FOR),
+            ).fetchall()
+            return [
+                Intent(row[0], TokenBody.model_validate_json(row[1]), *row[2:])
+                for row in rows
+                if wanted is None or row[1] == wanted
+            ]
+
+        return await self._transact(work)
+
+    async def saved(self, key_id: int) -> None:
+        """Note that the value of a key of ours is stored."""
+        await self._transact(
+            lambda db: db.execute(
+                "UPDATE intent SET phase = 'saved' WHERE account = ? AND key_id = ? "
+                "AND phase IN ('claimed', 'undelivered')",
+                (self._account, key_id),
+            )
+        )
+
+    async def note_reveal(self) -> None:
+        """Count one reveal call, which the API limits."""
+        await self._transact(lambda db: db.execute("INSERT INTO reveal VALUES (?, ?)", (self._account, time())))
+
+    async def reveals_since(self, seconds: float) -> list[float]:
+        """When reveal calls were made in the last `seconds`, oldest first, in Unix seconds."""
+
+        def work(db: sqlite3.Connection) -> list[float]:
+            db.execute("DELETE FROM reveal WHERE at < ?", (time() - seconds,))
+            found = db.execute("SELECT at FROM reveal WHERE account = ? ORDER BY at", (self._account,))
+            return [row[0] for row in found]
+
+        return await self._transact(work)
+
+    def _is_taken(self, db: sqlite3.Connection, key_id: int, created: int) -> bool:
+        query = "SELECT 1 FROM intent WHERE account = ? AND key_id = ? AND key_created = ?"
+        return db.execute(query, (self._account, key_id, created)).fetchone() is not None
+
+    def _take(self, db: sqlite3.Connection, intent: int, key_id: int, created: int) -> None:
+        db.execute(
+            "UPDATE intent SET phase = 'claimed', key_id = ?, key_created = ? WHERE id = ?", (key_id, created, intent)
+        )
+
+    async def _transact(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Run `work` in one transaction, on a thread, for SQLite waits for locks and for the disk."""
+
+        def run() -> _T:
+            try:
+                if self._db is None:
+                    self._db = _open(self.path)
+                db = self._db
+                db.execute("BEGIN IMMEDIATE")
+                try:
+                    result = work(db)
+                    db.execute("COMMIT")
+                except BaseException:
+                    if db.in_transaction:
+                        db.execute("ROLLBACK")
+                    raise
+            except (sqlite3.Error, OSError) as error:
+                raise _explained(self.path, error) from None
+            return result
+
+        return await anyio.to_thread.run_sync(run, limiter=self._one_at_a_time)
+
+
+def _canonical(body: TokenBody) -> str:
+    """The body as text that is equal for equal keys: the API keeps no difference between null and "" IPs."""
+    return body.model_copy(update={"allow_ips": body.allow_ips or ""}).model_dump_json()
+
+
+class _TooNewError(sqlite3.DatabaseError):
+    """The file was written by a later version of this program."""
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
+    db = sqlite3.connect(path, timeout=_LOCK_WAIT, isolation_level=None, check_same_thread=False)
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        # a commit is on disk when it returns: the POST must not be better remembered by the API than by us
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("BEGIN IMMEDIATE")
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if version > _VERSION:
+            raise _TooNewError  # noqa: TRY301 - closes the file on its way out
+        if version == 0:
+            for statement in _SCHEMA.split(";"):
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version = {_VERSION}")
+        db.execute("COMMIT")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _explained(path: Path, error: sqlite3.Error | OSError) -> JournalError:
+    """What is wrong with the journal, and the mend."""
+    said = str(error).lower()
+    where = quoted(str(path), 200)
+    if isinstance(error, _TooNewError):
+        reason = f"The journal {where} was written by a newer cometapi-mcp"
+        mend = "Upgrade this one, or set COMETAPI_MCP_STATE to another file"
+    elif "locked" in said or "busy" in said:
+        reason = f"The journal {where} is locked by another program"
+        mend = "Try again in a minute; if that does not help, find the program that holds the file open and close it"
+    elif "full" in said or "no space" in said or "i/o" in said or "too large" in said:
+        reason = f"The journal {where} can't be written: the disk is full or failing ({printable(said)})"
+        mend = "Free some space, or set COMETAPI_MCP_STATE to a file on another disk"
+    elif "not a database" in said or "malformed" in said or "corrupt" in said or "no such table" in said:
+        reason = f"The journal {where} is damaged ({printable(said)})"
+        mend = "Move the file away; a new one is made, which knows nothing of creates that were still unclear"
+    else:
+        reason = f"The journal {where} can't be opened for writing ({printable(said or type(error).__name__)})"
+        mend = "Make the file and its directory writable, or set COMETAPI_MCP_STATE to a file that is"
+    why = "Without it no key is created, for a lost answer could not be recovered"
+    return JournalError(f"{reason}. {why}. {mend}.")

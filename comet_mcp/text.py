@@ -1,0 +1,27 @@
+"""Text that came from elsewhere, made safe to show in one line."""
+
+from __future__ import annotations
+
+import json
+import re
+
+_TAG = re.compile(r"<[^>]*>")
+
+
+def printable(text: str, limit: int = 200) -> str:
+    r"""`text` on one line, at most `limit` characters, everything that does not print as an escape.
+
+    Control characters, line separators, direction marks and lone surrogates appear as `\n`, `\u001b`, `\ud800`.
+    """
+    shown = "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text[: limit + 1])
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def quoted(text: str, limit: int = 80) -> str:
+    """`text` as `printable` shows it, between double quotes."""
+    return f'"{printable(text, limit)}"'
+
+
+def backend_text(text: str) -> str:
+    """A message of the API fit to be quoted: no tags, folded white space, cut."""
+    return printable(" ".join(_TAG.sub(" ", text[:2000]).split()), 200)

@@ -1,0 +1,93 @@
+"""A tool: a plain typed function, and what MCP needs to know of it.
+
+The function takes the `App` first and its arguments by keyword; its annotations are the input schema, its docstring
+is the description, its return type the output schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from mcp_types import CallToolResult, TextContent, ToolAnnotations
+from mcp_types import Tool as Description
+from pydantic import BaseModel
+from pydantic_core import to_json
+
+from comet_mcp.arguments import arguments_model, parse_arguments
+from comet_mcp.results import Result
+
+if TYPE_CHECKING:
+    from comet_mcp.app import App
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that clients can call, with its schemas."""
+
+    fn: Callable[..., Awaitable[Result]]
+    arguments: type[BaseModel]
+    description: Description
+
+    @classmethod
+    def of(
+        cls,
+        fn: Callable[..., Awaitable[Result]],
+        title: str,
+        *,
+        read_only: bool = False,
+        destructive: bool = False,
+        idempotent: bool = False,
+    ) -> Tool:
+        """Make a tool of a function. The hints are MCP's annotations; every tool here talks to the outside world."""
+        arguments = arguments_model(fn)
+        return cls(
+            fn,
+            arguments,
+            Description(
+                name=fn.__name__,
+                title=title,
+                description=" ".join((fn.__doc__ or "").split()),
+                input_schema=_input_schema(arguments),
+                output_schema=_output_schema(get_type_hints(fn)["return"]),
+                annotations=ToolAnnotations(
+                    read_only_hint=read_only,
+                    destructive_hint=destructive,
+                    idempotent_hint=idempotent or read_only,
+                    open_world_hint=True,
+                ),
+            ),
+        )
+
+    async def call(self, app: App, arguments: dict[str, Any]) -> CallToolResult:
+        """Check the arguments, run the function, and give its result as structured content and as the same text."""
+        result = await self.fn(app, **parse_arguments(self.arguments, arguments))
+        structured = result.model_dump(mode="json")
+        return CallToolResult(
+            content=[TextContent(type="text", text=to_json(structured).decode())], structured_content=structured
+        )
+
+
+def _input_schema(arguments: type[BaseModel]) -> dict[str, Any]:
+    """The schema of the arguments, with nothing in it that some client can't read or nobody needs.
+
+    Three clients can't follow a `$ref`; a `title` only repeats the name.
+    """
+    schema = arguments.model_json_schema()
+    properties = {
+        name: {key: value for key, value in field.items() if key != "title"}
+        for name, field in schema["properties"].items()
+    }
+    kept = {"type": "object", "properties": properties, "additionalProperties": False}
+    return kept | {"required": schema["required"]} if "required" in schema else kept
+
+
+def _output_schema(result: type[Result]) -> dict[str, Any]:
+    """The fields a program may rely on, and their JSON types: clients make an error of a result that differs."""
+    properties = {}
+    for name, field in result.model_json_schema(mode="validation")["properties"].items():
+        if name not in result.unpublished:
+            kind = next((choice for choice in field.get("anyOf", ()) if choice.get("type") != "null"), field)
+            properties[name] = {"type": kind.get("type", "object")}
+    return {"type": "object", "properties": properties}

@@ -1,0 +1,1 @@
+"""The tools, one plain function each. `server.py` registers them."""

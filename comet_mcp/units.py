@@ -1,0 +1,56 @@
+"""Quota units and USD, Unix seconds and dates: the only place where they are converted.
+
+500,000 quota units are 1 USD (the official cli's figure). Decimal throughout: a float's rounding must not decide
+what a key may spend.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import ROUND_DOWN, Decimal
+
+UNITS_PER_USD = 500_000
+MAX_QUOTA = 500_000_000_000_000
+"""Largest remain_quota the API takes (measured: "maximum is 500000000000000")."""
+
+NEVER = -1
+"""The API's expired_time of a key that never expires."""
+
+_LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z, the last one datetime can show
+
+
+def usd(units: int) -> str:
+    """Quota units as dollars: "$5.00", and below a cent as many digits as it takes, "$0.0004"."""
+    amount = Decimal(units) / UNITS_PER_USD
+    sign, amount = ("-" if amount < 0 else ""), abs(amount)
+    cents = amount.quantize(Decimal("0.01"), rounding=ROUND_DOWN)
+    if amount == cents or amount >= 1:
+        return f"{sign}${cents:,}"
+    return f"{sign}${amount.normalize():f}"
+
+
+def when(seconds: int) -> str:
+    """Unix seconds as an ISO date and time in UTC, "2027-09-03T12:00Z"; seconds are shown where not zero."""
+    if not 0 <= seconds <= _LAST_SECOND:
+        return f"{seconds} (Unix seconds)"
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}" if moment.second else f"{moment:%Y-%m-%dT%H:%MZ}"
+
+
+def expiry(expired_time: int) -> str:
+    """The API's expired_time in words: "never" for -1, else the date."""
+    return "never" if expired_time == NEVER else when(expired_time)
+
+
+def seconds_from(stamp: int, now: float) -> tuple[int, str] | None:
+    """The Unix seconds that `stamp` means if it is in a smaller unit, and that unit; None if it is in none.
+
+    A stamp is in a smaller unit when, read so, it lies within 30 years of `now`, and read as seconds far from it.
+    """
+    thirty_years = 30 * 365 * 86_400
+    if abs(stamp - now) <= thirty_years * 10:
+        return None
+    for scale, unit in ((10**3, "milliseconds"), (10**6, "microseconds"), (10**9, "nanoseconds")):
+        if abs(stamp // scale - now) <= thirty_years:
+            return stamp // scale, unit
+    return None

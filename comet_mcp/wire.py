@@ -1,0 +1,132 @@
+"""The API's JSON, verbatim: what is sent and what comes back. "Token" here is the API's word for an API key."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr
+from pydantic_core import from_json
+
+from comet_mcp.units import NEVER
+
+STATUS_WORDS = {1: "enabled", 2: "disabled", 3: "expired", 4: "exhausted"}
+
+_Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
+_Number = Annotated[int, BeforeValidator(lambda value: 0 if value is None else value)]
+_Flag = Annotated[bool, BeforeValidator(lambda value: False if value is None else value)]
+
+
+class TokenBody(BaseModel):
+    """The nine fields of `POST /api/token/`, with the API's defaults. What is sent holds all of them and no other."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    name: str
+    expired_time: int = NEVER
+    remain_quota: int = 0
+    unlimited_quota: bool = False
+    model_limits_enabled: bool = False
+    model_limits: str = ""
+    allow_ips: str | None = None
+    group: str = ""
+    cross_group_retry: bool = False
+
+
+class Token(BaseModel):
+    """One record of the API. Tolerant: a release may add fields, and may send null for any.
+
+    `key` is the full value or a masked one, by release, without the `sk-` that programs put in front.
+    """
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    id: int
+    user_id: _Number = 0
+    key: SecretStr = SecretStr("")
+    status: _Number = 0
+    name: _Text = ""
+    created_time: _Number = 0
+    accessed_time: _Number = 0
+    expired_time: _Number = NEVER
+    remain_quota: _Number = 0
+    unlimited_quota: _Flag = False
+    model_limits_enabled: _Flag = False
+    model_limits: _Text = ""
+    allow_ips: _Text = ""
+    used_quota: _Number = 0
+    group: _Text = ""
+    cross_group_retry: _Flag = False
+
+
+class CreateAnswer(BaseModel):
+    """What the answer to a create may hold one day. Today it is empty: no id, no key (documented and measured)."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    id: int | None = None
+    key: SecretStr | None = None
+
+
+class TokenPage(BaseModel):
+    """One page of `GET /api/token/`, newest first."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    page: _Number = 0
+    page_size: _Number = 0
+    total: _Number = 0
+    items: list[Token] = []
+
+
+class Envelope(BaseModel):
+    """What every management call answers with."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    success: bool
+    message: _Text = ""
+    data: Any = None
+
+
+def parse_json(body: bytes) -> Any:
+    """The JSON in `body`, without a lone surrogate anywhere: one in a result would end the server.
+
+    Raises:
+        ValueError: It is not JSON, or nested too deeply.
+    """
+    try:
+        return from_json(body)
+    except ValueError:
+        # A hostile name must not make its whole page unreadable: what the strict parser refuses (a lone
+        # surrogate, bad UTF-8) is read leniently, and what cannot be written as UTF-8 becomes "?".
+        try:
+            value = json.loads(body.decode("utf-8", "replace"))
+            return from_json(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+
+
+def is_masked(key: str) -> bool:
+    """Whether a record's key is a mask (`gLEC**********DQNw`) or missing, so that it has to be revealed."""
+    return not key or "*" in key
+
+
+def differences(body: TokenBody, row: Token, *, tolerated: bool = False) -> list[str]:
+    """Where a row differs from what was sent, as sentences.
+
+    Args:
+        body: What was sent.
+        row: What the API has.
+        tolerated: Leave out what a release is known to change. Measured: the newest stores `cross_group_retry` as
+            false unless the group is `auto`.
+    """
+    sent, stored = body.model_dump(), row.model_dump(include=set(TokenBody.model_fields))
+    sent["allow_ips"] = sent["allow_ips"] or ""  # measured: null is stored as "" on create and as null on update
+    if tolerated and not stored["cross_group_retry"]:
+        sent["cross_group_retry"] = False
+    return [
+        f"{name} was sent as {json.dumps(sent[name])} and stored as {json.dumps(stored[name])}."
+        for name in sent
+        if sent[name] != stored[name]
+    ]

@@ -1,0 +1,183 @@
+"""A server under contract: the sandbox in one of its dialects, or a live one; and one test's view of it."""
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import httpx
+import pytest
+
+from comet_mcp.sandbox import DIALECTS, Dialect
+
+LIVE = "live"
+_LIVE_VARIABLES = ("COMETAPI_CONTRACT_BASE_URL", "COMETAPI_CONTRACT_TOKEN", "COMETAPI_CONTRACT_USER_ID")
+GATEWAY_FIELDS = {"DeletedAt"}
+
+
+@dataclass(frozen=True)
+class Server:
+    base_url: str
+    token: str
+    user_id: str
+    dialect: Dialect
+    live: bool = False
+
+
+def names() -> list[str]:
+    """The servers to test: every dialect of the sandbox, and the live one that the environment names."""
+    return [*DIALECTS, *([LIVE] if all(os.environ.get(name) for name in _LIVE_VARIABLES) else [])]
+
+
+def live_server() -> Server:
+    """The server that the environment names, with the dialect that it turns out to speak."""
+    base_url, token, user_id = (os.environ[name] for name in _LIVE_VARIABLES)
+    unknown = Server(base_url.rstrip("/"), token, user_id, DIALECTS["documented"], live=True)
+    with API(unknown) as api:
+        fields = set(api.create())
+        masked = "*" in api.rows()[0]["key"]
+    if "auto_groups" in fields:
+        dialect = DIALECTS["gateway"]
+    elif masked:
+        dialect = DIALECTS["gateway-2026-06"]
+    else:
+        dialect = DIALECTS["gateway-2026-03" if fields & GATEWAY_FIELDS else "documented"]
+    return Server(unknown.base_url, token, user_id, dialect, live=True)
+
+
+class API:
+    """Raw HTTP with one server. Every key is named with this object's own prefix, and gone when it closes."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.dialect = server.dialect
+        self.prefix = f"contract-{secrets.token_hex(4)}"
+        self._count = 0
+        self._client = httpx.Client(base_url=server.base_url, trust_env=False, timeout=20)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            for row in self.rows():
+                self.delete(row["id"])
+        finally:
+            self._client.close()
+
+    def name(self) -> str:
+        """A name that no other key has."""
+        self._count += 1
+        return f"{self.prefix}-{self._count}"
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        content: str | bytes | None = None,
+        headers: Mapping[str, str | None] | None = None,
+        params: Mapping[str, str | int] | None = None,
+    ) -> httpx.Response:
+        """One request as the account; a header of None is left out."""
+        wanted = {"Authorization": self.server.token, "New-Api-User": self.server.user_id, **(headers or {})}
+        sent = {name: value for name, value in wanted.items() if value is not None}
+        response = self._client.request(method, path, json=json, content=content, headers=sent, params=params)
+        if response.status_code == 429 and self.server.live:
+            pytest.skip("The live server's rate limit is reached.")
+        return response
+
+    def post(self, **fields: Any) -> httpx.Response:
+        """A create with just these fields."""
+        return self.request("POST", "/api/token/", json=fields)
+
+    def create(self, **fields: Any) -> dict[str, Any]:
+        """Make a key, of 1000 units unless said otherwise, and find its record."""
+        body: dict[str, Any] = {"name": self.name(), "expired_time": -1, "remain_quota": 1000} | fields
+        yes(self.post(**body))
+        return self.row(body["name"])
+
+    def row(self, name: str) -> dict[str, Any]:
+        """The newest key of that name."""
+        return next(row for row in self.rows() if row["name"] == name)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The keys made through this object, newest first."""
+        return [row for row in self.page(page_size=100)["items"] if row["name"].strip().startswith(self.prefix)]
+
+    def page(self, **params: str | int) -> dict[str, Any]:
+        """A page of the list."""
+        answer: dict[str, Any] = yes(self.request("GET", "/api/token/", params=params))
+        return answer
+
+    def get(self, id: object) -> httpx.Response:
+        return self.request("GET", f"/api/token/{id}")
+
+    def put(self, query: str = "", /, **fields: Any) -> httpx.Response:
+        return self.request("PUT", f"/api/token/{query}", json=fields)
+
+    def set_status(self, row: Mapping[str, Any], status: int) -> dict[str, Any]:
+        """Set a key's status in a way that every dialect understands."""
+        fields = {name: row[name] for name in row if name not in ("key", "auto_groups")}
+        record: dict[str, Any] = yes(self.put("?status_only=1", **fields | {"status": status}))
+        return record
+
+    def delete(self, id: int) -> httpx.Response:
+        return self.request("DELETE", f"/api/token/{id}")
+
+    def search(self, **params: str | int) -> httpx.Response:
+        return self.request("GET", "/api/token/search", params=params)
+
+    def found(self, **params: str | int) -> set[str]:
+        """The names that a search finds."""
+        data = yes(self.search(**params))
+        return {row["name"] for row in (data["items"] if self.dialect.search_pages else data)}
+
+    def secret(self, row: Mapping[str, Any]) -> str:
+        """A key's value."""
+        if not self.dialect.masked_keys:
+            return f"{row['key']}"
+        revealed = yes(self.request("POST", f"/api/token/{row['id']}/key"))
+        return f"{revealed['key']}"
+
+    def as_key(
+        self, secret: str, path: str = "/v1/models", *, json: Any = None, headers: Mapping[str, str] | None = None
+    ) -> httpx.Response:
+        """A request with a key instead of the access token: GET, or POST where there is a body."""
+        wanted = {"Authorization": f"Bearer sk-{secret}", "New-Api-User": None, **(headers or {})}
+        return self.request("GET" if json is None else "POST", path, json=json, headers=wanted)
+
+    def usage(self, secret: str) -> httpx.Response:
+        return self.as_key(secret, "/api/usage/token/")
+
+    def models(self, secret: str) -> list[str]:
+        """The models that a key may call."""
+        response = self.as_key(secret)
+        assert response.status_code == 200
+        return [model["id"] for model in response.json()["data"]]
+
+
+def yes(response: httpx.Response) -> Any:
+    """The data of an answer, which must be a success."""
+    body = response.json()
+    assert (response.status_code, body["success"], body["message"]) == (200, True, "")
+    return body.get("data")
+
+
+def no(response: httpx.Response, status: int = 200) -> str:
+    """The message of an answer, which must be a refusal."""
+    body = response.json()
+    assert (response.status_code, body["success"]) == (status, False)
+    return f"{body['message']}"
+
+
+def model_error(response: httpx.Response, status: int) -> tuple[str, str]:
+    """Code and message of a model endpoint's refusal; the message without its request id."""
+    assert response.status_code == status
+    error = response.json()["error"]
+    assert error["type"] == "new_api_error"
+    message, _, rest = error["message"].partition(" (request id: ")
+    assert rest == f"{response.headers['x-oneapi-request-id']})"
+    return error["code"], message
