@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import stat
+import sys
+
+from tests.support import Home, data_of
+
+EXAMPLE = {
+    "name": "production",
+    "expired_time": -1,
+    "remain_quota": 100000,
+    "unlimited_quota": False,
+    "model_limits_enabled": False,
+    "model_limits": "",
+    "allow_ips": None,
+    "group": "",
+    "cross_group_retry": False,
+}
+
+
+async def test_the_documented_example_body_makes_a_key_whose_value_is_in_a_private_file(home: Home) -> None:
+    async with home.client() as client:
+        key = data_of(await client.call_tool("create_api_key", EXAMPLE))
+    (row,) = home.sandbox.keys
+    assert (key["id"], key["name"], key["status"], key["expires"]) == (row.id, "production", "enabled", "never")
+    (path,) = home.key_files
+    assert key["secret"]["path"] == str(path)
+    assert path.read_text(encoding="utf-8").splitlines()[-1] == f"COMETAPI_KEY=sk-{row.key}"
+    if sys.platform != "win32":
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+async def test_the_body_sent_holds_the_nine_fields_and_nothing_else(home: Home) -> None:
+    async with home.client() as client:
+        data_of(await client.call_tool("create_api_key", {"name": "only the name"}))
+    (create,) = [request for request in home.sandbox.requests if request.call == "create"]
+    assert create.body == {**EXAMPLE, "name": "only the name", "remain_quota": 0}

@@ -1,0 +1,89 @@
+"""What tests of the whole server share: a place of its own for each server, and a client beside it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mcp import Client, StdioServerParameters, stdio_client
+from mcp_types import CallToolResult, TextContent
+
+from comet_mcp.sandbox import Sandbox
+from comet_mcp.settings import Settings, load
+
+
+@dataclass
+class Home:
+    """A user's directory with nothing in it, and the environment of a server that lives there."""
+
+    directory: Path
+    url: str
+    sandbox: Sandbox
+    extra: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def key_dir(self) -> Path:
+        return self.directory / "keys"
+
+    @property
+    def state(self) -> Path:
+        return self.directory / "state" / "journal.sqlite3"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """All that the server gets: no setting of the machine's own reaches it."""
+        kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "TEMP") if name in os.environ}
+        return {
+            **kept,
+            "HOME": str(self.directory),
+            "USERPROFILE": str(self.directory),
+            "COMETAPI_ACCESS_TOKEN": self.sandbox.access_token,
+            "COMETAPI_BASE_URL": self.url,
+            "COMETAPI_USER_ID": str(self.sandbox.user_id),
+            "COMETAPI_MCP_KEY_DIR": str(self.key_dir),
+            "COMETAPI_MCP_STATE": str(self.state),
+            **self.extra,
+        }
+
+    @property
+    def settings(self) -> Settings:
+        """The same for a server in this process."""
+        return load(self.environment)
+
+    @property
+    def key_files(self) -> list[Path]:
+        return sorted(self.key_dir.rglob("*.env"))
+
+    def parameters(self) -> StdioServerParameters:
+        return StdioServerParameters(command=sys.executable, args=["-m", "comet_mcp"], env=self.environment)
+
+    @asynccontextmanager
+    async def client(self, **options: Any) -> AsyncIterator[Client]:
+        """A real client of a real server over stdio. `options` go to the client: mode="legacy" for the old era."""
+        async with Client(stdio_client(self.parameters()), **options) as client:
+            yield client
+
+
+def text_of(result: CallToolResult) -> str:
+    """The text of a result, which has exactly one."""
+    (content,) = result.content
+    assert isinstance(content, TextContent)
+    return content.text
+
+
+def data_of(result: CallToolResult) -> dict[str, Any]:
+    """The structured content of a success."""
+    assert not result.is_error, text_of(result)
+    assert result.structured_content is not None
+    return result.structured_content
+
+
+def error_of(result: CallToolResult) -> str:
+    """The text of a failure."""
+    assert result.is_error, text_of(result)
+    return text_of(result)
