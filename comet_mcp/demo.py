@@ -39,12 +39,15 @@ def main(arguments: list[str]) -> int:
         print("usage: cometapi-mcp demo", file=sys.stderr)
         return 0 if arguments in (["--help"], ["-h"]) else 2
     sandbox = Sandbox()
+    wrong: list[BaseException] = []
     with tempfile.TemporaryDirectory(prefix="cometapi-mcp-demo-") as directory, sandbox.serve() as url:
         try:
             anyio.run(_play, sandbox, url, Path(directory))
-        except DemoError as error:
-            print(f"\nThe demo failed: {error}", file=sys.stderr)
-            return 1
+        except* DemoError as group:  # the client wraps what is raised inside it
+            wrong.append(_innermost(group))
+    if wrong:
+        print(f"\nThe demo failed: {wrong[0]}", file=sys.stderr)
+        return 1
     print("\nEverything worked, and nothing is left behind. To use it for real: README.md, Set-up.")
     return 0
 
@@ -147,6 +150,12 @@ def _folded(prefix: str, text: str) -> str:
     return textwrap.fill(
         text, _WIDTH, initial_indent=prefix, subsequent_indent=" " * len(prefix), break_on_hyphens=False
     )
+
+
+def _innermost(group: BaseException) -> BaseException:
+    while isinstance(group, BaseExceptionGroup):
+        group = group.exceptions[0]
+    return group
 
 
 def _expect(right: bool, wrong: str) -> None:

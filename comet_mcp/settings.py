@@ -167,12 +167,12 @@ def _config_file(environ: Mapping[str, str], problems: list[str]) -> dict[str, A
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         if named:
-            problems.append(f"COMETAPI_MCP_CONFIG names {quoted(str(path))}, and there is no such file.")
+            problems.append(f"COMETAPI_MCP_CONFIG names {quoted(str(path), 300)}, and there is no such file.")
     except tomllib.TOMLDecodeError as error:
         # its text holds a position and a character, never a value
-        problems.append(f"The config file {quoted(str(path))} is not valid TOML: {error}.")
+        problems.append(f"The config file {quoted(str(path), 300)} is not valid TOML: {error}.")
     except (OSError, UnicodeDecodeError) as error:
-        problems.append(f"The config file {quoted(str(path))} can't be read ({type(error).__name__}).")
+        problems.append(f"The config file {quoted(str(path), 300)} can't be read ({type(error).__name__}).")
     return {}
 
 

@@ -14,6 +14,7 @@ STATUS_WORDS = {1: "enabled", 2: "disabled", 3: "expired", 4: "exhausted"}
 
 _Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
 _Number = Annotated[int, BeforeValidator(lambda value: 0 if value is None else value)]
+_Secret = Annotated[SecretStr, BeforeValidator(lambda value: "" if value is None else value)]
 _Flag = Annotated[bool, BeforeValidator(lambda value: False if value is None else value)]
 
 
@@ -43,7 +44,7 @@ class Token(BaseModel):
 
     id: int
     user_id: _Number = 0
-    key: SecretStr = SecretStr("")
+    key: _Secret = SecretStr("")
     status: _Number = 0
     name: _Text = ""
     created_time: _Number = 0

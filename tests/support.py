@@ -79,8 +79,9 @@ def text_of(result: CallToolResult) -> str:
 def data_of(result: CallToolResult) -> dict[str, Any]:
     """The structured content of a success."""
     assert not result.is_error, text_of(result)
-    assert result.structured_content is not None
-    return result.structured_content
+    data: dict[str, Any] | None = result.structured_content
+    assert data is not None
+    return data
 
 
 def error_of(result: CallToolResult) -> str:

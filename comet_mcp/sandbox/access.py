@@ -30,16 +30,22 @@ def usage_key(account: Account, authorization: str) -> Key:
     """The key that asks for its own usage: expired and exhausted ones may, disabled ones by dialect."""
     if not authorization:
         raise Refused("key.missing", status=401)
-    scheme, _, secret = authorization.partition(" ")
-    bearer = scheme.lower() == "bearer"
-    row = account.find((secret if bearer else authorization).strip().removeprefix("sk-"))
+    row = account.find(secret_in(authorization))
     if row is None:
         raise Refused("key.invalid", status=401)
     if row.status == DISABLED and not account.dialect.usage_when_disabled:
         raise Refused("key.disabled", status=401)
-    if not bearer:
+    words = authorization.split(" ")
+    if len(words) != 2 or words[0] not in ("Bearer", "bearer"):
         raise Refused("key.not_bearer", status=401)
     return row
+
+
+def secret_in(authorization: str) -> str:
+    """The key in an `Authorization` header: what follows `Bearer` and `sk-`, either of which may be missing."""
+    secret = authorization.removeprefix("Bearer ").removeprefix("bearer ").strip().removeprefix("sk-")
+    # What a hyphen introduces chooses a channel of the gateway.
+    return secret.split("-")[0]
 
 
 def callable_models(account: Account, row: Key) -> list[Model]:
@@ -54,10 +60,7 @@ def addresses(allow_ips: str | None) -> list[str]:
 
 
 def _contains(entries: Iterable[str], ip: str) -> bool:
-    try:
-        address = ipaddress.ip_address(ip)
-    except ValueError:
-        return False
+    address = ipaddress.ip_address(ip)
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     for entry in entries:
         try:
@@ -81,10 +84,12 @@ def _check_alive(account: Account, row: Key) -> None:
         raise _dead(account, "key.expired", row)
     if not row.unlimited_quota and row.remain_quota <= 0:
         row.status = EXHAUSTED
-        raise _dead(account, "key.exhausted", row)
+        raise _dead(account, "key.just_exhausted", row)
 
 
 def _dead(account: Account, reason: str, row: Key | None = None) -> Refused:
     if not account.dialect.reasons_for_dead_keys:
         return Refused("key.invalid", status=401)
-    return Refused(reason, status=401, head=row.key[:3] if row else "", tail=row.key[-3:] if row else "")
+    if row is None:
+        return Refused(reason, status=401)
+    return Refused(reason, status=401, head=row.key[:3], tail=row.key[-3:], remain_quota=row.remain_quota)

@@ -43,9 +43,8 @@ BODY_FIELDS: dict[str, Kind] = {
     "used_quota": "int",
     "group": "string",
     "cross_group_retry": "bool",
-    "auto_groups": "[]string",
 }
-"""Every field whose type the server checks in a create or update, with its Go type."""
+"""Every field whose type every server checks in a create or update, with its Go type."""
 
 # What a create or update sets, and what an omitted field becomes in an update.
 _SETTABLE: dict[str, Any] = {

@@ -9,6 +9,7 @@ from typing import Any
 from starlette.requests import Request as HTTPRequest
 from starlette.responses import HTMLResponse, Response
 
+from comet_mcp.sandbox.access import secret_in
 from comet_mcp.sandbox.account import Account
 from comet_mcp.sandbox.dialects import Dialect
 from comet_mcp.sandbox.faults import Fault
@@ -59,8 +60,7 @@ class Asked:
     def secret(self) -> str:
         """The key that a model call carries, without `sk-`; "" for none."""
         # Anthropic's header counts here too (measured).
-        header = self.http.headers.get("x-api-key", "") or self.authorization
-        return header.removeprefix("Bearer ").removeprefix("bearer ").strip().removeprefix("sk-").split("-")[0]
+        return secret_in(self.http.headers.get("x-api-key", "") or self.authorization)
 
     @property
     def language(self) -> Language:

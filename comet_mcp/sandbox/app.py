@@ -1,6 +1,7 @@
 """The sandbox as a Starlette application: the table of endpoints, and who may call them."""
 
 import html
+import ipaddress
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -150,7 +151,8 @@ class Doorkeeper:
         dialect = self.account.dialect
         words = asked.authorization.split()
         token = words[-1] if words else ""
-        scheme_fits = len(words) == 1 or (len(words) == 2 and words[0].lower() == "bearer")
+        scheme = words[0] if len(words) == 2 else "Bearer"
+        scheme_fits = len(words) <= 2 and (scheme.title() if dialect.bearer_in_any_case else scheme) == "Bearer"
         if not token and dialect.wrong_token_code is None:
             raise Refused("auth.missing", status=401)
         if not scheme_fits or token != self.access_token:
@@ -204,5 +206,9 @@ def _spoken(dialect: Dialect) -> Iterator[Endpoint]:
 
 def _ip(http: HTTPRequest) -> str:
     # Measured: a caller on loopback may say whom it asks for, as a reverse proxy would.
-    forwarded = http.headers.get("x-forwarded-for", "").split(",")[0].strip()
-    return forwarded or http.headers.get("x-real-ip") or (http.client.host if http.client else "")
+    for claim in (http.headers.get("x-forwarded-for", "").split(",")[0].strip(), http.headers.get("x-real-ip", "")):
+        try:
+            return f"{ipaddress.ip_address(claim)}"
+        except ValueError:
+            continue
+    return http.client.host if http.client else "127.0.0.1"

@@ -32,12 +32,16 @@ class Dialect:
     """A full PUT minds `status` in its body; elsewhere only `?status_only=1` does, and changes nothing else."""
     cross_group_retry_needs_auto: bool = False
     """`cross_group_retry` is stored as false unless the group is `auto`."""
-    go_struct: str = "Token"
-    """How the message about a wrong JSON type names the structure."""
+    go_type: str = "model.Token"
+    """How the message about a body that is no object names the structure."""
+    go_path: str = "Token"
+    """How the message about a field of the wrong type names the structure."""
 
     # Who is asking.
     user_header: Literal["ignored", "required"] = "ignored"
     """Whether `New-Api-User` must name the token's account."""
+    bearer_in_any_case: bool = True
+    """`bearer` and the like are taken as well; elsewhere only `Bearer` or nothing may precede the access token."""
     wrong_token_status: int = 401
     """HTTP status for a wrong access token."""
     wrong_token_code: str | None = None
@@ -69,6 +73,7 @@ _GATEWAY_2026_03 = Dialect(
     groups_checked=False,
     status_in_put=False,
     user_header="required",
+    bearer_in_any_case=False,
     wrong_token_status=200,
     search_pages=True,
     usage_without_slash=False,
@@ -90,8 +95,10 @@ _GATEWAY = replace(
     name="gateway",
     auto_groups=True,
     cross_group_retry_needs_auto=True,
-    go_struct="tokenRequest.Token",
+    go_type="controller.tokenRequest",
+    go_path="tokenRequest.Token",
     user_header="ignored",
+    bearer_in_any_case=True,
     wrong_token_status=401,
     wrong_token_code="AUTH_UNAUTHORIZED",
     usage_when_disabled=False,

@@ -40,11 +40,13 @@ def read_value(body: bytes) -> Any:
     return value
 
 
-def read_object(body: bytes, fields: Mapping[str, Kind], *, struct: str) -> dict[str, Any]:
+def read_object(body: bytes, fields: Mapping[str, Kind], *, struct: str, path: str | None = None) -> dict[str, Any]:
     """The fields of the JSON object in `body` that `fields` names, as Python values.
 
-    What was not sent, or sent as null, is absent. `struct` is how Go calls the structure in its complaint.
+    What was not sent, or sent as null, is absent. In its complaints Go calls the structure `struct` and the way to a
+    field `path`, by default the name of the structure without its package.
     """
+    path = path or struct.rpartition(".")[2]
     value = read_value(body)
     if value is None:
         return {}
@@ -54,7 +56,7 @@ def read_object(body: bytes, fields: Mapping[str, Kind], *, struct: str) -> dict
     for name, item in value.items():
         field = name if name in fields else name.lower()
         if field in fields and item is not None:
-            sent[field] = _converted(item, fields[field], f"{struct}.{field}")
+            sent[field] = _converted(item, fields[field], f"{path}.{field}")
     return sent
 
 

@@ -13,6 +13,7 @@ from comet_mcp.sandbox.listing import found, page
 from comet_mcp.sandbox.messages import Refused
 
 MAX_BATCH = 100
+_AUTO_GROUPS: Mapping[str, Kind] = {"auto_groups": "[]string"}
 _NO_STORE = "no-store, no-cache, must-revalidate, private, max-age=0"
 
 
@@ -110,19 +111,18 @@ def _records(asked: Asked, rows: dict[str, Any]) -> dict[str, Any]:
 
 
 def _body(asked: Asked) -> dict[str, Any]:
-    fields: Mapping[str, Kind] = BODY_FIELDS
-    if not asked.dialect.auto_groups:
-        fields = {name: kind for name, kind in BODY_FIELDS.items() if name != "auto_groups"}
-    sent = read_object(asked.body, fields, struct=asked.dialect.go_struct)
-    if "auto_groups" in fields and "auto_groups" not in sent and re.search(rb'"auto_groups"\s*:', asked.body):
+    body, dialect = asked.body, asked.dialect
+    # Measured: a wrong type in auto_groups is found first, wherever it stands.
+    groups = read_object(body, _AUTO_GROUPS, struct=dialect.go_type) if dialect.auto_groups else {}
+    if dialect.auto_groups and not groups and re.search(rb'"auto_groups"\s*:', body):
         # null is not the same as left out here: it empties the list (measured).
-        sent["auto_groups"] = []
-    return sent
+        groups = {"auto_groups": []}
+    return groups | read_object(body, BODY_FIELDS, struct=dialect.go_type, path=dialect.go_path)
 
 
 def _ids(asked: Asked) -> list[int]:
     try:
-        ids: list[int] = read_object(asked.body, {"ids": "[]int"}, struct="TokenBatch").get("ids", [])
+        ids: list[int] = read_object(asked.body, {"ids": "[]int"}, struct="controller.TokenBatch").get("ids", [])
     except WrongBodyError:
         ids = []
     if not ids:

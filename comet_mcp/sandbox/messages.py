@@ -15,6 +15,9 @@ _IN_BOTH: dict[str, str] = {
     "search.double": "搜索模式中不允许包含连续的 % 通配符",
     "search.too_many": "搜索模式中最多允许包含 2 个 % 通配符",
     "search.too_short": "使用模糊搜索时，关键词长度至少为 2 个字符",
+    "key.just_exhausted": (
+        "[sk-{head}***{tail}] 该令牌额度已用尽 !token.UnlimitedQuota && token.RemainQuota = {remain_quota}"
+    ),
     "key.not_bearer": "Invalid Bearer token",
     "key.ip": "您的 IP 不在令牌允许访问的列表中",
     "key.group": "无权访问 {group} 分组",

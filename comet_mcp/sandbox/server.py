@@ -65,7 +65,6 @@ class _Server:
             server_header=False,
             date_header=False,
             log_config=None,
-            access_log=False,
             timeout_keep_alive=_KEEP_ALIVE,
         )
         self._config.load()
@@ -87,8 +86,7 @@ class _Server:
         await self._stopping.wait()
         server.close()
         for connection in list(self._state.connections):
-            if connection.transport is not None:
-                connection.transport.abort()
+            connection.transport.abort()
         if self._state.tasks:
             _, late = await asyncio.wait(self._state.tasks, timeout=_GRACE)
             for task in late:

@@ -1,0 +1,146 @@
+"""Every kind of answer that the API, or something between, gives: one sentence with a stable code each."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+from mcp import Client
+
+from comet_mcp.server import create_server
+from comet_mcp.settings import load
+from tests.support import error_of
+
+TOKEN = "made-up-access-token-2"
+REQUEST_ID = {"x-oneapi-request-id": "202611240000000000made-up"}
+
+
+def always(answer: httpx.Response) -> httpx.MockTransport:
+    """A network on which every request gets that answer, as a stream."""
+
+    def respond(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(answer.status_code, headers=answer.headers, stream=httpx.ByteStream(answer.content))
+
+    return httpx.MockTransport(respond)
+
+
+async def answer_to(tool: str, arguments: dict[str, Any], answer: httpx.Response) -> str:
+    """What the tool says when the API gives that answer to everything."""
+    settings = load({"COMETAPI_ACCESS_TOKEN": TOKEN, "COMETAPI_BASE_URL": "https://api.example"})
+    transport = always(answer)
+    async with Client(create_server(settings, transport=transport)) as client:
+        return error_of(await client.call_tool(tool, arguments))
+
+
+def refused(message: str) -> httpx.Response:
+    return httpx.Response(200, json={"success": False, "message": message}, headers=REQUEST_ID)
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "said"),
+    [
+        (refused("record not found"), "key_not_found", "No API key has id 7. Call list_api_keys"),
+        (refused("Unauthorized, invalid access token"), "unauthorized", "new personal access token"),
+        (refused("无权进行此操作，access token 无效"), "unauthorized", "new personal access token"),
+        (
+            httpx.Response(401, json={"code": "AUTH_UNAUTHORIZED", "message": "Unauthorized, invalid access token"}),
+            "unauthorized",
+            "new personal access token",
+        ),
+        (
+            httpx.Response(401, json={"success": False, "message": "Unauthorized, New-Api-User header not provided"}),
+            "user_id_needed",
+            "set COMETAPI_USER_ID",
+        ),
+        (
+            httpx.Response(401, json={"success": False, "message": "New-Api-User does not match logged in user"}),
+            "user_id_needed",
+            "is another account's",
+        ),
+        (httpx.Response(429, headers={"Retry-After": "180"}), "rate_limited", "Try again in 180 seconds"),
+        (httpx.Response(429, headers={"Content-Encoding": "gzip"}), "rate_limited", "Wait three minutes"),
+        (httpx.Response(429, headers={"Retry-After": "Tue, 24 Nov 2026"}), "rate_limited", "Wait three minutes"),
+        (
+            httpx.Response(404, json={"error": {"message": "Invalid URL", "type": "invalid_request_error"}}),
+            "no_such_call",
+            "COMETAPI_BASE_URL",
+        ),
+        (httpx.Response(404, html="<h1>nginx</h1>"), "no_such_call", "COMETAPI_BASE_URL"),
+        (httpx.Response(403, html="<h1>Access <b>denied</b></h1>"), "refused", "(403)"),
+        (httpx.Response(403, json={"error": {"message": "no <i>way</i>\x1b[31m"}}), "refused", r"no way \u001b[31m"),
+        (httpx.Response(302, headers={"Location": "https://login.example"}), "redirected", "not followed"),
+        (httpx.Response(500, json={"error": {"message": "boom"}}), "api_failed", "boom"),
+        (httpx.Response(502, html="<html>Bad gateway</html>"), "api_failed", "(502)"),
+        (httpx.Response(200, html="<html>Please log in</html>"), "no_usable_answer", "is HTML"),
+        (httpx.Response(200, content=b'{"success":tru'), "no_usable_answer", "not JSON"),
+        (httpx.Response(200), "no_usable_answer", "is empty"),
+        (httpx.Response(200, json=[1, 2]), "no_usable_answer", "another shape"),
+        (httpx.Response(200, json={"success": True, "data": {"id": "seven"}}), "no_usable_answer", "(at id)"),
+        (httpx.Response(200, json={"success": True, "data": None}), "no_usable_answer", "another shape"),
+        (httpx.Response(200, content=b"[" * 100_000), "no_usable_answer", "not JSON"),
+        (refused(""), "refused", "gave no reason"),
+        (refused("database is <b>gone</b>"), "refused", "database is gone"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_an_answer_becomes_a_sentence_with_a_code(answer: httpx.Response, code: str, said: str) -> None:
+    text = await answer_to("get_api_key", {"id": 7}, answer)
+    assert text.startswith(f"[{code}] ")
+    assert said in text
+    assert text.isprintable()
+    assert "<" not in text
+    assert TOKEN not in text
+    if "x-oneapi-request-id" in answer.headers:
+        assert text.endswith(f"(request id {REQUEST_ID['x-oneapi-request-id']})")
+
+
+async def test_a_hostile_request_id_is_shown_harmless() -> None:
+    answer = httpx.Response(500, headers={"x-oneapi-request-id": "a\tb" + "x" * 500})
+    text = await answer_to("get_api_key", {"id": 7}, answer)
+    assert r"a\tb" in text
+    assert len(text) < 300
+
+
+@pytest.mark.parametrize(
+    ("message", "code", "said"),
+    [
+        ("token name is too long", "name_too_long", "50 bytes of UTF-8"),
+        ("Token name is too long", "name_too_long", "50 bytes of UTF-8"),
+        ("令牌名称过长", "name_too_long", "50 bytes of UTF-8"),
+        ("no access to group", "group_refused", 'Use ""'),
+        ("已达到最大令牌数量限制 (1000)", "too_many_keys", "Delete a key"),
+        ("Maximum number of tokens reached", "too_many_keys", "Delete a key"),
+        ("json: cannot unmarshal string into Go struct field", "refused", "Nothing was changed"),
+    ],
+)
+def test_a_refused_create_says_what_to_change(message: str, code: str, said: str) -> None:
+    from comet_mcp.answers import Answer, envelope  # noqa: PLC0415 - the one test below the surface here
+    from comet_mcp.errors import RefusedError  # noqa: PLC0415
+
+    body = json.dumps({"success": False, "message": message}).encode()
+    with pytest.raises(RefusedError, match=said) as error:
+        envelope(Answer(200, {}, body))
+    assert error.value.code == code
+
+
+async def test_a_lone_surrogate_in_a_name_does_not_hide_the_page_it_is_on() -> None:
+    item = '{"id": 1, "name": "\\ud800 hostile", "key": "abcd**********efgh", "status": 1}'
+    body = f'{{"success": true, "data": {{"page": 1, "page_size": 20, "total": 1, "items": [{item}]}}}}'
+    settings = load({"COMETAPI_ACCESS_TOKEN": TOKEN, "COMETAPI_BASE_URL": "https://api.example"})
+    transport = always(httpx.Response(200, content=body.encode()))
+    async with Client(create_server(settings, transport=transport)) as client:
+        page = (await client.call_tool("list_api_keys", {})).structured_content
+    assert page is not None
+    assert page["items"][0]["name"] == "? hostile"
+
+
+async def test_numbers_that_a_release_leaves_out_or_sends_as_null_do_no_harm() -> None:
+    record = {"id": 1, "name": None, "key": None, "allow_ips": None, "remain_quota": None, "novelty": [1]}
+    settings = load({"COMETAPI_ACCESS_TOKEN": TOKEN, "COMETAPI_BASE_URL": "https://api.example"})
+    transport = always(httpx.Response(200, json={"success": True, "data": record}))
+    async with Client(create_server(settings, transport=transport)) as client:
+        key = (await client.call_tool("get_api_key", {"id": 1})).structured_content
+    assert key is not None
+    assert (key["name"], key["key"], key["remaining"], key["status"]) == ("", "sk-***", "$0.00", "unknown (0)")

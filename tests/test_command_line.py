@@ -1,0 +1,160 @@
+"""The commands as a person types them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from comet_mcp import __version__
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(*arguments: str, home: Path, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "TEMP") if name in os.environ}
+    return subprocess.run(
+        [sys.executable, "-m", "comet_mcp", *arguments],
+        env={**kept, "HOME": str(home), "USERPROFILE": str(home), **environment},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=home,
+    )
+
+
+def test_the_version_is_printed(tmp_path: Path) -> None:
+    shown = run("--version", home=tmp_path)
+    assert (shown.returncode, shown.stdout) == (0, f"cometapi-mcp {__version__}\n")
+
+
+def test_the_help_names_every_command(tmp_path: Path) -> None:
+    shown = run("--help", home=tmp_path)
+    assert shown.returncode == 0
+    assert all(word in shown.stdout for word in ("demo", "sandbox", "COMETAPI_", "config.toml"))
+
+
+def test_an_unknown_command_is_refused_on_stderr_with_the_help(tmp_path: Path) -> None:
+    shown = run("serve\x1b[31m", home=tmp_path)
+    assert (shown.returncode, shown.stdout) == (2, "")
+    assert r"unknown: 'serve\x1b[31m'" in shown.stderr
+    assert "usage:" in shown.stderr
+
+
+def test_the_end_of_input_ends_the_server_without_a_word_on_stdout(tmp_path: Path) -> None:
+    shown = run(home=tmp_path, COMETAPI_ACCESS_TOKEN="made-up-token")
+    assert (shown.returncode, shown.stdout, shown.stderr) == (0, "", "")
+
+
+def test_a_missing_token_is_told_on_stderr_too(tmp_path: Path) -> None:
+    assert "COMETAPI_ACCESS_TOKEN is not set" in run(home=tmp_path).stderr
+
+
+def test_the_demo_plays_the_main_job_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    shown = run("demo", home=tmp_path, TMPDIR=str(temporary), TEMP=str(temporary), TMP=str(temporary))
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stderr == ""
+    assert "budget_usd" in shown.stdout
+    assert "refused: " in shown.stdout
+    assert "$4.99 of $5.00" in shown.stdout
+    assert len(shown.stdout.splitlines()) <= 45
+    assert [path for path in tmp_path.rglob("*") if path != temporary] == []
+
+
+def test_the_demo_takes_no_settings_of_the_users(tmp_path: Path) -> None:
+    shown = run("demo", home=tmp_path, COMETAPI_BASE_URL="https://unreachable.invalid", COMETAPI_MCP_SECRETS="none")
+    assert shown.returncode == 0, shown.stderr
+
+
+def test_a_demo_that_goes_wrong_says_so_and_fails(tmp_path: Path) -> None:
+    script = (
+        "import sys, comet_mcp.demo as demo\n"
+        "demo.MODEL = 'gpt-4.1-mini,gpt-4.1'\n"  # the key then allows what the demo expects to be refused
+        "sys.exit(demo.main([]))\n"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path
+    )
+    assert shown.returncode == 1
+    assert "The demo failed: the key's limits are not those asked for" in shown.stderr
+
+
+def test_the_sandbox_prints_the_settings_that_point_at_it(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "comet_mcp", "sandbox", "--dialect", "gateway", "--fault", "list:status=503"],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    )
+    try:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(5)]
+        settings = dict(line.split(" ", 1)[1].strip().split("=", 1) for line in lines if line.startswith("export"))
+        if sys.platform == "win32":
+            settings = dict(
+                line.strip().removeprefix("$env:").split("=", 1) for line in lines if line.startswith("$")
+            )
+        request = urllib.request.Request(settings["COMETAPI_BASE_URL"].strip("'") + "/api/user/self")
+        request.add_header("Authorization", settings["COMETAPI_ACCESS_TOKEN"].strip("'"))
+        request.add_header("New-Api-User", settings["COMETAPI_USER_ID"].strip("'"))
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            assert b'"success":true' in answer.read()
+    finally:
+        process.terminate()
+        process.communicate(timeout=10)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--fault", "create:explode"], "The faults are: "),
+        (["--fault", "explode"], "is not CALL:NAME"),
+        (["--dialect", "klingon"], "documented"),
+    ],
+)
+def test_the_sandbox_refuses_a_wrong_option_with_the_choices(tmp_path: Path, arguments: list[str], said: str) -> None:
+    shown = run("sandbox", *arguments, home=tmp_path)
+    assert shown.returncode == 2
+    assert said in shown.stderr
+
+
+def test_the_sandbox_says_when_its_port_is_taken(tmp_path: Path) -> None:
+    import socket  # noqa: PLC0415
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        shown = run("sandbox", "--port", str(taken.getsockname()[1]), home=tmp_path)
+    assert shown.returncode == 1
+    assert "Traceback" not in shown.stderr
+    assert "127.0.0.1" in shown.stderr
+
+
+if sys.platform != "win32":
+
+    def test_started_by_hand_in_a_terminal_it_says_what_it_is(tmp_path: Path) -> None:
+        leader, follower = os.openpty()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "comet_mcp"],
+            stdin=follower,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "COMETAPI_ACCESS_TOKEN": "made-up-token"},
+            cwd=tmp_path,
+        )
+        os.close(follower)
+        assert process.stderr is not None
+        first = process.stderr.readline()
+        os.write(leader, b"\x04")
+        out, rest = process.communicate(timeout=20)
+        os.close(leader)
+        assert b"It is waiting for an MCP client" in first
+        assert b"cometapi-mcp demo" in rest
+        assert (process.returncode, out) == (0, b"")

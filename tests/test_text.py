@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from comet_mcp.text import backend_text, printable, quoted
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("plain", "plain"),
+        ("two\nlines", r"two\nlines"),
+        ("\x1b[31mred", r"\u001b[31mred"),
+        ("nul\x00", r"nul\u0000"),
+        ("\u202egnp.exe", r"\u202egnp.exe"),
+        ("\ud800", r"\ud800"),
+        ("Schlüssel 鍵", "Schlüssel 鍵"),
+    ],
+)
+def test_what_does_not_print_appears_as_an_escape(raw: str, shown: str) -> None:
+    assert printable(raw) == shown
+    assert quoted(raw) == f'"{shown}"'
+
+
+@given(st.text(alphabet=st.characters()), st.integers(min_value=1, max_value=300))
+def test_any_text_becomes_one_printable_line_of_bounded_length(raw: str, limit: int) -> None:
+    shown = printable(raw, limit)
+    assert len(shown) <= limit
+    assert shown.isprintable()
+    shown.encode()
+
+
+def test_tags_and_white_space_of_a_backend_go() -> None:
+    assert backend_text("<html><b>Bad\n\n gateway</b>") == "Bad gateway"
