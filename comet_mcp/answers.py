@@ -162,6 +162,4 @@ def parse(model: type[_Model], value: Any, answer: Answer) -> _Model:
         return model.model_validate(value)
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors(include_input=False, include_url=False)[0]["loc"])
-        raise unusable(
-            answer, f"has another shape than expected{where and f' (at {printable(where, 60)})'}"
-        ) from None
+        raise unusable(answer, f"has another shape than expected{where and f' (at {printable(where, 60)})'}") from None

@@ -78,12 +78,8 @@ async def _play(sandbox: Sandbox, url: str, directory: Path) -> None:
         _show("usage", f"{usage['total_available']} quota units left, which is $5.00")
         models = [model["id"] for model in _ask(url, value, "GET", "/v1/models")["data"]]
         _show("models", ", ".join(models))
-        _expect(
-            models == [MODEL] and usage["total_available"] == 2_500_000, "the key's limits are not those asked for"
-        )
-        _show(
-            MODEL, _ask(url, value, "POST", "/v1/chat/completions", _chat(MODEL))["choices"][0]["message"]["content"]
-        )
+        _expect(models == [MODEL] and usage["total_available"] == 2_500_000, "the key's limits are not those asked for")
+        _show(MODEL, _ask(url, value, "POST", "/v1/chat/completions", _chat(MODEL))["choices"][0]["message"]["content"])
         refused = _ask(url, value, "POST", "/v1/chat/completions", _chat(OTHER_MODEL), fails=True)
         _show(OTHER_MODEL, f"refused: {refused['error']['message'].split(' (request id')[0]}")
 
@@ -116,9 +112,7 @@ async def _call(client: Client, arguments: dict[str, Any], *, fails: bool = Fals
     return {"error": text} if fails else result.structured_content or {}
 
 
-def _ask(
-    url: str, key: str, method: str, path: str, body: dict[str, Any] | None = None, *, fails: bool = False
-) -> Any:
+def _ask(url: str, key: str, method: str, path: str, body: dict[str, Any] | None = None, *, fails: bool = False) -> Any:
     """One call of the API as the key, by a program that knows nothing of MCP."""
     request = urllib.request.Request(url + path, json.dumps(body).encode() if body else None, method=method)  # noqa: S310
     request.add_header("Authorization", f"Bearer {key}")

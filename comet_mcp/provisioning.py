@@ -13,7 +13,7 @@ created; not created (UnsentError, RefusedError); not known (CreateUnclearError)
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from time import monotonic, time
 from typing import TypeVar
@@ -36,6 +36,7 @@ from comet_mcp.errors import (
     UnclearError,
     UnsentError,
 )
+from comet_mcp.flights import Crowd
 from comet_mcp.key_values import KeyValues
 from comet_mcp.newest import NewestKeys
 from comet_mcp.secret_store import KeyStore, Saved
@@ -50,6 +51,7 @@ SETTLE_AFTER = 60.0
 """Seconds after which a create whose row never showed counts as not made."""
 
 _LOOK_FOR = 6.0
+_ATTEMPTS = 4
 _MARGIN = 1.0
 
 
@@ -85,8 +87,10 @@ class KeyMaker:
         self._journal = journal
         self._store = store
         self._timeout = timeout
-        self._newest = NewestKeys(api)
-        self._values = KeyValues(api, journal)
+        self._creating = Crowd()
+        self._finding = Crowd()
+        self._newest = NewestKeys(api, self._creating)
+        self._values = KeyValues(api, journal, self._finding)
 
     async def create(self, body: TokenBody) -> Created:
         """Make one key and store its value.
@@ -105,23 +109,23 @@ class KeyMaker:
         floor = await self._newest.id(deadline.left)
         with anyio.CancelScope(shield=True):
             intent = await self._journal.begin(body, floor)
-            answer = await self._post(intent, body, deadline)
-            try:
-                created = await self._find(intent, body, floor, answer, deadline)
-            except JournalError as error:
-                raise CreateUnclearError(
-                    f"The create was sent, but then the journal failed: {error} Do not create the key again: call "
-                    "list_api_keys once the journal works, which finds the key and stores its value."
-                ) from None
-            await self._store_value(created, deadline)
+        return await _to_the_end(
+            lambda: self._make(intent, body, floor, deadline), given_up=lambda: self._journal.give_up(intent)
+        )
+
+    async def _make(self, intent: int, body: TokenBody, floor: int, deadline: _Deadline) -> Created:
+        """Send the create, find its key and store its value."""
         try:
-            await anyio.lowlevel.checkpoint()
-        except anyio.get_cancelled_exc_class():
-            # nobody reads this answer: let the repeated create find this key instead of making a second one
-            with anyio.CancelScope(shield=True):
-                await self._note(intent, "undelivered")
-            raise
-        return created
+            with self._finding:
+                with self._creating:
+                    answer = await self._post(intent, body, deadline)
+                created = await self._find(intent, body, floor, answer, deadline)
+        except JournalError as error:
+            raise CreateUnclearError(
+                f"The create was sent, but then the journal failed: {error} Do not create the key again: call "
+                "list_api_keys once the journal works, which finds the key and stores its value."
+            ) from None
+        return await self._store_value(created, deadline)
 
     async def settle(self) -> list[str]:
         """Look for the rows of creates whose answer was lost. Returns what became of them, as sentences.
@@ -141,43 +145,77 @@ class KeyMaker:
         return told
 
     async def _settle_equal(self, body: TokenBody, deadline: _Deadline) -> Created | None:
-        for intent in await self._journal.unsettled(body):
+        """The key of an earlier equal create that nobody was told of; None where there is no such key."""
+        for earlier in await self._journal.unsettled(body):
+            intent = await self._wait_for(earlier, deadline)
+            if intent.phase in ("saved", "closed"):
+                continue  # another call has settled it
             with anyio.CancelScope(shield=True):
                 found = await self._row_of(intent, deadline)
                 if found is not None:
+                    if intent.key_id is not None and not await self._journal.take_over(intent.id):
+                        continue  # another call got it
                     found.warnings.append(
                         f"This key was made by an earlier call ({when(int(intent.begun))}) whose answer was lost. No "
                         "second key was made; to have one, call create_api_key again."
                     )
                     return await self._store_value(found, deadline)
             age = time() - intent.begun
-            if intent.key_id is None and age < SETTLE_AFTER:
+            if intent.key_id is not None:
+                await self._journal.close_key(intent.id)  # somebody deleted it
+            elif age < SETTLE_AFTER:
                 raise CreateUnclearError(
                     f"The same create was sent {age:.0f} seconds ago, and it is not known yet whether it made a key. "
                     f"Nothing was sent now. Try again in {SETTLE_AFTER - age:.0f} seconds: the call then finds that "
                     "key, or makes one."
                 )
-            await self._journal.set_phase(intent.id, "closed")
+            else:
+                await self._journal.close_unfound(intent.id)
         return None
 
+    async def _wait_for(self, intent: Intent, deadline: _Deadline) -> Intent:
+        """The intent once no call is at work on it any more: its client gave up, the call goes on to its end."""
+        while (current := await self._journal.intent(intent.id)).in_flight:
+            if deadline.passed:
+                raise CreateUnclearError(
+                    "The same create, which was given up, is still under way. Nothing was sent now. Try again in a few "
+                    "seconds: the call then gets that key."
+                )
+            await anyio.sleep(0.1)
+        return current
+
     async def _settle_one(self, intent: Intent, deadline: _Deadline) -> str:
-        """Settle one intent, and say in a sentence what came of it."""
+        """Settle one intent, and say in a sentence what came of it; "" where there is nothing to say."""
         name, sent = quoted(intent.body.name), when(int(intent.begun))
-        if intent.phase == "claimed":
+        if intent.in_flight:
+            return ""
+        found = await self._row_of(intent, deadline)
+        if found is not None and intent.phase == "claimed":
             return (
                 f"Key {intent.key_id} {name} was created at {sent}, but its value was not stored: call save_api_key "
                 f"with id {intent.key_id}, or delete the key."
             )
-        found = await self._row_of(intent, deadline)
         if found is not None:
+            if intent.phase == "undelivered" and not await self._journal.take_over(intent.id):
+                return ""
             stored = await self._store_value(found, deadline)
             place = f" Its value is in {stored.saved.path}." if stored.saved and stored.saved.path else ""
             text = f"Key {found.row.id} {name} is that of the create at {sent}, whose answer was lost.{place}"
             return " ".join([text, *stored.warnings])
-        if intent.key_id is None and time() - intent.begun < SETTLE_AFTER:
+        if intent.key_id is not None:
+            await self._journal.close_key(intent.id)  # somebody deleted it
+            return ""
+        if time() - intent.begun < SETTLE_AFTER:
             return f"The create of {name} at {sent} is still unclear; list again in a minute."
-        await self._journal.set_phase(intent.id, "closed")
-        return f"The create of {name} at {sent}, whose answer was lost, made no key that still exists."
+        alike = _namesakes(intent.body, await self._newest.above(intent.newest_before, deadline.left))
+        if not await self._journal.close_unfound(intent.id):
+            return ""
+        if alike:
+            ids = ", ".join(str(row.id) for row in alike)
+            return f"The create of {name} at {sent} may have made key {ids}, which has that name but other settings."
+        if intent.phase == "unlisted":
+            return f"The API said that the create of {name} at {sent} made a key, but it never listed one."
+        return f"The create of {name} at {sent}, whose answer was lost, made no key."
 
     async def _row_of(self, intent: Intent, deadline: _Deadline) -> Created | None:
         """The row of an intent, claimed; None where there is none (any more)."""
@@ -192,7 +230,7 @@ class KeyMaker:
     async def _post(self, intent: int, body: TokenBody, deadline: _Deadline) -> CreateAnswer | None:
         """Send the create. Returns what the API said of the new key, None where its answer is unclear."""
         pause = 0.2
-        while True:
+        for attempt in range(1, _ATTEMPTS + 1):
             try:
                 # the rest of the time is for finding the row
                 answer = await self._api.create_token(body, seconds=deadline.left * 0.6)
@@ -201,10 +239,10 @@ class KeyMaker:
                 return None
             except (UnsentError, RateLimitedError) as error:
                 wait = error.retry_after if isinstance(error, RateLimitedError) else pause
-                if wait is None or deadline.left < wait + 2 * _MARGIN:
+                if wait is None or attempt == _ATTEMPTS or deadline.left < wait + 2 * _MARGIN:
                     await self._note(intent, "closed")
                     raise
-                await anyio.sleep(wait)
+                await anyio.sleep(max(wait, pause))
                 pause *= 2
             except RefusedError:
                 await self._note(intent, "closed")
@@ -212,6 +250,7 @@ class KeyMaker:
             else:
                 await self._note(intent, "accepted")
                 return answer
+        raise AssertionError  # the last attempt returns or raises
 
     async def _note(self, intent: int, phase: Phase) -> None:
         """Note a phase after the POST. Where the journal fails now, the intent stays `sent`, to be settled later."""
@@ -234,7 +273,8 @@ class KeyMaker:
                 rows = []  # asked again until the deadline
             if (found := await self._take_equal(intent, body, rows)) is not None:
                 return found
-            lookalike = _only_namesake(body, rows)
+            alike = _namesakes(body, rows)
+            lookalike = alike[0] if len(alike) == 1 else None
             if (
                 answer is not None
                 and lookalike is not None
@@ -244,7 +284,8 @@ class KeyMaker:
                 return Created(lookalike, None, differences(body, lookalike))
             seen = lookalike
             if deadline.passed or monotonic() > end:
-                raise _not_found(body, lookalike, accepted=answer is not None)
+                await self._note(intent, "lost" if answer is None else "unlisted")
+                raise _not_found(body, alike, accepted=answer is not None)
             await anyio.sleep(min(pause, deadline.left))
             pause = min(pause * 2, 1.0)
 
@@ -307,26 +348,65 @@ class KeyMaker:
         return row, await self._save(row, deadline)
 
 
-def _not_found(body: TokenBody, lookalike: Token | None, *, accepted: bool) -> CreateUnclearError:
-    candidate = ""
-    if lookalike is not None:
-        candidate = f" Key {lookalike.id} has that name but differs: {' '.join(differences(body, lookalike))}"
+def _not_found(body: TokenBody, alike: list[Token], *, accepted: bool) -> CreateUnclearError:
+    candidates = "".join(
+        f" Key {row.id} has that name but differs: {' '.join(differences(body, row))}" for row in alike
+    )
     if accepted:
         return CreateUnclearError(
-            f"The API said that the key was created, but does not list it yet.{candidate} Do not create it again: "
+            f"The API said that the key was created, but does not list it yet.{candidates} Do not create it again: "
             "call list_api_keys in a minute, which then finds the key and stores its value.",
             code="created_id_unknown",
         )
     return CreateUnclearError(
-        f"The API's answer to the create was lost, and no new key is listed yet.{candidate} Do not create it again "
+        f"The API's answer to the create was lost, and no new key is listed yet.{candidates} Do not create it again "
         "now: call list_api_keys in a minute, which says whether there is a key, and then stores its value."
     )
 
 
-def _only_namesake(body: TokenBody, rows: list[Token]) -> Token | None:
-    """The one row that has the body's name, give or take white space and case; None where there are more or none."""
-    same = [row for row in rows if row.name.strip().casefold() == body.name.strip().casefold()]
-    return same[0] if len(same) == 1 else None
+def _namesakes(body: TokenBody, rows: list[Token]) -> list[Token]:
+    """The rows that have the body's name, give or take white space and case: what the API may have normalised."""
+    return [row for row in rows if row.name.strip().casefold() == body.name.strip().casefold()]
+
+
+async def _to_the_end(work: Callable[[], Awaitable[_T]], given_up: Callable[[], Awaitable[None]]) -> _T:
+    """What `work` gives. A cancellation does not stop it; `given_up` is called once, as soon as one comes."""
+    outcome: list[_T] = []
+    failure: list[CometError] = []
+    told = False
+
+    async def tell() -> None:
+        nonlocal told
+        if not told:
+            told = True
+            with anyio.CancelScope(shield=True), contextlib.suppress(JournalError):
+                await given_up()
+
+    async def watch() -> None:
+        try:
+            await anyio.sleep_forever()
+        except anyio.get_cancelled_exc_class():
+            if not (outcome or failure):
+                await tell()
+            raise
+
+    try:
+        async with anyio.create_task_group() as beside:
+            beside.start_soon(watch)
+            with anyio.CancelScope(shield=True):
+                try:
+                    outcome.append(await work())
+                except CometError as error:
+                    failure.append(error)  # raised below: a task group would wrap it
+            beside.cancel_scope.cancel()
+        await anyio.lowlevel.checkpoint()
+    except anyio.get_cancelled_exc_class():
+        if outcome:
+            await tell()
+        raise
+    if failure:
+        raise failure[0]
+    return outcome[0]
 
 
 async def _in_thread(work: Callable[[], _T]) -> _T:

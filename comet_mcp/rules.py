@@ -83,9 +83,7 @@ def _ips(allow_ips: str | None) -> str | None:
     entries = list(dict.fromkeys(entry for entry in entries if entry))
     for entry in entries:
         if not _is_ip(entry):
-            separator = (
-                " Separate entries by line breaks, not commas or spaces." if re.search(r"[,;\s]", entry) else ""
-            )
+            separator = " Separate entries by line breaks, not commas or spaces." if re.search(r"[,;\s]", entry) else ""
             raise ArgumentError(
                 f"allow_ips has the entry {quoted(entry)}, which is no IP address or range.{separator} {_IP_FORM}"
             )

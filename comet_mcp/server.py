@@ -22,7 +22,8 @@ from mcp_types import (
 
 from comet_mcp import __version__
 from comet_mcp.app import App
-from comet_mcp.errors import CometError
+from comet_mcp.errors import CometError, SettingsError
+from comet_mcp.settings import how_to_mend
 from comet_mcp.text import quoted
 from comet_mcp.tool import Tool
 from comet_mcp.tools import keys
@@ -75,6 +76,8 @@ def create_server(settings: Settings, *, transport: httpx.AsyncBaseTransport | N
             raise MCPError(INVALID_PARAMS, f"There is no tool {quoted(params.name)}. Call tools/list.")
         result = None
         try:
+            if settings.problems:
+                raise SettingsError(how_to_mend(settings.problems))  # noqa: TRY301 - answered like every other
             with anyio.move_on_after(settings.timeout):
                 result = await tool.call(context.lifespan_context, params.arguments or {})
         except CometError as error:
@@ -87,9 +90,7 @@ def create_server(settings: Settings, *, transport: httpx.AsyncBaseTransport | N
                 f"({type(error).__name__}): a bug of cometapi-mcp. Call list_api_keys before you repeat anything."
             )
         log.info("%s: %s", tool.description.name, "ok" if result else "timed_out")
-        return result or _failure(
-            f"[timed_out] The API did not answer within {settings.timeout:g} seconds. Try again."
-        )
+        return result or _failure(f"[timed_out] The API did not answer within {settings.timeout:g} seconds. Try again.")
 
     return Server(
         "cometapi-mcp",

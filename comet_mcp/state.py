@@ -2,18 +2,20 @@
 
 An *intent* is one create. Its phase tells how far it came:
 
-    sent       on disk before the POST leaves
-    accepted   the API said success; the key's row is still to be found
-    unclear    the POST left and no usable answer came
-    claimed    the key is known (key_id); its value is not stored yet
-    saved      done
-    undelivered  saved, but the call was cancelled: nobody read that there is a key
-    closed     no key of ours: refused, never sent, given up, or told as ambiguous
+    sent         on disk before the POST leaves
+    accepted     the API said success; the key's row is being looked for
+    unclear      the POST left and no usable answer came; a row is being looked for
+    unlisted     the API said success, and the call ended before a row showed
+    lost         no usable answer came, and the call ended before a row showed
+    claimed      the key is known (key_id); its value is not stored yet
+    saved        done
+    undelivered  done, but the client had given up the call: nobody read that there is a key
+    closed       no key of ours: refused, never sent, given up, or told as ambiguous
 
 A claim is the pair (key_id, key_created) of an intent, unique per account: two servers never hand out one key. The
 creation time is part of it because a restarted sandbox counts its ids from 1 again. No secret is in this file.
 
-An intent that stays `sent` or `accepted` longer than any call lasts belonged to a server that died.
+An intent that stays `sent`, `accepted` or `unclear` longer than any call lasts belonged to a server that died.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import time
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -33,7 +35,7 @@ from comet_mcp.errors import JournalError
 from comet_mcp.text import printable, quoted
 from comet_mcp.wire import TokenBody
 
-Phase = Literal["sent", "accepted", "unclear", "claimed", "saved", "undelivered", "closed"]
+Phase = Literal["sent", "accepted", "unclear", "unlisted", "lost", "claimed", "saved", "undelivered", "closed"]
 _T = TypeVar("_T")
 
 DEAD_AFTER = 30.0
@@ -44,6 +46,7 @@ UNDELIVERED_FOR = 3600.0
 
 _LOCK_WAIT = 2.0
 _VERSION = 1
+_COLUMNS = "id, body, newest_before, begun, phase, key_id, given_up"
 _SCHEMA = """
 CREATE TABLE intent (
     id INTEGER PRIMARY KEY,
@@ -53,7 +56,8 @@ CREATE TABLE intent (
     begun REAL NOT NULL,
     phase TEXT NOT NULL,
     key_id INTEGER,
-    key_created INTEGER
+    key_created INTEGER,
+    given_up INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE UNIQUE INDEX claim ON intent (account, key_id, key_created) WHERE key_id IS NOT NULL;
 CREATE INDEX open_intent ON intent (account, phase) WHERE phase NOT IN ('saved', 'closed');
@@ -71,6 +75,12 @@ class Intent:
     begun: float
     phase: Phase
     key_id: int | None
+    given_up: bool
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether a call is still at work on it, although its client has given up."""
+        return self.phase in ("sent", "accepted", "unclear", "claimed") and self.begun > time() - DEAD_AFTER
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +120,39 @@ class Journal:
         return await self._transact(work)
 
     async def set_phase(self, intent: int, phase: Phase) -> None:
-        """Note how far an intent came."""
-        await self._transact(lambda db: db.execute("UPDATE intent SET phase = ? WHERE id = ?", (phase, intent)))
+        """Note how far an intent came that has no key yet; one that has is left alone."""
+        query = "UPDATE intent SET phase = ? WHERE id = ? AND key_id IS NULL"
+        await self._transact(lambda db: db.execute(query, (phase, intent)))
+
+    async def close_unfound(self, intent: int) -> bool:
+        """Give up an intent. False where another server has found its key meanwhile, or has closed it."""
+        query = "UPDATE intent SET phase = 'closed' WHERE id = ? AND key_id IS NULL AND phase != 'closed'"
+        return await self._transact(lambda db: db.execute(query, (intent,)).rowcount == 1)
+
+    async def close_key(self, intent: int) -> None:
+        """Forget an intent whose key does not exist any more."""
+        await self._transact(lambda db: db.execute("UPDATE intent SET phase = 'closed' WHERE id = ?", (intent,)))
+
+    async def give_up(self, intent: int) -> None:
+        """Note that the client reads no answer: an equal create then gets this one's key."""
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("UPDATE intent SET given_up = 1 WHERE id = ?", (intent,))
+            db.execute("UPDATE intent SET phase = 'undelivered' WHERE id = ? AND phase = 'saved'", (intent,))
+
+        await self._transact(work)
+
+    async def take_over(self, intent: int) -> bool:
+        """Make this call the one that tells of a key nobody was told of. False where another call is.
+
+        The key counts as claimed until its value is stored (once more).
+        """
+        query = (
+            "UPDATE intent SET phase = 'claimed', given_up = 0, begun = ? "
+            "WHERE id = ? AND (phase = 'undelivered' OR (phase = 'claimed' AND begun < ?))"
+        )
+        values = (time(), intent, time() - DEAD_AFTER)
+        return await self._transact(lambda db: db.execute(query, values).rowcount == 1)
 
     async def claim(self, intent: int, rows: dict[int, int]) -> Claim:
         """Take one of `rows` (key id to creation time; all equal to the intent's body) that nobody has.
@@ -122,18 +163,23 @@ class Journal:
         """
 
         def work(db: sqlite3.Connection) -> Claim:
-            body, phase = db.execute("SELECT body, phase FROM intent WHERE id = ?", (intent,)).fetchone()
+            body, phase, key_id = db.execute(
+                "SELECT body, phase, key_id FROM intent WHERE id = ?", (intent,)
+            ).fetchone()
+            if key_id is not None or phase == "closed":
+                return Claim()  # another server has settled it
             left = [key_id for key_id, created in rows.items() if not self._is_taken(db, key_id, created)]
             others = db.execute(
                 "SELECT phase, begun FROM intent WHERE account = ? AND body = ? AND id != ? AND key_id IS NULL "
-                "AND phase IN ('sent', 'accepted', 'unclear')",
+                "AND phase IN ('sent', 'accepted', 'unclear', 'unlisted', 'lost')",
                 (self._account, body, intent),
             ).fetchall()
             if len(left) > len(others) + 1:
                 return Claim(ambiguous=tuple(sorted(left)))
             alive = time() - DEAD_AFTER
-            owed = sum(1 for other, begun in others if other != "unclear" and begun > alive)
-            if not left or (phase == "unclear" and owed):
+            owed = [other for other, begun in others if other in ("sent", "accepted") and begun > alive]
+            owed += [other for other, _ in others if other == "unlisted"]
+            if not left or (phase in ("unclear", "lost") and owed):
                 return Claim()
             self._take(db, intent, min(left), rows[min(left)])
             return Claim(min(left))
@@ -160,16 +206,13 @@ class Journal:
 
         def work(db: sqlite3.Connection) -> list[Intent]:
             rows = db.execute(
-                "SELECT id, body, newest_before, begun, phase, key_id FROM intent WHERE account = ? AND "
-                "(phase = 'unclear' OR (phase IN ('sent', 'accepted', 'claimed') AND begun < ?) "
+                f"SELECT {_COLUMNS} FROM intent WHERE account = ? AND "  # noqa: S608 - a constant
+                "(phase IN ('lost', 'unlisted') OR (phase IN ('sent', 'accepted', 'unclear', 'claimed') AND "
+                "(begun < ? OR given_up)) "
                 "OR (phase = 'undelivered' AND begun > ?)) ORDER BY id",
                 (self._account, time() - DEAD_AFTER, time() - UNDELIVERED_FOR),
             ).fetchall()
-            return [
-                Intent(row[0], TokenBody.model_validate_json(row[1]), *row[2:])
-                for row in rows
-                if wanted is None or row[1] == wanted
-            ]
+            return [_intent(row) for row in rows if wanted is None or row[1] == wanted]
 
         return await self._transact(work)
 
@@ -177,11 +220,16 @@ class Journal:
         """Note that the value of a key of ours is stored."""
         await self._transact(
             lambda db: db.execute(
-                "UPDATE intent SET phase = 'saved' WHERE account = ? AND key_id = ? "
-                "AND phase IN ('claimed', 'undelivered')",
+                "UPDATE intent SET phase = CASE WHEN given_up THEN 'undelivered' ELSE 'saved' END "
+                "WHERE account = ? AND key_id = ? AND phase = 'claimed'",
                 (self._account, key_id),
             )
         )
+
+    async def intent(self, intent: int) -> Intent:
+        """The intent as it is now."""
+        query = f"SELECT {_COLUMNS} FROM intent WHERE id = ?"  # noqa: S608 - a constant
+        return await self._transact(lambda db: _intent(db.execute(query, (intent,)).fetchone()))
 
     async def note_reveal(self) -> None:
         """Count one reveal call, which the API limits."""
@@ -223,10 +271,16 @@ class Journal:
                         db.execute("ROLLBACK")
                     raise
             except (sqlite3.Error, OSError) as error:
+                self.close()  # after the mend the file may be another one
                 raise _explained(self.path, error) from None
             return result
 
         return await anyio.to_thread.run_sync(run, limiter=self._one_at_a_time)
+
+
+def _intent(row: tuple[Any, ...]) -> Intent:
+    key, body, newest_before, begun, phase, key_id, given_up = row
+    return Intent(key, TokenBody.model_validate_json(body), newest_before, begun, phase, key_id, bool(given_up))
 
 
 def _canonical(body: TokenBody) -> str:

@@ -6,6 +6,8 @@ import json
 import re
 
 _TAG = re.compile(r"<[^>]*>")
+_SECRET = re.compile(r"[A-Za-z0-9+/=_%.~-]{24,}")
+"""What could be a token or key, in any encoding: no word of a message is that long."""
 
 
 def printable(text: str, limit: int = 200) -> str:
@@ -23,5 +25,5 @@ def quoted(text: str, limit: int = 80) -> str:
 
 
 def backend_text(text: str) -> str:
-    """A message of the API fit to be quoted: no tags, folded white space, cut."""
-    return printable(" ".join(_TAG.sub(" ", text[:2000]).split()), 200)
+    """A message of the API fit to be quoted: no tags, nothing that could be a secret, folded white space, cut."""
+    return printable(" ".join(_SECRET.sub("***", _TAG.sub(" ", text[:2000])).split()), 200)

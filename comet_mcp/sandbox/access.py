@@ -7,6 +7,8 @@ from comet_mcp.sandbox.account import DISABLED, ENABLED, EXHAUSTED, EXPIRED, Acc
 from comet_mcp.sandbox.catalog import Model
 from comet_mcp.sandbox.messages import Refused
 
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
 
 def admitted(account: Account, secret: str, ip: str) -> Key:
     """The key with that value, where it may call models from that address.
@@ -19,7 +21,7 @@ def admitted(account: Account, secret: str, ip: str) -> Key:
             raise _dead(account, "key.invalid" if secret else "key.missing")
         _check_alive(account, row)
         allowed = addresses(row.allow_ips)
-        if allowed and not _contains(allowed, ip):
+        if allowed and not _on_list(allowed, ip):
             raise Refused("key.ip", status=403, code="access_denied")
         if row.group and row.group not in account.groups:
             raise Refused("key.group", status=403, group=row.group)
@@ -59,17 +61,24 @@ def addresses(allow_ips: str | None) -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
-def _contains(entries: Iterable[str], ip: str) -> bool:
-    address = ipaddress.ip_address(ip)
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+def _on_list(entries: Iterable[str], ip: str) -> bool:
+    address = _plain(ipaddress.ip_address(ip))
     for entry in entries:
+        host, slash, bits = entry.partition("/")
         try:
+            if slash and not (bits.isascii() and bits.isdecimal()):
+                continue
             # Host bits may be set: 127.0.0.5/8 works there.
-            if (mapped or address) in ipaddress.ip_network(entry, strict=False):
+            if address in ipaddress.ip_network(entry if slash else _plain(ipaddress.ip_address(host)), strict=False):
                 return True
         except ValueError:
             continue
     return False
+
+
+def _plain(address: _Address) -> _Address:
+    # ::ffff:127.0.0.1 is 127.0.0.1.
+    return (isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped) or address
 
 
 def _check_alive(account: Account, row: Key) -> None:

@@ -64,9 +64,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("GET", "/api/token/search", management.search, "search", limit="search"),
     Endpoint("GET", "/api/token/auto-groups", management.auto_groups, only=lambda d: d.auto_groups),
     Endpoint("POST", "/api/token/batch", management.delete_batch, only=lambda d: d.gateway_fields),
-    Endpoint(
-        "POST", "/api/token/batch/keys", management.reveal_batch, "reveal_batch", limit="critical", only=_reveals
-    ),
+    Endpoint("POST", "/api/token/batch/keys", management.reveal_batch, "reveal_batch", limit="critical", only=_reveals),
     Endpoint("GET", "/api/token/{id}", management.get, "get"),
     Endpoint("DELETE", "/api/token/{id}", management.delete, "delete"),
     Endpoint("POST", "/api/token/{id}/key", management.reveal, "reveal", limit="critical", only=_reveals),
@@ -143,9 +141,7 @@ class Doorkeeper:
         return None
 
     def _too_many(self, asked: Asked, wait: int) -> Response:
-        return too_many(
-            asked.http.headers.get("accept-encoding", ""), f"{wait}" if asked.dialect.retry_after else None
-        )
+        return too_many(asked.http.headers.get("accept-encoding", ""), f"{wait}" if asked.dialect.retry_after else None)
 
     def _check_account(self, asked: Asked) -> None:
         dialect = self.account.dialect

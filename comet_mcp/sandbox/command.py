@@ -61,9 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, default=0, help="port to listen on (any free one)")
-    parser.add_argument(
-        "--dialect", choices=list(DIALECTS), default="documented", help="whose behaviour (documented)"
-    )
+    parser.add_argument("--dialect", choices=list(DIALECTS), default="documented", help="whose behaviour (documented)")
     parser.add_argument("--rate-limits", action="store_true", help="apply the API's rate limits")
     parser.add_argument(
         "--fault",

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import struct
 import sys
+from contextlib import suppress
 from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -22,7 +23,7 @@ class ConnectionProtocol(H11Protocol):
         super().connection_made(transport)
         # asyncio does so itself only where the listening socket was made with the protocol's number. Without it, an
         # answer waits 40 ms for the client to acknowledge its headers.
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        _set_option(transport, socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.app = _with_transport(self.app, transport)
 
 
@@ -31,13 +32,17 @@ def _with_transport(app: Any, transport: asyncio.Transport) -> Any:
 
     async def outer(scope: Scope, receive: Receive, send: Send) -> None:
         scope[_TRANSPORT] = transport
-        try:
+        # Only a stopping server cancels requests. uvicorn would report it as a failure of the application.
+        with suppress(asyncio.CancelledError):
             await inner(scope, receive, send)
-        except asyncio.CancelledError:
-            # Only a stopping server cancels requests. uvicorn would report it as a failure of the application.
-            transport.abort()
 
     return outer
+
+
+def _set_option(transport: asyncio.Transport, level: int, option: int, value: int | bytes) -> None:
+    # macOS refuses options of a connection whose other end has gone.
+    with suppress(OSError):
+        transport.get_extra_info("socket").setsockopt(level, option, value)
 
 
 async def reset(scope: Scope, receive: Receive, *, politely: bool = False) -> None:
@@ -52,8 +57,7 @@ async def reset(scope: Scope, receive: Receive, *, politely: bool = False) -> No
     if politely:
         transport.close()
     else:
-        connection = transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+        _set_option(transport, socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
         transport.abort()
     # The protocol must have noticed before the application returns, or it would answer in the application's stead.
     while (await receive())["type"] != "http.disconnect":

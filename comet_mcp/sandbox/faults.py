@@ -132,9 +132,7 @@ class Faults:
         self._orders: list[Fault] = []
         self._lock = threading.Lock()
 
-    def add(
-        self, call: str, fault: str, *, times: int = 1, after: int = 0, value: str | float | None = None
-    ) -> Fault:
+    def add(self, call: str, fault: str, *, times: int = 1, after: int = 0, value: str | float | None = None) -> Fault:
         """Order `fault` for the next `times` requests of `call` (or "*"), skipping the first `after` of them.
 
         Raises:

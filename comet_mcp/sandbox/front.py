@@ -20,6 +20,9 @@ from comet_mcp.sandbox.wire_faults import Answer, after, answered, before
 FAULT_HEADER = "x-sandbox-fault"
 """A request that carries it gets the fault it names, written `NAME[=VALUE]`."""
 
+MAX_REQUESTS = 10_000
+"""So many requests are remembered; of a sandbox that runs for long, the latest."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -59,6 +62,7 @@ class Front:
         request = _request(scope, raw)
         with self._lock:
             self.requests.append(request)
+            del self.requests[:-MAX_REQUESTS]
         scope["sandbox.request_id"] = self._request_id()
         send = self._stamped(scope, send)
         try:

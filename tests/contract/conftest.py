@@ -1,9 +1,10 @@
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
 from comet_mcp.sandbox import Sandbox
-from tests.contract.target import API, LIVE, Server, live_server, names
+from tests.contract.target import API, LIVE, Server, live_server, names, open_client
 
 
 @pytest.fixture(scope="session", params=names())
@@ -16,7 +17,13 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
         yield Server(base_url, sandbox.access_token, f"{sandbox.user_id}", sandbox.dialect)
 
 
+@pytest.fixture(scope="session")
+def client(server: Server) -> Iterator[httpx.Client]:
+    with open_client(server) as client:
+        yield client
+
+
 @pytest.fixture
-def api(server: Server) -> Iterator[API]:
-    with API(server) as api:
+def api(server: Server, client: httpx.Client) -> Iterator[API]:
+    with API(server, client) as api:
         yield api

@@ -96,6 +96,13 @@ def test_usage_wants_a_bearer(api: API) -> None:
     assert no(response, 401) == "Invalid Bearer token"
 
 
+@pytest.mark.parametrize("scheme", ["Bearer  ", "BEARER ", "Token "])
+def test_usage_wants_it_written_as_usual(api: API, scheme: str) -> None:
+    secret = api.secret(api.create())
+    response = api.request("GET", "/api/usage/token/", headers={"Authorization": f"{scheme}{secret}"})
+    no(response, 401)
+
+
 @pytest.mark.parametrize("prefix", ["Bearer sk-", "Bearer ", "sk-", "bearer sk-"])
 def test_models_are_listed_for_a_key_with_or_without_its_prefixes(api: API, prefix: str) -> None:
     secret = api.secret(api.create())
@@ -146,6 +153,17 @@ def test_using_a_key_that_has_run_out_sets_its_status(api: API, how: str, status
         assert api.rows()[0]["status"] == status
 
 
+def test_an_exhausted_key_is_refused_in_words_by_dialect(api: API) -> None:
+    secret = made_unusable(api, "exhausted")
+    shown = f"sk-{secret[:3]}***{secret[-3:]}"
+    first, then = (model_error(api.as_key(secret), 401)[1] for _ in range(2))
+    if api.dialect.reasons_for_dead_keys:
+        assert first == f"[{shown}] 该令牌额度已用尽 !token.UnlimitedQuota && token.RemainQuota = 0"
+        assert then == f"该令牌额度已用尽 TokenStatusExhausted[{shown}]"
+    else:
+        assert first == then == "Invalid token"
+
+
 def test_an_unlimited_key_needs_no_quota(api: API) -> None:
     assert api.models(api.secret(api.create(remain_quota=0, unlimited_quota=True)))
 
@@ -161,14 +179,28 @@ def test_a_model_call_without_a_key_is_refused(api: API) -> None:
 
 
 @pytest.mark.parametrize(
-    "allow_ips", ["127.0.0.1", "127.0.0.5/8", " 127.0.0.1 ", "junk\n127.0.0.0/8", "127.0.0.1,", "\n"]
+    "allow_ips",
+    [
+        "127.0.0.1",
+        "127.0.0.5/8",
+        " 127.0.0.1 ",
+        "junk\n127.0.0.0/8",
+        "127.0.0.1,",
+        "\n",
+        "::ffff:127.0.0.1",
+        "0.0.0.0/0",
+        "127.0.0.1/08",
+    ],
 )
 def test_a_caller_on_the_list_is_let_in(api: API, allow_ips: str) -> None:
     secret = api.secret(api.create(allow_ips=allow_ips))
     assert api.as_key(secret, headers={"X-Forwarded-For": "127.0.0.1"}).status_code == 200
 
 
-@pytest.mark.parametrize("allow_ips", ["198.51.100.1", "junk", "127.0.0.1,127.0.0.2", "2001:db8::/32"])
+@pytest.mark.parametrize(
+    "allow_ips",
+    ["198.51.100.1", "junk", "127.0.0.1,127.0.0.2", "2001:db8::/32", "127.0.0.1/255.0.0.0", "::/0"],
+)
 def test_a_caller_who_is_not_on_the_list_is_refused(api: API, allow_ips: str) -> None:
     secret = api.secret(api.create(allow_ips=allow_ips))
     code, _ = model_error(api.as_key(secret, headers={"X-Forwarded-For": "127.0.0.1"}), 403)

@@ -1,0 +1,192 @@
+"""What the tests of reliability share: a server in this process, one spoken to line by line, and time that passes."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+from typing import IO, Any
+
+import anyio
+import httpx
+from mcp import Client
+from mcp_types import CallToolResult
+
+from comet_mcp.server import create_server
+from tests.support import Home, text_of
+
+LONG = 45.0
+"""Seconds after which a condition that never came true fails the test; a slow machine needs a part of them."""
+
+
+@asynccontextmanager
+async def served(
+    home: Home, *, transport: httpx.AsyncBaseTransport | None = None, **options: Any
+) -> AsyncIterator[Client]:
+    """A client of a server in this process, which talks to the sandbox over real sockets all the same."""
+    async with Client(create_server(home.settings, transport=transport), **options) as client:
+        yield client
+
+
+def code_of(result: CallToolResult) -> str:
+    """The code a failure begins with; "" for a success."""
+    if not result.is_error:
+        return ""
+    text = text_of(result)
+    assert text.startswith("["), text
+    return text[1 : text.index("]")]
+
+
+def intents(home: Home) -> list[tuple[str, int | None]]:
+    """Phase and key id of each create in the journal, oldest first."""
+    if not home.state.exists():
+        return []
+    with closing(sqlite3.connect(home.state)) as db:
+        return db.execute("SELECT phase, key_id FROM intent ORDER BY id").fetchall()
+
+
+def let_pass(home: Home, seconds: float) -> None:
+    """Make everything in the journal that many seconds older."""
+    with closing(sqlite3.connect(home.state)) as db, db:
+        db.execute("UPDATE intent SET begun = begun - ?", (seconds,))
+
+
+def stored(home: Home) -> list[str]:
+    """The key values in the key files, sorted."""
+    lines = [path.read_text(encoding="utf-8").splitlines()[-1] for path in home.key_files]
+    return sorted(line.removeprefix("COMETAPI_KEY=") for line in lines)
+
+
+def values(home: Home) -> list[str]:
+    """The values of the sandbox's keys as programs use them, sorted."""
+    return sorted(f"sk-{row.key}" for row in home.sandbox.keys)
+
+
+async def on_each(homes: Iterable[Home], check: Callable[[Home], Awaitable[None]]) -> None:
+    """Check several homes at the same time, since most of a check is waiting for a deadline."""
+    failures: list[Exception] = []
+
+    async def one(home: Home) -> None:
+        try:
+            await check(home)
+        except Exception as error:  # noqa: BLE001 - told below, without a group around it
+            error.add_note(f"in the dialect {home.sandbox.dialect.name}")
+            failures.append(error)
+
+    async with anyio.create_task_group() as group:
+        for home in homes:
+            group.start_soon(one, home)
+    if failures:
+        raise failures[0]
+
+
+async def until(condition: Callable[[], object], seconds: float = LONG) -> None:
+    """Wait until the condition holds."""
+    with anyio.fail_after(seconds):
+        while not condition():  # noqa: ASYNC110 - what is waited for happens in another process or thread
+            await anyio.sleep(0.01)
+
+
+def blocking_until(condition: Callable[[], object], seconds: float = LONG) -> None:
+    """The same outside an event loop."""
+    end = monotonic() + seconds
+    while not condition():
+        assert monotonic() < end, "it never came true"
+        sleep(0.01)
+
+
+class Process:
+    """A server process spoken to line by line (the era of `initialize`), so that it can be left or killed anywhere.
+
+    `written` holds all it wrote to stdout so far.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self.written = b""
+        self._id = 0
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def send(self, method: str, params: dict[str, Any] | None = None, *, notification: bool = False) -> int:
+        """Send a message, and wait for nothing."""
+        message: dict[str, Any] = {"jsonrpc": "2.0", "method": method, "params": params or {}}
+        if not notification:
+            self._id += 1
+            message["id"] = self._id
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(message).encode() + b"\n")
+        self.process.stdin.flush()
+        return self._id
+
+    def ask(self, method: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Send a request and read until its answer is there."""
+        sent = self.send(method, params)
+        assert self.process.stdout is not None
+        while line := self.process.stdout.readline():
+            self.written += line
+            message: dict[str, Any] = json.loads(line)
+            if message.get("id") == sent:
+                return message
+        raise AssertionError(f"the server ended before it answered {method}")
+
+    def initialize(self) -> None:
+        """The handshake."""
+        client = {"name": "test", "version": "1"}
+        self.ask("initialize", {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client})
+        self.send("notifications/initialized", notification=True)
+
+    def start_call(self, tool: str, arguments: dict[str, Any]) -> int:
+        """Send a tool call, and wait for nothing."""
+        return self.send("tools/call", {"name": tool, "arguments": arguments})
+
+    def call(self, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Call a tool; the result as the protocol has it."""
+        answer = self.ask("tools/call", {"name": tool, "arguments": arguments})
+        assert "result" in answer, answer
+        result: dict[str, Any] = answer["result"]
+        return result
+
+    def close(self) -> None:
+        """Close its stdin, as a client does that has had enough, and read what it still writes until it ends."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.close()
+        self.written += self.process.stdout.read()
+        self.process.wait(LONG)
+
+    def kill(self) -> None:
+        """End it as the system does that runs out of memory: nothing of it runs any more."""
+        self.process.kill()
+        self.process.wait(LONG)
+
+
+@contextmanager
+def started(
+    environment: dict[str, str], *, stderr: IO[bytes] | int = subprocess.DEVNULL, code: str = ""
+) -> Iterator[Process]:
+    """A server process; `code` is run instead of the module. It is ended at last, whatever it does."""
+    arguments = ["-c", code] if code else ["-m", "comet_mcp"]
+    with subprocess.Popen(
+        [sys.executable, *arguments],
+        env=environment,
+        cwd=Path(__file__).parents[2],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+    ) as process:
+        watchdog = threading.Timer(LONG * 2, process.kill)
+        watchdog.start()
+        try:
+            yield Process(process)
+        finally:
+            watchdog.cancel()
+            process.kill()
