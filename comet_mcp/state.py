@@ -25,7 +25,7 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from time import time
+from time import monotonic, time
 from typing import Any, Literal, TypeVar
 
 import anyio
@@ -44,7 +44,7 @@ DEAD_AFTER = 30.0
 UNDELIVERED_FOR = 3600.0
 """Seconds in which a repeated create finds the key of a cancelled one; later it is a new wish."""
 
-_LOCK_WAIT = 2.0
+_LOCK_WAIT = 3.0
 _VERSION = 1
 _COLUMNS = "id, body, newest_before, begun, phase, key_id, given_up"
 _SCHEMA = """
@@ -99,6 +99,7 @@ class Journal:
         self._account = account
         self._db: sqlite3.Connection | None = None
         self._one_at_a_time = anyio.CapacityLimiter(1)
+        self._locked: tuple[float, JournalError] | None = None
 
     def close(self) -> None:
         """Close the file, if it was opened."""
@@ -117,21 +118,21 @@ class Journal:
             assert cursor.lastrowid is not None  # noqa: S101 - an INSERT has one
             return cursor.lastrowid
 
-        return await self._transact(work)
+        return await self._write(work)
 
     async def set_phase(self, intent: int, phase: Phase) -> None:
         """Note how far an intent came that has no key yet; one that has is left alone."""
         query = "UPDATE intent SET phase = ? WHERE id = ? AND key_id IS NULL"
-        await self._transact(lambda db: db.execute(query, (phase, intent)))
+        await self._write(lambda db: db.execute(query, (phase, intent)))
 
     async def close_unfound(self, intent: int) -> bool:
         """Give up an intent. False where another server has found its key meanwhile, or has closed it."""
         query = "UPDATE intent SET phase = 'closed' WHERE id = ? AND key_id IS NULL AND phase != 'closed'"
-        return await self._transact(lambda db: db.execute(query, (intent,)).rowcount == 1)
+        return await self._write(lambda db: db.execute(query, (intent,)).rowcount == 1)
 
     async def close_key(self, intent: int) -> None:
         """Forget an intent whose key does not exist any more."""
-        await self._transact(lambda db: db.execute("UPDATE intent SET phase = 'closed' WHERE id = ?", (intent,)))
+        await self._write(lambda db: db.execute("UPDATE intent SET phase = 'closed' WHERE id = ?", (intent,)))
 
     async def give_up(self, intent: int) -> None:
         """Note that the client reads no answer: an equal create then gets this one's key."""
@@ -140,7 +141,7 @@ class Journal:
             db.execute("UPDATE intent SET given_up = 1 WHERE id = ?", (intent,))
             db.execute("UPDATE intent SET phase = 'undelivered' WHERE id = ? AND phase = 'saved'", (intent,))
 
-        await self._transact(work)
+        await self._write(work)
 
     async def take_over(self, intent: int) -> bool:
         """Make this call the one that tells of a key nobody was told of. False where another call is.
@@ -152,7 +153,7 @@ class Journal:
             "WHERE id = ? AND (phase = 'undelivered' OR (phase = 'claimed' AND begun < ?))"
         )
         values = (time(), intent, time() - DEAD_AFTER)
-        return await self._transact(lambda db: db.execute(query, values).rowcount == 1)
+        return await self._write(lambda db: db.execute(query, values).rowcount == 1)
 
     async def claim(self, intent: int, rows: dict[int, int]) -> Claim:
         """Take one of `rows` (key id to creation time; all equal to the intent's body) that nobody has.
@@ -184,7 +185,7 @@ class Journal:
             self._take(db, intent, min(left), rows[min(left)])
             return Claim(min(left))
 
-        return await self._transact(work)
+        return await self._write(work)
 
     async def claim_one(self, intent: int, key_id: int, created: int) -> bool:
         """Take this very row, unless somebody has it."""
@@ -195,7 +196,7 @@ class Journal:
             self._take(db, intent, key_id, created)
             return True
 
-        return await self._transact(work)
+        return await self._write(work)
 
     async def unsettled(self, body: TokenBody | None = None) -> list[Intent]:
         """Intents, oldest first, of which no call is taking care: row not found, value not stored, answer not read.
@@ -214,11 +215,11 @@ class Journal:
             ).fetchall()
             return [_intent(row) for row in rows if wanted is None or row[1] == wanted]
 
-        return await self._transact(work)
+        return await self._read(work)
 
     async def saved(self, key_id: int) -> None:
         """Note that the value of a key of ours is stored."""
-        await self._transact(
+        await self._write(
             lambda db: db.execute(
                 "UPDATE intent SET phase = CASE WHEN given_up THEN 'undelivered' ELSE 'saved' END "
                 "WHERE account = ? AND key_id = ? AND phase = 'claimed'",
@@ -229,21 +230,21 @@ class Journal:
     async def intent(self, intent: int) -> Intent:
         """The intent as it is now."""
         query = f"SELECT {_COLUMNS} FROM intent WHERE id = ?"  # noqa: S608 - a constant
-        return await self._transact(lambda db: _intent(db.execute(query, (intent,)).fetchone()))
+        return await self._read(lambda db: _intent(db.execute(query, (intent,)).fetchone()))
 
     async def note_reveal(self) -> None:
         """Count one reveal call, which the API limits."""
-        await self._transact(lambda db: db.execute("INSERT INTO reveal VALUES (?, ?)", (self._account, time())))
+        await self._write(lambda db: db.execute("INSERT INTO reveal VALUES (?, ?)", (self._account, time())))
 
     async def reveals_since(self, seconds: float) -> list[float]:
         """When reveal calls were made in the last `seconds`, oldest first, in Unix seconds."""
 
         def work(db: sqlite3.Connection) -> list[float]:
-            db.execute("DELETE FROM reveal WHERE at < ?", (time() - seconds,))
-            found = db.execute("SELECT at FROM reveal WHERE account = ? ORDER BY at", (self._account,))
+            query = "SELECT at FROM reveal WHERE account = ? AND at > ? ORDER BY at"
+            found = db.execute(query, (self._account, time() - seconds))
             return [row[0] for row in found]
 
-        return await self._transact(work)
+        return await self._read(work)
 
     def _is_taken(self, db: sqlite3.Connection, key_id: int, created: int) -> bool:
         query = "SELECT 1 FROM intent WHERE account = ? AND key_id = ? AND key_created = ?"
@@ -254,15 +255,29 @@ class Journal:
             "UPDATE intent SET phase = 'claimed', key_id = ?, key_created = ? WHERE id = ?", (key_id, created, intent)
         )
 
-    async def _transact(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
-        """Run `work` in one transaction, on a thread, for SQLite waits for locks and for the disk."""
+    async def _read(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Run `work` on one consistent state of the file; it waits for no writer."""
+        return await self._run("BEGIN", work)
+
+    async def _write(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Run `work` in one transaction that is on disk when this returns."""
+        return await self._run("BEGIN IMMEDIATE", work)
+
+    async def _run(self, begin: str, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Run `work` on a thread, for SQLite waits for locks and for the disk.
+
+        Who waited for his turn while the file was found locked is told so at once, instead of waiting as long again.
+        """
+        asked = monotonic()
 
         def run() -> _T:
+            if self._locked is not None and self._locked[0] > asked:
+                raise self._locked[1]
             try:
                 if self._db is None:
                     self._db = _open(self.path)
                 db = self._db
-                db.execute("BEGIN IMMEDIATE")
+                db.execute(begin)
                 try:
                     result = work(db)
                     db.execute("COMMIT")
@@ -272,7 +287,10 @@ class Journal:
                     raise
             except (sqlite3.Error, OSError) as error:
                 self.close()  # after the mend the file may be another one
-                raise _explained(self.path, error) from None
+                explained = _explained(self.path, error)
+                if _is_locked(error):
+                    self._locked = (monotonic(), explained)
+                raise explained from None
             return result
 
         return await anyio.to_thread.run_sync(run, limiter=self._one_at_a_time)
@@ -315,6 +333,10 @@ def _open(path: Path) -> sqlite3.Connection:
     return db
 
 
+def _is_locked(error: sqlite3.Error | OSError) -> bool:
+    return isinstance(error, sqlite3.OperationalError) and ("locked" in str(error) or "busy" in str(error))
+
+
 def _explained(path: Path, error: sqlite3.Error | OSError) -> JournalError:
     """What is wrong with the journal, and the mend."""
     said = str(error).lower()
@@ -322,7 +344,7 @@ def _explained(path: Path, error: sqlite3.Error | OSError) -> JournalError:
     if isinstance(error, _TooNewError):
         reason = f"The journal {where} was written by a newer cometapi-mcp"
         mend = "Upgrade this one, or set COMETAPI_MCP_STATE to another file"
-    elif "locked" in said or "busy" in said:
+    elif _is_locked(error):
         reason = f"The journal {where} is locked by another program"
         mend = "Try again in a minute; if that does not help, find the program that holds the file open and close it"
     elif "full" in said or "no space" in said or "i/o" in said or "too large" in said:
