@@ -99,9 +99,7 @@ def test_the_sandbox_prints_the_settings_that_point_at_it(tmp_path: Path) -> Non
         lines = [process.stdout.readline() for _ in range(5)]
         settings = dict(line.split(" ", 1)[1].strip().split("=", 1) for line in lines if line.startswith("export"))
         if sys.platform == "win32":
-            settings = dict(
-                line.strip().removeprefix("$env:").split("=", 1) for line in lines if line.startswith("$")
-            )
+            settings = dict(line.strip().removeprefix("$env:").split("=", 1) for line in lines if line.startswith("$"))
         request = urllib.request.Request(settings["COMETAPI_BASE_URL"].strip("'") + "/api/user/self")
         request.add_header("Authorization", settings["COMETAPI_ACCESS_TOKEN"].strip("'"))
         request.add_header("New-Api-User", settings["COMETAPI_USER_ID"].strip("'"))

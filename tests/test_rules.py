@@ -49,8 +49,7 @@ def test_expiry_zero_is_refused_with_both_ways_out() -> None:
 )
 def test_an_expiry_in_a_smaller_unit_is_refused_with_the_seconds_it_means(stamp: int, unit: str) -> None:
     assert refusal(expired_time=stamp) == (
-        f"[invalid_argument] expired_time {stamp} looks like {unit}; "
-        "in seconds it is 1820000000, 2027-09-03T19:33:20Z."
+        f"[invalid_argument] expired_time {stamp} looks like {unit}; in seconds it is 1820000000, 2027-09-03T19:33:20Z."
     )
 
 

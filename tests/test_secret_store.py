@@ -59,9 +59,7 @@ def test_a_file_in_the_place_of_the_directory_is_told_before_a_key_exists(store:
 
 
 @pytest.mark.parametrize("value", ["two\nlines", "a'b c", "tab\t", "é" * 20, "back\\slash"])
-def test_a_value_that_a_dotenv_file_cannot_hold_is_refused_and_nothing_is_written(
-    store: FileStore, value: str
-) -> None:
+def test_a_value_that_a_dotenv_file_cannot_hold_is_refused_and_nothing_is_written(store: FileStore, value: str) -> None:
     store.check()
     with pytest.raises(StoreError) as refused:
         store.save(7, "blog", SecretStr(value))

@@ -209,9 +209,7 @@ async def _create_again(home: Home, create: str) -> None:
 
 
 @pytest.mark.parametrize("fault", LISTS)
-async def test_a_list_that_fails_before_the_create_means_that_nothing_is_sent(
-    make_home: MakeHome, fault: str
-) -> None:
+async def test_a_list_that_fails_before_the_create_means_that_nothing_is_sent(make_home: MakeHome, fault: str) -> None:
     home = make_home(COMETAPI_MCP_TIMEOUT="2")
     home.sandbox.faults.add("list", fault, times=1000)
     async with served(home) as client:
