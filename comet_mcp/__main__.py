@@ -15,6 +15,7 @@ An MCP server that lets an AI agent make and manage scoped CometAPI keys.
 commands:
   (none)     serve over stdio; an MCP client starts it so
   demo       show the main job, end to end, without an account or a network
+  run        run a program with a key in its environment (cometapi-mcp run --help)
   sandbox    run a pretend CometAPI on this machine (cometapi-mcp sandbox --help)
 
 options:
@@ -40,13 +41,17 @@ def main(arguments: list[str] | None = None) -> int:
         case []:
             return serve()
         case ["demo", *rest]:
-            from comet_mcp.demo import main as demo  # noqa: PLC0415 - see the module's docstring
+            from comet_mcp.cli.demo import main as demo  # noqa: PLC0415 - see the module's docstring
 
             return demo(rest)
         case ["sandbox", *rest]:
-            from comet_mcp.sandbox.command import main as sandbox  # noqa: PLC0415
+            from comet_mcp.cli.sandbox import main as sandbox  # noqa: PLC0415
 
             return sandbox(rest)
+        case ["run", *rest]:
+            from comet_mcp.cli.run import main as run  # noqa: PLC0415
+
+            return run(rest)
         case ["--version" | "-V"]:
             print(f"cometapi-mcp {__version__}")
             return 0

@@ -29,14 +29,22 @@ class Answer(NamedTuple):
         return printable(found, 80) if found else None
 
 
-def checked(answer: Answer, host: str) -> Answer:
-    """The answer, if it is a 200; else the error its status stands for."""
+def checked(answer: Answer, host: str, *, as_key: bool = False) -> Answer:
+    """The answer, if it is a 200; else the error its status stands for.
+
+    Args:
+        answer: What came.
+        host: From where, for the messages.
+        as_key: Whether a model key asked, so that a 401 says nothing of the account's access token.
+    """
     status, reference = answer.status, answer.request_id
     if status == 200:
         return answer
     if status == 429:
         raise _rate_limited(answer)
     said = _said(answer)
+    if as_key and status in (401, 403):
+        raise RefusedError(said or f"refused ({status})", code="key_refused", request_id=reference)
     if status == 401:
         raise _unauthorized(said, reference)
     if 300 <= status < 400:
@@ -67,12 +75,7 @@ def checked(answer: Answer, host: str) -> Answer:
 
 def envelope(answer: Answer, token_id: int | None = None) -> Envelope:
     """The envelope of an answer that says success; else the error it stands for. The API says no with a 200."""
-    try:
-        value = parse_json(answer.body)
-    except ValueError:
-        looks = "HTML" if answer.body.lstrip()[:1] == b"<" else "not JSON" if answer.body else "empty"
-        raise unusable(answer, f"is {looks}") from None
-    envelope = parse(Envelope, value, answer)
+    envelope = parse(Envelope, json_of(answer), answer)
     if envelope.success:
         return envelope
     said, reference = backend_text(envelope.message), answer.request_id
@@ -82,6 +85,15 @@ def envelope(answer: Answer, token_id: int | None = None) -> Envelope:
     if token_id is not None and ("not found" in lower or "不存在" in said):
         raise NotFoundError(f"No API key has id {token_id}. Call list_api_keys to see the ids.", request_id=reference)
     raise _refusal(said, reference)
+
+
+def json_of(answer: Answer) -> Any:
+    """The JSON in an answer; an UnclearError where there is none."""
+    try:
+        return parse_json(answer.body)
+    except ValueError:
+        looks = "HTML" if answer.body.lstrip()[:1] == b"<" else "not JSON" if answer.body else "empty"
+        raise unusable(answer, f"is {looks}") from None
 
 
 def _refusal(said: str, reference: str | None) -> RefusedError:

@@ -6,10 +6,13 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from comet_mcp.catalog import Catalog
 from comet_mcp.client import CometAPI
 from comet_mcp.provisioning import KeyMaker
-from comet_mcp.secret_store import key_store
+from comet_mcp.rotation import KeyRotator
+from comet_mcp.secret_store import KeyStore, key_store
 from comet_mcp.state import Journal
+from comet_mcp.units import Units
 
 if TYPE_CHECKING:
     import httpx
@@ -24,14 +27,25 @@ class App:
     settings: Settings
     api: CometAPI
     journal: Journal
+    store: KeyStore
     keys: KeyMaker
+    rotator: KeyRotator
+    catalog: Catalog
+
+    @property
+    def units(self) -> Units:
+        """What a quota unit is worth."""
+        return self.settings.units
 
     @classmethod
     def of(cls, settings: Settings, transport: httpx.AsyncBaseTransport | None = None) -> App:
         """Build the parts; nothing is opened or connected yet. `transport` replaces the network in tests."""
         api = CometAPI(settings, transport=transport)
         journal = Journal(settings.state, _account(settings))
-        return cls(settings, api, journal, KeyMaker(api, journal, key_store(settings), settings.timeout))
+        store = key_store(settings)
+        keys = KeyMaker(api, journal, store, settings.timeout)
+        rotator = KeyRotator(api, journal, keys, settings)
+        return cls(settings, api, journal, store, keys, rotator, Catalog(api))
 
     async def aclose(self) -> None:
         """Close connections and files."""

@@ -66,6 +66,7 @@ def _sentence(model: type[BaseModel], detail: ErrorDetails) -> str:
         "string_type": "a string",
         "float_type": "a number",
         "list_type": "a list",
+        "greater_than": f"more than {limits.get('gt')}",
         "greater_than_equal": f"at least {limits.get('ge')}",
         "less_than_equal": f"at most {limits.get('le')}",
         "string_too_short": "at least one character long",

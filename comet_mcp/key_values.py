@@ -43,6 +43,13 @@ class KeyValues:
                 retry_after=None,
             )
 
+    async def spare(self) -> bool:
+        """Count a call of the same limit, if fewer than half are used; else tell that there is none to spare."""
+        if len(await self._journal.reveals_since(WINDOW)) >= REVEALS // 2:
+            return False
+        await self._journal.note_reveal()
+        return True
+
     async def of(self, row: Token, seconds: float) -> SecretStr:
         """The value of the key of this row. Raises APIError, or RateLimitedError where the limit is used up."""
         if not is_masked(row.key.get_secret_value()):

@@ -39,11 +39,11 @@ from comet_mcp.errors import (
 from comet_mcp.flights import Crowd
 from comet_mcp.key_values import KeyValues
 from comet_mcp.newest import NewestKeys
-from comet_mcp.secret_store import KeyStore, Saved
+from comet_mcp.secret_store import KeyStore, Saved, Target, mask
 from comet_mcp.state import Intent, Journal, Phase
 from comet_mcp.text import quoted
 from comet_mcp.units import when
-from comet_mcp.wire import CreateAnswer, Token, TokenBody, differences
+from comet_mcp.wire import CreateAnswer, Token, TokenBody, differences, is_masked
 
 _T = TypeVar("_T")
 
@@ -92,8 +92,8 @@ class KeyMaker:
         self._newest = NewestKeys(api, self._creating)
         self._values = KeyValues(api, journal, self._finding)
 
-    async def create(self, body: TokenBody) -> Created:
-        """Make one key and store its value.
+    async def create(self, body: TokenBody, rotation: int | None = None) -> Created:
+        """Make one key and store its value. A rotation's key is its alone, however equal another is.
 
         Raises:
             StoreError, JournalError, RateLimitedError: Something needed later is missing; nothing was sent.
@@ -102,13 +102,13 @@ class KeyMaker:
         """
         deadline = _Deadline(self._timeout)
         await _in_thread(self._store.check)
-        if (earlier := await self._settle_equal(body, deadline)) is not None:
+        if (earlier := await self._settle_equal(body, rotation, deadline)) is not None:
             return earlier
         if self._store.needs_value:
             await self._values.check_limit()
         floor = await self._newest.id(deadline.left)
         with anyio.CancelScope(shield=True):
-            intent = await self._journal.begin(body, floor)
+            intent = await self._journal.begin(body, floor, rotation)
         return await _to_the_end(
             lambda: self._make(intent, body, floor, deadline), given_up=lambda: self._journal.give_up(intent)
         )
@@ -144,9 +144,9 @@ class KeyMaker:
             told.append(f"Whether earlier creates made keys could not be settled: {error}")
         return told
 
-    async def _settle_equal(self, body: TokenBody, deadline: _Deadline) -> Created | None:
+    async def _settle_equal(self, body: TokenBody, rotation: int | None, deadline: _Deadline) -> Created | None:
         """The key of an earlier equal create that nobody was told of; None where there is no such key."""
-        for earlier in await self._journal.unsettled(body):
+        for earlier in await self._journal.unsettled(body, rotation):
             intent = await self._wait_for(earlier, deadline)
             if intent.phase in ("saved", "closed"):
                 continue  # another call has settled it
@@ -190,7 +190,7 @@ class KeyMaker:
         if intent.in_flight:
             return ""
         found = await self._row_of(intent, deadline)
-        if found is not None and intent.phase == "claimed":
+        if found is not None and intent.phase in ("claimed", "unsaved"):
             return (
                 f"Key {intent.key_id} {name} was created at {sent}, but its value was not stored: call save_api_key "
                 f"with id {intent.key_id}, or delete the key."
@@ -328,24 +328,49 @@ class KeyMaker:
                 f"The key exists (id {row.id}), but its value could not be stored: {error} "
                 f"Call save_api_key with id {row.id} once that is mended. Do not create the key again."
             )
+            with contextlib.suppress(JournalError):  # it then counts as one of a server that died: no harm
+                await self._journal.unsaved(row.id)
         return created
 
-    async def _save(self, row: Token, deadline: _Deadline) -> Saved:
+    async def _save(self, row: Token, deadline: _Deadline, target: Target = Target()) -> Saved:  # noqa: B008 - frozen
         value = await self._values.of(row, deadline.left) if self._store.needs_value else row.key
         try:
-            saved = await _in_thread(lambda: self._store.save(row.id, row.name, value))
+            saved = await _in_thread(lambda: self._store.save(row.id, row.name, value, target))
         except StoreError:
-            saved = await _in_thread(lambda: self._store.save(row.id, row.name, value))
+            saved = await _in_thread(lambda: self._store.save(row.id, row.name, value, target))
         with contextlib.suppress(JournalError):  # it then says later that the value is not stored: no harm
             await self._journal.saved(row.id)
         return saved
 
-    async def save(self, key_id: int) -> tuple[Token, Saved]:
+    async def save(self, key_id: int, target: Target) -> tuple[Token, Saved]:
         """Store the value of a key that exists. Raises NotFoundError, StoreError or another APIError."""
         deadline = _Deadline(self._timeout)
-        await _in_thread(self._store.check)
+        await _in_thread(lambda: self._store.check(target))
         row = await self._api.get_token(key_id)
-        return row, await self._save(row, deadline)
+        return row, await self._save(row, deadline, target)
+
+    async def resume(self, row: Token) -> Created:
+        """A key that was made before, with its value stored now if it was not."""
+        return await self._store_value(Created(row, None), _Deadline(self._timeout))
+
+    async def may_ask_usage(self) -> bool:
+        """Whether a usage query may be made: it counts as a reveal call, and creates need those more."""
+        try:
+            return await self._values.spare()
+        except JournalError:
+            return False
+
+    async def value_of(self, row: Token) -> SecretStr:
+        """The value of a key: from the store where it has it, which spares a reveal call, else from the API."""
+        if not is_masked(row.key.get_secret_value()):
+            return row.key
+        try:
+            known = await _in_thread(lambda: self._store.find(row.id))
+        except StoreError:
+            known = None  # a locked keychain: the API has it too
+        if known is not None and mask(known) == mask(row.key):
+            return known
+        return await self._values.of(row, _Deadline(self._timeout).left)
 
 
 def _not_found(body: TokenBody, alike: list[Token], *, accepted: bool) -> CreateUnclearError:

@@ -7,13 +7,13 @@ where the operator asked for it.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, model_serializer
 
-from comet_mcp.secret_store import KEY_VARIABLE, Saved, mask
-from comet_mcp.units import expiry, usd, when
-from comet_mcp.wire import STATUS_WORDS, Token, TokenBody
+from comet_mcp.secret_store import Saved, mask
+from comet_mcp.units import Units, expiry, when
+from comet_mcp.wire import CatalogModel, Pricing, Token, TokenBody, status_word
 
 
 class Result(BaseModel):
@@ -54,7 +54,7 @@ class APIKey(Result):
     cross_group_retry: bool
 
     @classmethod
-    def of(cls, row: Token, **more: Any) -> APIKey:
+    def of(cls, row: Token, units: Units) -> Self:
         """The record of the API, readable."""
         mirrored = row.model_dump(include=set(cls.model_fields) & set(Token.model_fields) - {"key", "status"})
         return cls(
@@ -64,9 +64,8 @@ class APIKey(Result):
             created=when(row.created_time),
             last_used=when(row.accessed_time),
             expires=expiry(row.expired_time),
-            remaining=remaining(row),
-            used=usd(row.used_quota),
-            **more,
+            remaining=remaining(row, units),
+            used=units.usd(row.used_quota),
         )
 
 
@@ -85,7 +84,7 @@ class Secret(Result):
         return cls(
             stored_in=saved.stored_in,
             path=saved.path,
-            variable=KEY_VARIABLE if saved.path else None,
+            variable=saved.variable,
             load=saved.load,
             value=saved.value.get_secret_value() if saved.value else None,
         )
@@ -121,7 +120,7 @@ class ListedKey(Result):
     group: str | None = None
 
     @classmethod
-    def of(cls, row: Token) -> ListedKey:
+    def of(cls, row: Token, units: Units) -> ListedKey:
         """The record of the API, short."""
         return cls(
             id=row.id,
@@ -129,7 +128,7 @@ class ListedKey(Result):
             key=mask(row.key),
             status=status_word(row.status),
             expires=expiry(row.expired_time),
-            remaining=remaining(row),
+            remaining=remaining(row, units),
             models=(row.model_limits or "none") if row.model_limits_enabled else None,
             ips=row.allow_ips or None,
             group=row.group or None,
@@ -146,14 +145,111 @@ class KeyPage(Result):
     notes: list[str] | None = None
 
 
-def status_word(status: int) -> str:
-    """The API's status in a word. Measured: the gateway stores any number it is given."""
-    return STATUS_WORDS.get(status, f"unknown ({status})")
+class PlannedKey(Result):
+    """A body for create_api_key, and what a key made from it would be. Nothing was created."""
+
+    create_api_key: dict[str, Any]
+    costs_at_most: str
+    ends: str
+    warnings: list[str] | None = None
 
 
-def remaining(row: Token) -> str:
+class UpdatedKey(APIKey):
+    """A key after a change. `changed` has the old and the new value of each field that is another one now."""
+
+    changed: dict[str, list[Any]]
+    warnings: list[str] | None = None
+
+
+class DeletedKey(Result):
+    """What was deleted; `recreate` is the create_api_key body of an equal key. `deleted` is false where none was."""
+
+    id: int
+    deleted: bool
+    name: str | None = None
+    recreate: dict[str, Any] | None = None
+    note: str | None = None
+
+
+class RotatedKey(Result):
+    """Both keys after a rotation; `old_key` has its id, status and expiry, or that it is deleted."""
+
+    new_key: CreatedKey
+    old_key: dict[str, Any]
+    steps: list[str]
+    warnings: list[str] | None = None
+
+
+class VerifiedKey(Result):
+    """Whether a key works, by asking as that key."""
+
+    id: int
+    name: str
+    works: bool
+    reasons: list[str] | None = None
+    remaining: str
+    remain_quota: int
+    expires: str
+    models: list[str]
+    models_total: int
+
+
+class ListedModel(Result):
+    """A model; prices are USD."""
+
+    id: str
+    provider: str | None = None
+    type: str | None = None
+    price: str | None = None
+
+    @classmethod
+    def of(cls, model: CatalogModel) -> ListedModel:
+        """The catalog's entry, short."""
+        return cls(
+            id=model.id,
+            provider=model.provider or None,
+            type=model.model_type or None,
+            price=_price(model.pricing) if model.pricing else None,
+        )
+
+
+class ModelPage(Result):
+    """The models that were asked for. `total` counts those that `limit` cut off too."""
+
+    total: int
+    items: list[ListedModel]
+    did_you_mean: list[str] | None = None
+
+
+class AccountInfo(Result):
+    """The account in quota units and USD."""
+
+    username: str | None = None
+    balance: str
+    balance_quota: int
+    used: str
+    used_quota: int
+    requests: int
+    group: str | None = None
+    groups: list[str] | None = None
+
+
+def remaining(row: Token, units: Units) -> str:
     """What the key may still spend, "$4.98 of $5.00"; only the first figure while nothing is spent."""
     if row.unlimited_quota:
         return "unlimited"
-    left = usd(row.remain_quota)
-    return f"{left} of {usd(row.remain_quota + row.used_quota)}" if row.used_quota else left
+    left = units.usd(row.remain_quota)
+    return f"{left} of {units.usd(row.remain_quota + row.used_quota)}" if row.used_quota else left
+
+
+def _price(pricing: Pricing) -> str | None:
+    sign = "$" if pricing.currency == "USD" else f"{pricing.currency} "
+    parts = []
+    if pricing.input is not None or pricing.output is not None:
+        figures = " in, ".join(f"{sign}{figure:g}" for figure in (pricing.input, pricing.output) if figure is not None)
+        parts.append(f"{figures} out per 1M tokens" if pricing.output is not None else f"{figures} per 1M tokens")
+    if pricing.per_request is not None:
+        parts.append(f"{sign}{pricing.per_request:g} per call")
+    if pricing.per_second is not None:
+        parts.append(f"{sign}{pricing.per_second:g} per second")
+    return "; ".join(parts) or None

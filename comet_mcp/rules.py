@@ -11,20 +11,19 @@ from ipaddress import ip_network
 
 from comet_mcp.errors import ArgumentError
 from comet_mcp.text import quoted
-from comet_mcp.units import NEVER, UNITS_PER_USD, seconds_from, usd, when
+from comet_mcp.units import NEVER, Units, seconds_from, when
 from comet_mcp.wire import TokenBody
 
 MAX_NAME = 50
 """Longest name in characters (documented). Some releases count bytes of UTF-8 instead (measured): theirs to say."""
 
-_CENT = UNITS_PER_USD // 100
 _IP_FORM = (
     "allow_ips is one string with an entry per line, each an IPv4 or IPv6 address or CIDR range: "
     '"198.51.100.10\\n203.0.113.0/24\\n2001:db8::/32"; null allows every address.'
 )
 
 
-def check_new_key(body: TokenBody, now: float) -> tuple[TokenBody, list[str]]:
+def check_new_key(body: TokenBody, now: float, units: Units) -> tuple[TokenBody, list[str]]:
     """The body as it is to be sent, and warnings about what it will do.
 
     Only white space and doubles inside the two lists are changed.
@@ -32,6 +31,7 @@ def check_new_key(body: TokenBody, now: float) -> tuple[TokenBody, list[str]]:
     Args:
         body: What the caller asked for; types and bounds are already checked.
         now: Unix seconds.
+        units: What a quota unit is worth.
 
     Raises:
         ArgumentError: The key would not do what was asked for; the message says what to send instead.
@@ -39,12 +39,55 @@ def check_new_key(body: TokenBody, now: float) -> tuple[TokenBody, list[str]]:
     _check_name(body.name)
     models = _models(body)
     checked = body.model_copy(update={"model_limits": ",".join(models), "allow_ips": _ips(body.allow_ips)})
-    warnings = [*_expiry_warnings(body.expired_time, now), *_quota_warnings(body)]
+    if models and not body.model_limits_enabled:
+        # documented: "when false, model_limits is ignored"; measured: every model is then allowed
+        raise ArgumentError(
+            "model_limits is set but model_limits_enabled is false, so the API would ignore the list and allow every "
+            'model. Send model_limits_enabled true to restrict the key, or model_limits "" to allow every model.'
+        )
+    return checked, [
+        *_expiry_warnings(body.expired_time, now),
+        *_quota_warnings(body, units),
+        *_scope_warnings(body, models),
+    ]
+
+
+def check_changed_key(before: TokenBody, body: TokenBody, now: float, units: Units) -> tuple[TokenBody, list[str]]:
+    """The body as it is to be written over a key that is `before`, and warnings.
+
+    Only what changes is judged: a key that is odd already can still be changed elsewhere.
+
+    Raises:
+        ArgumentError: As `check_new_key`, save that a model list which is switched off is only warned about.
+    """
+    changed = {name for name in TokenBody.model_fields if getattr(before, name) != getattr(body, name)}
+    warnings: list[str] = []
+    models = [model for model in body.model_limits.split(",") if model]
+    if "name" in changed:
+        _check_name(body.name)
+    if "model_limits" in changed:
+        models = _models(body)
+        body = body.model_copy(update={"model_limits": ",".join(models)})
+    if "allow_ips" in changed:
+        body = body.model_copy(update={"allow_ips": _ips(body.allow_ips)})
+    if "expired_time" in changed:
+        warnings += _expiry_warnings(body.expired_time, now)
+    if changed & {"remain_quota", "unlimited_quota"}:
+        warnings += _quota_warnings(body, units)
+    if changed & {"model_limits", "model_limits_enabled", "group", "cross_group_retry"}:
+        warnings += _scope_warnings(body, models)
+    return body, warnings
+
+
+def _scope_warnings(body: TokenBody, models: list[str]) -> list[str]:
+    warnings = []
     if body.model_limits_enabled and not models:
         warnings.append("model_limits_enabled is true and model_limits is empty: the key can call no model.")
+    if models and not body.model_limits_enabled:
+        warnings.append("model_limits_enabled is false: the API ignores model_limits and allows every model.")
     if body.cross_group_retry and body.group != "auto":
         warnings.append('cross_group_retry does something only with group "auto"; some releases store it as false.')
-    return checked, warnings
+    return warnings
 
 
 def _check_name(name: str) -> None:
@@ -66,12 +109,6 @@ def _models(body: TokenBody) -> list[str]:
                 f"model_limits has the entry {quoted(model)}, which is no model id. "
                 'model_limits is one string of ids separated by commas: "gpt-4.1-mini,gpt-4o".'
             )
-    if models and not body.model_limits_enabled:
-        # documented: "when false, model_limits is ignored"; measured: every model is then allowed
-        raise ArgumentError(
-            "model_limits is set but model_limits_enabled is false, so the API would ignore the list and allow every "
-            'model. Send model_limits_enabled true to restrict the key, or model_limits "" to allow every model.'
-        )
     return models
 
 
@@ -127,7 +164,7 @@ def _expiry_warnings(expired_time: int, now: float) -> list[str]:
     return []
 
 
-def _quota_warnings(body: TokenBody) -> list[str]:
+def _quota_warnings(body: TokenBody, units: Units) -> list[str]:
     quota = body.remain_quota
     if body.unlimited_quota:
         warnings = ["unlimited_quota is true: the key can spend the account's whole balance."]
@@ -139,8 +176,8 @@ def _quota_warnings(body: TokenBody) -> list[str]:
     if quota == 0:
         # documented: "model requests are refused as exhausted"; usage queries still work
         return ["remain_quota is 0 and unlimited_quota false: every model request of the key will be refused."]
-    if quota < _CENT:
-        unit = f"the unit is 1/{UNITS_PER_USD:,} USD"
-        meant = f"If dollars were meant, ${quota} is {quota * UNITS_PER_USD}"
-        return [f"remain_quota {quota} is only {usd(quota)}: {unit}. {meant}."]
+    if quota < units.per_usd // 100:
+        unit = f"the unit is 1/{units.per_usd:,} USD"
+        meant = f"If dollars were meant, ${quota} is {quota * units.per_usd}"
+        return [f"remain_quota {quota} is only {units.usd(quota)}: {unit}. {meant}."]
     return []

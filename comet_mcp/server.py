@@ -4,29 +4,39 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
+    INTERNAL_ERROR,
     INVALID_PARAMS,
     CallToolRequestParams,
     CallToolResult,
+    CompleteRequestParams,
+    CompleteResult,
+    GetPromptRequestParams,
+    GetPromptResult,
+    ListPromptsResult,
+    ListResourcesResult,
+    ListResourceTemplatesResult,
     ListToolsResult,
     PaginatedRequestParams,
+    ReadResourceRequestParams,
+    ReadResourceResult,
     TextContent,
 )
 
-from comet_mcp import __version__
+from comet_mcp import __version__, prompts, resources
 from comet_mcp.app import App
-from comet_mcp.errors import CometError, SettingsError
+from comet_mcp.errors import ArgumentError, CometError, NotFoundError, SettingsError
 from comet_mcp.settings import how_to_mend
 from comet_mcp.text import quoted
 from comet_mcp.tool import Tool
-from comet_mcp.tools import keys
+from comet_mcp.tools import account, keys, plan
 
 if TYPE_CHECKING:
     import httpx
@@ -35,21 +45,29 @@ if TYPE_CHECKING:
     from comet_mcp.settings import Settings
 
 INSTRUCTIONS = (
-    "Makes and manages API keys of a CometAPI account. Give every key a budget and an expiry unless the user says "
-    "otherwise. 500000 quota units are 1 USD. Key values are stored for the user's programs and never shown here: "
-    "never ask the user for one."
+    "Makes and manages API keys of a CometAPI account. To make one, call plan_api_key and then create_api_key with "
+    "what it returns. Give every key a budget and an expiry unless the user says otherwise. {units} quota units are "
+    "1 USD. Key values are stored for the user's programs and never shown here: never ask the user for one."
 )
 
 log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 
 def tools() -> list[Tool]:
     """Every tool, in the order in which clients show them."""
     return [
+        Tool.of(plan.plan_api_key, "Plan an API key", read_only=True),
         Tool.of(keys.create_api_key, "Create an API key"),
         Tool.of(keys.list_api_keys, "List API keys", read_only=True),
         Tool.of(keys.get_api_key, "Show an API key", read_only=True),
+        Tool.of(keys.update_api_key, "Change an API key", destructive=True),
+        Tool.of(keys.delete_api_key, "Delete an API key", destructive=True, idempotent=True),
+        Tool.of(keys.rotate_api_key, "Replace an API key", destructive=True),
         Tool.of(keys.save_api_key, "Store an API key's value", idempotent=True),
+        Tool.of(keys.verify_api_key, "Check an API key", read_only=True),
+        Tool.of(account.list_models, "List models", read_only=True),
+        Tool.of(account.get_account, "Show the account", read_only=True),
     ]
 
 
@@ -92,16 +110,57 @@ def create_server(settings: Settings, *, transport: httpx.AsyncBaseTransport | N
         log.info("%s: %s", tool.description.name, "ok" if result else "timed_out")
         return result or _failure(f"[timed_out] The API did not answer within {settings.timeout:g} seconds. Try again.")
 
+    async def list_resources(
+        _context: ServerRequestContext[App], _params: PaginatedRequestParams | None
+    ) -> ListResourcesResult:
+        return ListResourcesResult(resources=[])  # the keys are many: the template and its completion find them
+
+    async def list_templates(
+        _context: ServerRequestContext[App], _params: PaginatedRequestParams | None
+    ) -> ListResourceTemplatesResult:
+        return ListResourceTemplatesResult(resource_templates=[resources.KEY])
+
+    async def read_resource(
+        context: ServerRequestContext[App], params: ReadResourceRequestParams
+    ) -> ReadResourceResult:
+        return await _answered(resources.read_resource(context.lifespan_context, str(params.uri)))
+
+    async def list_prompts(
+        _context: ServerRequestContext[App], _params: PaginatedRequestParams | None
+    ) -> ListPromptsResult:
+        return ListPromptsResult(prompts=prompts.PROMPTS)
+
+    async def get_prompt(context: ServerRequestContext[App], params: GetPromptRequestParams) -> GetPromptResult:
+        return await _answered(prompts.get_prompt(context.lifespan_context, params.name, params.arguments or {}))
+
+    async def complete(context: ServerRequestContext[App], params: CompleteRequestParams) -> CompleteResult:
+        return CompleteResult(completion=await _answered(resources.complete(context.lifespan_context, params)))
+
     return Server(
         "cometapi-mcp",
         version=__version__,
         title="CometAPI keys",
-        instructions=INSTRUCTIONS,
+        instructions=INSTRUCTIONS.format(units=settings.units.per_usd),
         website_url="https://github.com/cometapi-mcp/cometapi-mcp",
         lifespan=lifespan,
         on_list_tools=list_tools,
         on_call_tool=call_tool,
+        on_list_resources=list_resources,
+        on_list_resource_templates=list_templates,
+        on_read_resource=read_resource,
+        on_list_prompts=list_prompts,
+        on_get_prompt=get_prompt,
+        on_completion=complete,
     )
+
+
+async def _answered(work: Awaitable[_T]) -> _T:
+    """What `work` gives; its failure as a protocol error, since only tools have results that are errors."""
+    try:
+        return await work
+    except CometError as error:
+        code = INVALID_PARAMS if isinstance(error, NotFoundError | ArgumentError) else INTERNAL_ERROR
+        raise MCPError(code, str(error)) from None
 
 
 def _failure(text: str) -> CallToolResult:

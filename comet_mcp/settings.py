@@ -23,12 +23,13 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from comet_mcp.text import quoted
+from comet_mcp.units import PER_USD, Units
 
 PUBLIC_API = "https://api.cometapi.com"
 TOKEN_PAGE = "https://www.cometapi.com/console/personal"  # noqa: S105 - a page's address
 MAX_TIMEOUT = 15.0
 
-Secrets = Literal["file", "result", "none"]
+Secrets = Literal["file", "keyring", "result", "none"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 _T = TypeVar("_T")
 
@@ -56,7 +57,7 @@ SETTINGS = (
     Setting(
         "COMETAPI_MCP_SECRETS",
         "mcp.secrets",
-        "Where a new key's value goes: file (a 0600 file per key), result (plaintext to the model), none.",
+        "Where a new key's value goes: file (a 0600 file per key), keyring, result (plaintext to the model), none.",
         "file",
     ),
     Setting(
@@ -71,6 +72,7 @@ SETTINGS = (
         "The journal, one SQLite file shared by all servers of a user.",
         "the user's state directory",
     ),
+    Setting("COMETAPI_MCP_UNITS_PER_USD", "mcp.units_per_usd", "Quota units in one US dollar.", str(PER_USD)),
     Setting("COMETAPI_MCP_TIMEOUT", "mcp.timeout", "Seconds within which every call answers, 1 to 15.", "15"),
     Setting(
         "COMETAPI_MCP_ALLOW_HTTP",
@@ -105,6 +107,7 @@ class Settings:
     secrets: Secrets = "file"
     key_dir: Path = field(default_factory=lambda: Path.home() / ".config" / "cometapi" / "keys")
     state: Path = field(default_factory=default_state)
+    units: Units = Units()  # noqa: RUF009 - frozen
     timeout: float = MAX_TIMEOUT
     log: LogLevel = "WARNING"
     problems: tuple[str, ...] = ()
@@ -141,6 +144,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         secrets=read("COMETAPI_MCP_SECRETS", _one_of(get_args(Secrets)), base.secrets),
         key_dir=read("COMETAPI_MCP_KEY_DIR", _path, base.key_dir),
         state=read("COMETAPI_MCP_STATE", _path, None) or default_state(),
+        units=read("COMETAPI_MCP_UNITS_PER_USD", _units, base.units),
         timeout=read("COMETAPI_MCP_TIMEOUT", _timeout, base.timeout),
         log=read("COMETAPI_MCP_LOG", _one_of(get_args(LogLevel)), base.log),
         problems=tuple(problems),
@@ -271,6 +275,12 @@ def _path(text: str) -> Path:
     if "\0" in text or not path.is_absolute():
         raise _WrongSettingError("must be a full path, such as one that starts with / or ~ or C:\\")
     return path
+
+
+def _units(text: str) -> Units:
+    if not re.fullmatch(r"[1-9][0-9]{0,11}", text):
+        raise _WrongSettingError(f"must be a whole number, such as {PER_USD}")
+    return Units(int(text))
 
 
 def _timeout(text: str) -> float:

@@ -8,6 +8,7 @@ An *intent* is one create. Its phase tells how far it came:
     unlisted     the API said success, and the call ended before a row showed
     lost         no usable answer came, and the call ended before a row showed
     claimed      the key is known (key_id); its value is not stored yet
+    unsaved      the key is known, and its value could not be stored; the client was told
     saved        done
     undelivered  done, but the client had given up the call: nobody read that there is a key
     closed       no key of ours: refused, never sent, given up, or told as ambiguous
@@ -31,11 +32,13 @@ from typing import Any, Literal, TypeVar
 import anyio
 import anyio.to_thread
 
-from comet_mcp.errors import JournalError
+from comet_mcp.errors import CreateUnclearError, JournalError
 from comet_mcp.text import printable, quoted
-from comet_mcp.wire import TokenBody
+from comet_mcp.wire import Token, TokenBody
 
-Phase = Literal["sent", "accepted", "unclear", "unlisted", "lost", "claimed", "saved", "undelivered", "closed"]
+Phase = Literal[
+    "sent", "accepted", "unclear", "unlisted", "lost", "claimed", "unsaved", "saved", "undelivered", "closed"
+]
 _T = TypeVar("_T")
 
 DEAD_AFTER = 30.0
@@ -57,10 +60,24 @@ CREATE TABLE intent (
     phase TEXT NOT NULL,
     key_id INTEGER,
     key_created INTEGER,
+    rotation INTEGER,
     given_up INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE UNIQUE INDEX claim ON intent (account, key_id, key_created) WHERE key_id IS NOT NULL;
+CREATE UNIQUE INDEX one_new_key ON intent (rotation) WHERE rotation IS NOT NULL AND phase != 'closed';
 CREATE INDEX open_intent ON intent (account, phase) WHERE phase NOT IN ('saved', 'closed');
+CREATE TABLE rotation (
+    id INTEGER PRIMARY KEY,
+    account TEXT NOT NULL,
+    old_id INTEGER NOT NULL,
+    old_created INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    old_key TEXT NOT NULL,
+    old_until INTEGER NOT NULL,
+    begun REAL NOT NULL,
+    done INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE UNIQUE INDEX open_rotation ON rotation (account, old_id, old_created) WHERE NOT done;
 CREATE TABLE reveal (account TEXT NOT NULL, at REAL NOT NULL) STRICT;
 """
 
@@ -81,6 +98,20 @@ class Intent:
     def in_flight(self) -> bool:
         """Whether a call is still at work on it, although its client has given up."""
         return self.phase in ("sent", "accepted", "unclear", "claimed") and self.begun > time() - DEAD_AFTER
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """A key that is being replaced: the body of the new one, and how the old one ends (`old_until` for grace)."""
+
+    id: int
+    body: TokenBody
+    old_key: str
+    old_until: int
+    begun: float
+    new_id: int | None
+    under_way: bool
+    """Whether a call is making the new key at this moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +138,21 @@ class Journal:
             self._db.close()
             self._db = None
 
-    async def begin(self, body: TokenBody, newest_before: int) -> int:
-        """Note a create that is about to be sent; on disk when this returns. Returns the intent's id."""
+    async def begin(self, body: TokenBody, newest_before: int, rotation: int | None = None) -> int:
+        """Note a create that is about to be sent; on disk when this returns. Returns the intent's id.
+
+        Raises:
+            CreateUnclearError: The rotation has its one create already, code `under_way`.
+        """
 
         def work(db: sqlite3.Connection) -> int:
             cursor = db.execute(
-                "INSERT INTO intent (account, body, newest_before, begun, phase) VALUES (?, ?, ?, ?, 'sent')",
-                (self._account, _canonical(body), newest_before, time()),
+                "INSERT OR IGNORE INTO intent (account, body, newest_before, begun, phase, rotation) "
+                "VALUES (?, ?, ?, ?, 'sent', ?)",
+                (self._account, _canonical(body), newest_before, time(), rotation),
             )
-            assert cursor.lastrowid is not None  # noqa: S101 - an INSERT has one
+            if not cursor.rowcount or cursor.lastrowid is None:
+                raise CreateUnclearError("Another call is making this key right now.", code="under_way")
             return cursor.lastrowid
 
         return await self._write(work)
@@ -150,7 +187,7 @@ class Journal:
         """
         query = (
             "UPDATE intent SET phase = 'claimed', given_up = 0, begun = ? "
-            "WHERE id = ? AND (phase = 'undelivered' OR (phase = 'claimed' AND begun < ?))"
+            "WHERE id = ? AND (phase IN ('undelivered', 'unsaved') OR (phase = 'claimed' AND begun < ?))"
         )
         values = (time(), intent, time() - DEAD_AFTER)
         return await self._write(lambda db: db.execute(query, values).rowcount == 1)
@@ -198,10 +235,10 @@ class Journal:
 
         return await self._write(work)
 
-    async def unsettled(self, body: TokenBody | None = None) -> list[Intent]:
+    async def unsettled(self, body: TokenBody | None = None, rotation: int | None = None) -> list[Intent]:
         """Intents, oldest first, of which no call is taking care: row not found, value not stored, answer not read.
 
-        With `body`, only those for an equal key.
+        With `body`, only those for an equal key; with `rotation`, only those of it, else none of any.
         """
         wanted = None if body is None else _canonical(body)
 
@@ -210,8 +247,16 @@ class Journal:
                 f"SELECT {_COLUMNS} FROM intent WHERE account = ? AND "  # noqa: S608 - a constant
                 "(phase IN ('lost', 'unlisted') OR (phase IN ('sent', 'accepted', 'unclear', 'claimed') AND "
                 "(begun < ? OR given_up)) "
-                "OR (phase = 'undelivered' AND begun > ?)) ORDER BY id",
-                (self._account, time() - DEAD_AFTER, time() - UNDELIVERED_FOR),
+                "OR (phase = 'unsaved' AND (? OR given_up)) "
+                "OR (phase = 'undelivered' AND begun > ?)) AND (? OR rotation IS ?) ORDER BY id",
+                (
+                    self._account,
+                    time() - DEAD_AFTER,
+                    body is None,
+                    time() - UNDELIVERED_FOR,
+                    body is None,
+                    rotation,
+                ),
             ).fetchall()
             return [_intent(row) for row in rows if wanted is None or row[1] == wanted]
 
@@ -222,10 +267,56 @@ class Journal:
         await self._write(
             lambda db: db.execute(
                 "UPDATE intent SET phase = CASE WHEN given_up THEN 'undelivered' ELSE 'saved' END "
-                "WHERE account = ? AND key_id = ? AND phase = 'claimed'",
+                "WHERE account = ? AND key_id = ? AND phase IN ('claimed', 'unsaved')",
                 (self._account, key_id),
             )
         )
+
+    async def unsaved(self, key_id: int) -> None:
+        """Note that the value of a key of ours could not be stored."""
+        query = "UPDATE intent SET phase = 'unsaved' WHERE account = ? AND key_id = ? AND phase = 'claimed'"
+        await self._write(lambda db: db.execute(query, (self._account, key_id)))
+
+    async def rotation(self, old: Token) -> Rotation | None:
+        """The rotation of that key that was begun and not finished."""
+
+        def work(db: sqlite3.Connection) -> Rotation | None:
+            row = db.execute(
+                "SELECT id, body, old_key, old_until, begun FROM rotation "
+                "WHERE account = ? AND old_id = ? AND old_created = ? AND NOT done",
+                (self._account, old.id, old.created_time),
+            ).fetchone()
+            if row is None:
+                return None
+            found = db.execute(
+                f"SELECT {_COLUMNS} FROM intent WHERE rotation = ? AND phase != 'closed'",  # noqa: S608 - a constant
+                (row[0],),
+            ).fetchone()
+            new = _intent(found) if found else None
+            body = TokenBody.model_validate_json(row[1])
+            new_id, under_way = (new.key_id, new.in_flight) if new else (None, False)
+            return Rotation(row[0], body, row[2], row[3], row[4], new_id, under_way)
+
+        return await self._read(work)
+
+    async def begin_rotation(self, old: Token, body: TokenBody, old_key: str, old_until: int) -> None:
+        """Note a rotation that is about to begin. Where another server has just begun one, that one stands."""
+        await self._write(
+            lambda db: db.execute(
+                "INSERT OR IGNORE INTO rotation (account, old_id, old_created, body, old_key, old_until, begun) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (self._account, old.id, old.created_time, body.model_dump_json(), old_key, old_until, time()),
+            )
+        )
+
+    async def forget_new_key(self, rotation: int) -> None:
+        """Note that the new key of a rotation does not exist any more."""
+        query = "UPDATE intent SET phase = 'closed' WHERE rotation = ?"
+        await self._write(lambda db: db.execute(query, (rotation,)))
+
+    async def end_rotation(self, rotation: int) -> None:
+        """Note that both keys are as they should be."""
+        await self._write(lambda db: db.execute("UPDATE rotation SET done = 1 WHERE id = ?", (rotation,)))
 
     async def intent(self, intent: int) -> Intent:
         """The intent as it is now."""

@@ -1,15 +1,17 @@
 """Quota units and USD, Unix seconds and dates: the only place where they are converted.
 
-500,000 quota units are 1 USD (the official cli's figure). Decimal throughout: a float's rounding must not decide
-what a key may spend.
+Decimal throughout: a float's rounding must not decide what a key may spend.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_DOWN, Decimal
 
-UNITS_PER_USD = 500_000
+PER_USD = 500_000
+"""Quota units in 1 USD, unless the settings say otherwise (the official cli's figure)."""
+
 MAX_QUOTA = 500_000_000_000_000
 """Largest remain_quota the API takes (measured: "maximum is 500000000000000")."""
 
@@ -19,14 +21,27 @@ NEVER = -1
 _LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z, the last one datetime can show
 
 
-def usd(units: int) -> str:
-    """Quota units as dollars: "$5.00", and below a cent as many digits as it takes, "$0.0004"."""
-    amount = Decimal(units) / UNITS_PER_USD
-    sign, amount = ("-" if amount < 0 else ""), abs(amount)
-    cents = amount.quantize(Decimal("0.01"), rounding=ROUND_DOWN)
-    if amount == cents or amount >= 1:
-        return f"{sign}${cents:,}"
-    return f"{sign}${amount.normalize():f}"
+@dataclass(frozen=True, slots=True)
+class Units:
+    """What a quota unit is worth."""
+
+    per_usd: int = PER_USD
+
+    def usd(self, units: int) -> str:
+        """Quota units as dollars: "$5.00", and below a dollar as many digits as it takes, "$0.0004"."""
+        amount = Decimal(units) / self.per_usd
+        sign, amount = ("-" if amount < 0 else ""), abs(amount)
+        cents = amount.quantize(Decimal("0.01"), rounding=ROUND_DOWN)
+        if amount == cents or amount >= 1:
+            return f"{sign}${cents:,}"
+        return f"{sign}${amount.normalize():f}"
+
+    def from_usd(self, amount: float) -> int:
+        """Dollars as quota units, rounded down to a whole one.
+
+        The decimal digits of the number count, not its binary neighbour: 0.1 is a tenth.
+        """
+        return int((Decimal(str(amount)) * self.per_usd).to_integral_value(rounding=ROUND_DOWN))
 
 
 def when(seconds: int) -> str:

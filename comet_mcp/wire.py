@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from enum import IntEnum
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr
@@ -10,7 +11,20 @@ from pydantic_core import from_json
 
 from comet_mcp.units import NEVER
 
-STATUS_WORDS = {1: "enabled", 2: "disabled", 3: "expired", 4: "exhausted"}
+
+class Status(IntEnum):
+    """A key's status. Measured: the gateway stores any number it is given, so a record's may be none of these."""
+
+    ENABLED = 1
+    DISABLED = 2
+    EXPIRED = 3
+    EXHAUSTED = 4
+
+
+def status_word(status: int) -> str:
+    """A record's status in a word."""
+    return Status(status).name.lower() if status in Status.__members__.values() else f"unknown ({status})"
+
 
 _Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
 _Number = Annotated[int, BeforeValidator(lambda value: 0 if value is None else value)]
@@ -90,6 +104,56 @@ class Envelope(BaseModel):
     data: Any = None
 
 
+class Usage(BaseModel):
+    """What a key has left, as the key itself asks. `expires_at` 0 means never, where a record says -1 (measured)."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    total_available: _Number = 0
+    total_used: _Number = 0
+    unlimited_quota: _Flag = False
+    expires_at: _Number = 0
+
+
+class Account(BaseModel):
+    """The account, of `GET /api/user/self`; `quota` is the balance."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    username: _Text = ""
+    group: _Text = ""
+    quota: _Number = 0
+    used_quota: _Number = 0
+    request_count: _Number = 0
+
+
+class Pricing(BaseModel):
+    """Prices in `currency`: per million tokens, per call, or per second of output."""
+
+    currency: _Text = "USD"
+    input: float | None = None
+    output: float | None = None
+    per_request: float | None = None
+    per_second: float | None = None
+
+
+class CatalogModel(BaseModel):
+    """A model that the account may use; gateways tell only its id."""
+
+    id: str
+    provider: _Text = ""
+    model_type: _Text = ""
+    pricing: Pricing | None = None
+
+
+class ModelList(BaseModel):
+    """Any of the lists of models: the catalog, or `/v1/models`."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    data: list[CatalogModel]
+
+
 def parse_json(body: bytes) -> Any:
     """The JSON in `body`, without a lone surrogate anywhere: one in a result would end the server.
 
@@ -108,9 +172,20 @@ def parse_json(body: bytes) -> Any:
             raise ValueError("nested too deeply") from None
 
 
+def with_prefix(key: SecretStr) -> SecretStr:
+    """The key as programs use it: the API leaves out the `sk-` in front."""
+    value = key.get_secret_value()
+    return SecretStr(value if value.startswith("sk-") else f"sk-{value}")
+
+
 def is_masked(key: str) -> bool:
     """Whether a record's key is a mask (`gLEC**********DQNw`) or missing, so that it has to be revealed."""
     return not key or "*" in key
+
+
+def body_of(row: Token) -> TokenBody:
+    """The body that would make an equal key."""
+    return TokenBody.model_validate(row.model_dump(include=set(TokenBody.model_fields)))
 
 
 def differences(body: TokenBody, row: Token, *, tolerated: bool = False) -> list[str]:

@@ -64,7 +64,7 @@ def test_the_demo_plays_the_main_job_and_leaves_nothing_behind(tmp_path: Path) -
     assert shown.stderr == ""
     assert "budget_usd" in shown.stdout
     assert "refused: " in shown.stdout
-    assert "$4.99 of $5.00" in shown.stdout
+    assert "Key 1 was disabled." in shown.stdout
     assert len(shown.stdout.splitlines()) <= 45
     assert [path for path in tmp_path.rglob("*") if path != temporary] == []
 
@@ -76,15 +76,15 @@ def test_the_demo_takes_no_settings_of_the_users(tmp_path: Path) -> None:
 
 def test_a_demo_that_goes_wrong_says_so_and_fails(tmp_path: Path) -> None:
     script = (
-        "import sys, comet_mcp.demo as demo\n"
-        "demo.MODEL = 'gpt-4.1-mini,gpt-4.1'\n"  # the key then allows what the demo expects to be refused
+        "import sys, comet_mcp.cli.demo as demo\n"
+        "demo.OTHER_MODEL = demo.MODEL\n"  # the key then allows what the demo expects to be refused
         "sys.exit(demo.main([]))\n"
     )
     shown = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path
     )
     assert shown.returncode == 1
-    assert "The demo failed: the key's limits are not those asked for" in shown.stderr
+    assert "The demo failed: POST /v1/chat/completions was not refused" in shown.stderr
 
 
 def test_the_sandbox_prints_the_settings_that_point_at_it(tmp_path: Path) -> None:

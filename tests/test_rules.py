@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from comet_mcp.errors import ArgumentError
 from comet_mcp.rules import check_new_key
+from comet_mcp.units import Units
 from comet_mcp.wire import TokenBody
 
 NOW = 1_795_000_000.0  # 2026-11-18
@@ -16,7 +17,7 @@ SOUND = {"name": "sound", "remain_quota": 2_500_000, "expired_time": int(NOW) + 
 
 
 def checked(**fields: object) -> tuple[TokenBody, list[str]]:
-    return check_new_key(TokenBody.model_validate({**SOUND, **fields}), NOW)
+    return check_new_key(TokenBody.model_validate({**SOUND, **fields}), NOW, Units())
 
 
 def refusal(**fields: object) -> str:

@@ -3,18 +3,30 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import keyring
+import keyring.backend
+import keyring.backends.fail
+import keyring.errors
 import pytest
+from dotenv import dotenv_values
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from comet_mcp.errors import StoreError
-from comet_mcp.secret_store import FileStore, file_name, host_directory, load_line, mask, with_prefix
+from comet_mcp.errors import ArgumentError, StoreError
+from comet_mcp.secret_store import KeyStore, Target, mask
+from comet_mcp.secret_store.base import NoStore, ResultStore
+from comet_mcp.secret_store.files import FileStore, load_line
+from comet_mcp.secret_store.keychain import KeychainStore
+from comet_mcp.secret_store.names import checked_file, checked_variable, file_name, host_directory
+from comet_mcp.wire import with_prefix
 
 VALUE = "madeUpKey0123456789" * 2 + "abcdefghij"
 KEY = SecretStr(VALUE)
+OWN_FILE = Target()
 
 
 @pytest.fixture
@@ -22,8 +34,10 @@ def store(tmp_path: Path) -> FileStore:
     return FileStore(tmp_path / "keys" / "api.example")
 
 
-def saved(store: FileStore, key_id: int = 7, name: str = "blog", key: SecretStr = KEY) -> Path:
-    path = store.save(key_id, name, key).path
+def saved(
+    store: FileStore, key_id: int = 7, name: str = "blog", key: SecretStr = KEY, target: Target = OWN_FILE
+) -> Path:
+    path = store.save(key_id, name, key, target).path
     assert path is not None
     return Path(path)
 
@@ -62,7 +76,7 @@ def test_a_file_in_the_place_of_the_directory_is_told_before_a_key_exists(store:
 def test_a_value_that_a_dotenv_file_cannot_hold_is_refused_and_nothing_is_written(store: FileStore, value: str) -> None:
     store.check()
     with pytest.raises(StoreError) as refused:
-        store.save(7, "blog", SecretStr(value))
+        store.save(7, "blog", SecretStr(value), Target())
     assert value not in str(refused.value)
     assert list(store.directory.iterdir()) == []
 
@@ -107,6 +121,404 @@ def test_the_prefix_is_put_in_front_once() -> None:
     assert with_prefix(with_prefix(KEY)).get_secret_value() == f"sk-{VALUE}"
 
 
+HOSTILE_NAMES = [
+    *[
+        "..",
+        ".",
+        "../..",
+        "../../etc/passwd",
+        "/etc/passwd",
+        "//server/share",
+        "a/b",
+        "a\\b",
+        "..\\..\\x",
+        "C:\\x",
+        "C:x",
+    ],
+    *[
+        "\\\\?\\C:\\x",
+        "file:stream",
+        "x::$DATA",
+        "~",
+        "~root",
+        "$HOME",
+        "%TEMP%",
+        "`id`",
+        "$(id)",
+        ";rm -rf /",
+        "|",
+        "&",
+    ],
+    *[
+        "nul\x00byte",
+        "\x00",
+        "line\nbreak",
+        "\r\n",
+        "tab\t",
+        "\x1b[31m",
+        "\x7f",
+        "\u202etxt.exe",
+        "\u2028",
+        "\ufeff",
+        "\u200b",
+    ],
+    *["CON", "con", "nul", "NUL.txt", "aux", "PRN", "COM1", "com9.log", "LPT1", "COM¹", "conin$", "CLOCK$"],
+    *[
+        "name.",
+        "name...",
+        "name ",
+        " name",
+        "   ",
+        "",
+        "-",
+        "--",
+        "-rf",
+        "---x---",
+        ".env",
+        ".bashrc",
+        "x.env",
+        "x-7.env",
+    ],
+    *[
+        "x" * 200,
+        "é" * 200,
+        "鍵" * 60,
+        "🔑",
+        "а",
+        "раypal",
+        "ｆｕｌｌ",
+        "ﬁ",
+        "\ud800",
+        "İ",
+        "ß",
+        "\u0301",
+        "blog-8",
+        "blog 7",
+    ],
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES, ids=ascii)
+def test_a_hostile_key_name_is_one_plain_file_in_the_key_directory(store: FileStore, name: str, tmp_path: Path) -> None:
+    path = saved(store, name=name)
+    assert path.parent == store.directory
+    assert set(path.name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-.")
+    assert path.name.endswith("-7.env")
+    assert len(path.name) < 60
+    assert [file for file in tmp_path.rglob("*") if file.is_file()] == [path]
+    assert path.read_text(encoding="ascii").count("\n") == 2
+    assert dotenv_values(path, interpolate=False) == {"COMETAPI_KEY": f"sk-{VALUE}"}
+    assert store.find(7) == SecretStr(f"sk-{VALUE}")
+
+
+@pytest.mark.parametrize(
+    "names", [("Blög", "blog"), ("a/b", "a b"), ("x" * 41, "x" * 50), ("鍵", "🔑"), ("ＢＬＯＧ", "blog"), ("İ", "i")]
+)
+def test_two_names_that_become_equal_are_two_files(store: FileStore, names: tuple[str, str]) -> None:
+    other = SecretStr("another" * 7)
+    assert file_name(names[0]) == file_name(names[1])
+    paths = [saved(store, 7, names[0]), saved(store, 8, names[1], other)]
+    assert paths[0] != paths[1]
+    assert (store.find(7), store.find(8)) == (with_prefix(KEY), with_prefix(other))
+
+
+def test_a_name_cannot_pass_for_another_keys_file(store: FileStore) -> None:
+    saved(store, 8, "blog-7\n# CometAPI key 7, blog")
+    assert store.find(7) is None
+
+
+def test_a_value_is_found_by_the_keys_id_and_no_other(store: FileStore) -> None:
+    assert store.find(7) is None
+    saved(store, 17)
+    saved(store, 77)
+    assert store.find(7) is None
+    saved(store, 7, key=SecretStr("another" * 7), target=Target(variable="BLOG_KEY"))
+    assert store.find(7) == SecretStr("sk-" + "another" * 7)
+
+
+def test_a_file_of_the_right_name_that_the_store_did_not_write_is_not_believed(store: FileStore) -> None:
+    store.check()
+    (store.directory / "blog-7.env").write_text("COMETAPI_KEY=sk-planted\n", encoding="utf-8")
+    assert store.find(7) is None
+
+
+HOSTILE_FILES = [
+    *[
+        "..",
+        ".",
+        "../x.env",
+        "/etc/passwd",
+        "a/b.env",
+        "a\\b.env",
+        "C:x.env",
+        "x.env:stream",
+        "x\x00.env",
+        "x.env\n",
+        "\n",
+    ],
+    *[
+        "con",
+        "CON.env",
+        "nul.txt",
+        "aux.",
+        "com1",
+        "COM¹.env",
+        "lpt9.x",
+        "x.env.",
+        "x.env ",
+        " x.env",
+        "-rf",
+        "~",
+        "$HOME",
+    ],
+    *[
+        "é.env",
+        "鍵.env",
+        "х.env",
+        "ｘ.env",
+        "x" * 101,
+        "%2e%2e",
+        "a b.env",
+        "*.env",
+        "x;y",
+        "\u202ex.env",
+        "..env",
+        "\ud800",
+    ],
+]
+
+
+@pytest.mark.parametrize("file", HOSTILE_FILES, ids=ascii)
+def test_a_hostile_file_name_is_refused_with_what_is_allowed_and_nothing_is_written(
+    store: FileStore, file: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ArgumentError, match=r"blog\.env"):
+        store.save(7, "blog", KEY, Target(file=file))
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    "file", [".env", ".env.local", "blog.env", "BLOG_1-x.env", "a", "x" * 99, "a..b", "console.env"]
+)
+def test_a_plain_file_name_is_taken(file: str) -> None:
+    assert checked_file(file) == file
+
+
+HOSTILE_VARIABLES = [
+    *[
+        "",
+        "1KEY",
+        "A-B",
+        "A B",
+        "A=B",
+        "KEY\n",
+        "KEY\nPATH",
+        "KEY\x00",
+        "KEY=1\nX",
+        "É",
+        "К",
+        "$KEY",
+        "`id`",
+        "A" * 101,
+        "A;B",
+    ],
+    *[
+        "PATH",
+        "Path",
+        "LD_PRELOAD",
+        "ld_library_path",
+        "DYLD_INSERT_LIBRARIES",
+        "BASH_ENV",
+        "ENV",
+        "IFS",
+        "PS4",
+        "HOME",
+    ],
+    *[
+        "PROMPT_COMMAND",
+        "PYTHONPATH",
+        "PYTHONSTARTUP",
+        "NODE_OPTIONS",
+        "PERL5OPT",
+        "RUBYOPT",
+        "SHELL",
+        "COMSPEC",
+        "PATHEXT",
+    ],
+]
+
+
+@pytest.mark.parametrize("variable", HOSTILE_VARIABLES, ids=ascii)
+def test_a_hostile_variable_is_refused_and_nothing_is_written(store: FileStore, variable: str, tmp_path: Path) -> None:
+    for file in ("", "blog.env"):
+        with pytest.raises(ArgumentError, match=r"^variable|variable"):
+            store.save(7, "blog", KEY, Target(file, variable))
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("variable", ["COMETAPI_KEY", "blog_key", "_X", "A" * 100, "MY_PATH", "LDX"])
+def test_a_plain_variable_is_taken(variable: str) -> None:
+    assert checked_variable(variable) == variable
+
+
+def test_an_existing_dotenv_file_is_edited_in_place_and_keeps_all_else(store: FileStore) -> None:
+    store.check()
+    path = store.directory / "blog.env"
+    before = b"# my settings\r\n\r\nexport A='1' # one\r\nCOMETAPI_KEY=\r\n  B = \"two\r\nlines\"\r\nbroken line '\r\nC"
+    path.write_bytes(before)
+    assert saved(store, target=Target("blog.env")) == path
+    assert path.read_bytes() == before.replace(b"COMETAPI_KEY=", f"COMETAPI_KEY=sk-{VALUE}".encode())
+    saved(store, key=SecretStr("another" * 7), target=Target("blog.env", "OTHER"))
+    assert path.read_bytes().endswith(b"\nC\r\nOTHER=sk-" + b"another" * 7 + b"\r\n")
+    assert [file.name for file in store.directory.iterdir()] == ["blog.env"]
+
+
+def test_a_new_file_of_a_chosen_name_holds_only_that_line(store: FileStore) -> None:
+    path = saved(store, target=Target(".env", "BLOG_KEY"))
+    assert path == store.directory / ".env"
+    assert path.read_text(encoding="utf-8") == f"BLOG_KEY=sk-{VALUE}\n"
+    assert saved(store, target=Target(".env", "BLOG_KEY")) == path
+    assert path.read_text(encoding="utf-8") == f"BLOG_KEY=sk-{VALUE}\n"
+
+
+@pytest.mark.parametrize(
+    "line", ["COMETAPI_KEY=mine", "export COMETAPI_KEY='mine'", "COMETAPI_KEY=\nCOMETAPI_KEY=mine"]
+)
+def test_another_value_of_the_variable_is_never_overwritten(store: FileStore, line: str) -> None:
+    store.check()
+    path = store.directory / "blog.env"
+    path.write_text(line, encoding="utf-8")
+    with pytest.raises(StoreError, match="already has another value") as refused:
+        store.save(7, "blog", KEY, Target("blog.env"))
+    assert "mine" not in str(refused.value)
+    assert path.read_text(encoding="utf-8") == line
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"\x89PNG\r\n\x1a\n", b"ok\n\xc3\x28", "A=1\n".encode("utf-16")])
+def test_a_binary_file_is_left_alone(store: FileStore, content: bytes) -> None:
+    store.check()
+    path = store.directory / "blog.env"
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match="no text file"):
+        store.save(7, "blog", KEY, Target("blog.env"))
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("content", ["A=1\n".encode("utf-16-le"), b"A=1\n\x00\x01"])
+def test_a_file_with_a_nul_byte_is_no_text_and_left_alone(store: FileStore, content: bytes) -> None:
+    store.check()
+    path = store.directory / "blog.env"
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match="no text file"):
+        store.save(7, "blog", KEY, Target("blog.env"))
+    assert path.read_bytes() == content
+
+
+def test_a_huge_file_is_left_alone(store: FileStore) -> None:
+    store.check()
+    (store.directory / "blog.env").write_bytes(b"#" * (1024 * 1024 + 1))
+    with pytest.raises(StoreError):
+        store.save(7, "blog", KEY, Target("blog.env"))
+    assert (store.directory / "blog.env").stat().st_size == 1024 * 1024 + 1
+
+
+def test_a_directory_of_the_chosen_name_is_left_alone(store: FileStore) -> None:
+    (store.directory / "blog.env").mkdir(parents=True)
+    with pytest.raises(StoreError):
+        store.save(7, "blog", KEY, Target("blog.env"))
+    assert [path.name for path in store.directory.iterdir()] == ["blog.env"]
+
+
+@pytest.mark.parametrize("other", [ResultStore(), NoStore(), KeychainStore("api.example")])
+@pytest.mark.parametrize("target", [Target("blog.env"), Target(variable="BLOG_KEY")])
+def test_a_store_without_files_refuses_the_name_of_one(other: KeyStore, target: Target) -> None:
+    with pytest.raises(ArgumentError, match='need the store "file"'):
+        other.save(7, "blog", KEY, target)
+
+
+def test_the_store_that_shows_values_is_the_only_one_whose_result_has_one(store: FileStore) -> None:
+    assert ResultStore().save(7, "blog", KEY, Target()).value == with_prefix(KEY)
+    for other in (store, NoStore()):
+        shown = other.save(7, "blog", KEY, Target())
+        assert shown.value is None
+        assert VALUE not in repr(shown)
+
+
+class Memory(keyring.backend.KeyringBackend):
+    """A keychain that ends with the test; `locked` refuses everything, with the value in its message."""
+
+    priority = 1
+    locked = False
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.entries: dict[tuple[str, str], str] = {}
+
+    def get_password(self, service: str, username: str) -> str | None:
+        self._check("")
+        return self.entries.get((service, username))
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        self._check(password)
+        self.entries[service, username] = password
+
+    def delete_password(self, service: str, username: str) -> None:
+        self._check("")
+        del self.entries[service, username]
+
+    def _check(self, said: str) -> None:
+        if self.locked:
+            raise keyring.errors.KeyringLocked(f"locked: {said}")
+
+
+@pytest.fixture
+def memory() -> Iterator[Memory]:
+    before, memory = keyring.get_keyring(), Memory()
+    keyring.set_keyring(memory)
+    yield memory
+    keyring.set_keyring(before)
+
+
+def test_the_keychain_holds_one_entry_for_each_key_of_a_host(memory: Memory) -> None:
+    store = KeychainStore("api.example")
+    store.check()
+    assert memory.entries == {}
+    shown = store.save(7, "blog", KEY, Target())
+    store.save(8, "blog", SecretStr("another" * 7), Target())
+    store.save(7, "renamed", KEY, Target())
+    assert memory.entries == {
+        ("cometapi-mcp:api.example", "7"): f"sk-{VALUE}",
+        ("cometapi-mcp:api.example", "8"): "sk-" + "another" * 7,
+    }
+    assert (shown.stored_in, shown.value) == ("keyring", None)
+    assert VALUE not in repr(shown)
+    assert store.find(7) == with_prefix(KEY)
+    assert store.find(9) is None
+    assert KeychainStore("other.example").find(7) is None
+
+
+def test_a_locked_keychain_is_told_before_a_key_exists_and_no_value_is_in_the_message(memory: Memory) -> None:
+    store = KeychainStore("api.example")
+    memory.locked = True
+    for work in (store.check, lambda: store.save(7, "blog", KEY, Target()), lambda: store.find(7)):
+        with pytest.raises(StoreError, match=r"KeyringLocked.*COMETAPI_MCP_SECRETS=file") as refused:
+            work()
+        assert VALUE not in str(refused.value)
+        assert refused.value.__suppress_context__
+
+
+def test_a_machine_without_a_keychain_is_told_before_a_key_exists(memory: Memory) -> None:  # noqa: ARG001 - restores
+    keyring.set_keyring(keyring.backends.fail.Keyring())  # type: ignore[no-untyped-call]
+    with pytest.raises(StoreError, match="NoKeyringError"):
+        KeychainStore("api.example").check()
+
+
+def test_without_the_extra_the_keychain_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    with pytest.raises(StoreError, match=r"cometapi-mcp\[keyring\]"):
+        KeychainStore("api.example").check()
+
+
 if sys.platform != "win32":
 
     def test_the_file_is_private_and_its_directory_too_whatever_the_umask(store: FileStore) -> None:
@@ -130,7 +542,7 @@ if sys.platform != "win32":
         store.directory.parent.mkdir()
         store.directory.symlink_to(elsewhere)
         with pytest.raises(StoreError):
-            store.save(7, "blog", KEY)
+            store.save(7, "blog", KEY, Target())
         assert list(elsewhere.iterdir()) == []
 
     def test_a_link_in_the_place_of_the_file_is_not_followed(store: FileStore, tmp_path: Path) -> None:
@@ -146,3 +558,56 @@ if sys.platform != "win32":
         script = f'{load_line(path)}; printf %s "$COMETAPI_KEY"'
         shown = subprocess.run(["/bin/sh", "-c", script], capture_output=True, check=True, text=True)
         assert shown.stdout == f"sk-{VALUE}"
+
+    @pytest.mark.parametrize("file", ["blog.env", ".env"])
+    def test_a_link_in_the_place_of_a_chosen_file_is_refused_and_not_followed(
+        store: FileStore, tmp_path: Path, file: str
+    ) -> None:
+        target = tmp_path / "target"
+        target.write_text("A=1\n", encoding="utf-8")
+        store.check()
+        (store.directory / file).symlink_to(target)
+        with pytest.raises(StoreError):
+            store.save(7, "blog", KEY, Target(file))
+        assert target.read_text(encoding="utf-8") == "A=1\n"
+        assert (store.directory / file).is_symlink()
+
+    def test_a_link_to_nothing_is_not_followed_to_make_a_file_elsewhere(store: FileStore, tmp_path: Path) -> None:
+        store.check()
+        (store.directory / "blog.env").symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(StoreError):
+            store.save(7, "blog", KEY, Target("blog.env"))
+        assert not (tmp_path / "elsewhere").exists()
+
+    def test_a_linked_file_is_not_believed_to_hold_the_keys_value(store: FileStore, tmp_path: Path) -> None:
+        store.check()
+        target = tmp_path / "target"
+        target.write_text("# CometAPI key 7, blog\nCOMETAPI_KEY=sk-planted\n", encoding="utf-8")
+        (store.directory / "blog-7.env").symlink_to(target)
+        assert store.find(7) is None
+
+    def test_an_edited_file_is_private_afterwards(store: FileStore) -> None:
+        store.check()
+        path = store.directory / "blog.env"
+        path.write_text("A=1\n", encoding="utf-8")
+        path.chmod(0o644)
+        saved(store, target=Target("blog.env"))
+        assert path.stat().st_mode & 0o777 == 0o600
+
+    def test_a_disk_that_fails_while_a_file_is_edited_leaves_it_as_it_was(
+        store: FileStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store.check()
+        path = store.directory / "blog.env"
+        path.write_text("A=1\n", encoding="utf-8")
+
+        def full(_descriptor: int) -> None:
+            raise OSError(28, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", full)
+            for target in (Target("blog.env"), Target()):
+                with pytest.raises(StoreError, match="No space left"):
+                    store.save(7, "blog", KEY, target)
+        assert path.read_text(encoding="utf-8") == "A=1\n"
+        assert [file.name for file in store.directory.iterdir()] == ["blog.env"]

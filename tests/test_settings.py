@@ -140,7 +140,7 @@ def test_plain_http_elsewhere_is_possible_when_switched_on() -> None:
     ("variable", "value", "said"),
     [
         ("COMETAPI_USER_ID", "me", "must be the account's number"),
-        ("COMETAPI_MCP_SECRETS", "vault", "must be one of file, result, none"),
+        ("COMETAPI_MCP_SECRETS", "vault", "must be one of file, keyring, result, none"),
         ("COMETAPI_MCP_TIMEOUT", "60", "from 1 to 15"),
         ("COMETAPI_MCP_TIMEOUT", "soon", "from 1 to 15"),
         ("COMETAPI_MCP_TIMEOUT", "nan", "from 1 to 15"),

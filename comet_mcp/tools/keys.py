@@ -3,20 +3,41 @@
 from __future__ import annotations
 
 from time import time
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
+import anyio
 from pydantic import Field
 
 from comet_mcp.app import App
-from comet_mcp.results import APIKey, CreatedKey, KeyPage, ListedKey, SavedKey, Secret
-from comet_mcp.rules import MAX_NAME, check_new_key
-from comet_mcp.secret_store import mask
-from comet_mcp.units import MAX_QUOTA, NEVER
-from comet_mcp.wire import Token, TokenBody
+from comet_mcp.changing import change_key, writable_body
+from comet_mcp.errors import APIError, ArgumentError, CometError, NotFoundError
+from comet_mcp.lifetimes import duration
+from comet_mcp.provisioning import Created
+from comet_mcp.results import (
+    APIKey,
+    CreatedKey,
+    DeletedKey,
+    KeyPage,
+    ListedKey,
+    RotatedKey,
+    SavedKey,
+    Secret,
+    UpdatedKey,
+    VerifiedKey,
+    remaining,
+)
+from comet_mcp.rotation import OldKey
+from comet_mcp.rules import MAX_NAME, check_changed_key, check_new_key
+from comet_mcp.secret_store import Target, mask
+from comet_mcp.secret_store.base import KEY_VARIABLE
+from comet_mcp.units import MAX_QUOTA, NEVER, expiry, when
+from comet_mcp.verifying import verify_key
+from comet_mcp.wire import Status, Token, TokenBody, status_word
 
 KeyId = Annotated[int, Field(ge=1, description="id from list_api_keys")]
 
 _PAGE = 100
+_MODELS_SHOWN = 20
 
 
 async def create_api_key(
@@ -25,7 +46,7 @@ async def create_api_key(
     name: Annotated[str, Field(min_length=1, max_length=MAX_NAME, description="What the key is for")],
     expired_time: Annotated[int, Field(ge=NEVER, description="Unix seconds; -1 never expires")] = NEVER,
     remain_quota: Annotated[
-        int, Field(ge=0, le=MAX_QUOTA, description="Budget in quota units, 500000 = 1 USD; 0 can't call models")
+        int, Field(ge=0, le=MAX_QUOTA, description="Budget in quota units, see plan_api_key; 0 can't call models")
     ] = 0,
     unlimited_quota: Annotated[bool, Field(description="No budget: may spend the whole balance")] = False,
     model_limits_enabled: Annotated[bool, Field(description="Allow only model_limits")] = False,
@@ -51,13 +72,23 @@ async def create_api_key(
             cross_group_retry=cross_group_retry,
         ),
         time(),
+        app.units,
     )
-    created = await app.keys.create(body)
-    return CreatedKey(
-        **APIKey.of(created.row).model_dump(),
-        secret=Secret.of(created.saved) if created.saved else None,
-        warnings=[*warnings, *created.warnings] or None,
-    )
+    refused: CometError | None = None
+    async with anyio.create_task_group() as beside:
+
+        async def look_up() -> None:
+            warnings.extend(await app.catalog.warnings(body))
+
+        beside.start_soon(look_up)
+        try:
+            created = await app.keys.create(body)
+        except CometError as error:
+            refused = error  # raised below: a task group would wrap it
+            beside.cancel_scope.cancel()
+    if refused is not None:
+        raise refused
+    return _created(app, created, warnings)
 
 
 async def list_api_keys(
@@ -73,28 +104,145 @@ async def list_api_keys(
     """
     notes = await app.keys.settle()
     if keyword:
-        found = [row for row in await _all_keys(app) if keyword.casefold() in row.name.casefold()]
+        found = [row for row in await all_keys(app) if keyword.casefold() in row.name.casefold()]
         rows, total = found[(p - 1) * page_size : p * page_size], len(found)
     else:
         page = await app.api.list_tokens(p, page_size)
         rows, total = page.items, page.total
-    return KeyPage(
-        page=p, page_size=page_size, total=total, items=[ListedKey.of(row) for row in rows], notes=notes or None
-    )
+    items = [ListedKey.of(row, app.units) for row in rows]
+    return KeyPage(page=p, page_size=page_size, total=total, items=items, notes=notes or None)
 
 
 async def get_api_key(app: App, *, id: KeyId) -> APIKey:
     """Show one API key with every field; its value is masked."""
-    return APIKey.of(await app.api.get_token(id))
+    return APIKey.of(await app.api.get_token(id), app.units)
 
 
-async def save_api_key(app: App, *, id: KeyId) -> SavedKey:
+async def update_api_key(
+    app: App,
+    *,
+    id: KeyId,
+    name: Annotated[str | None, Field(max_length=MAX_NAME)] = None,
+    expired_time: Annotated[int | None, Field(ge=NEVER)] = None,
+    remain_quota: Annotated[int | None, Field(ge=0, le=MAX_QUOTA, description="What it may spend from now on")] = None,
+    unlimited_quota: bool | None = None,
+    model_limits_enabled: bool | None = None,
+    model_limits: str | None = None,
+    allow_ips: Annotated[str | None, Field(description='"" allows all')] = None,
+    group: str | None = None,
+    cross_group_retry: bool | None = None,
+    status: Literal["enabled", "disabled"] | None = None,
+    add_budget_usd: Annotated[float | None, Field(gt=0, le=1e9, description="Adds to what is left")] = None,
+) -> UpdatedKey:
+    """Change one API key: only what is named; null leaves a field as it is. Answers with what changed."""
+    named: dict[str, Any] = {
+        "name": name,
+        "expired_time": expired_time,
+        "remain_quota": remain_quota,
+        "unlimited_quota": unlimited_quota,
+        "model_limits_enabled": model_limits_enabled,
+        "model_limits": model_limits,
+        "allow_ips": allow_ips,
+        "group": group,
+        "cross_group_retry": cross_group_retry,
+    }
+    changes = {field: value for field, value in named.items() if value is not None}
+    if remain_quota is not None and add_budget_usd is not None:
+        raise ArgumentError("remain_quota and add_budget_usd both say what the key may spend. Give one of them.")
+    if not changes and status is None and add_budget_usd is None:
+        raise ArgumentError("Nothing to change is named. Give at least one field beside id.")
+    before = await app.api.get_token(id)
+    old = writable_body(before)
+    if add_budget_usd is not None:
+        changes["remain_quota"] = old.remain_quota + _added(app, add_budget_usd, before)
+    wanted, warnings = check_changed_key(old, old.model_copy(update=changes), time(), app.units)
+    if status == "enabled":
+        _check_can_work(wanted)
+    if changes.keys() & {"model_limits", "model_limits_enabled", "group"}:
+        warnings += await app.catalog.warnings(wanted)
+    changed = await change_key(
+        app.api, before, wanted, Status[status.upper()] if status else None, quota_named=remain_quota is not None
+    )
+    return UpdatedKey(
+        **APIKey.of(changed.after, app.units).model_dump(),
+        changed=_difference(changed.before, changed.after),
+        warnings=[*warnings, *changed.warnings] or None,
+    )
+
+
+async def delete_api_key(app: App, *, id: KeyId) -> DeletedKey:
+    """Delete one API key for good; programs that use it stop working. Answers with the body of an equal key."""
+    try:
+        row = await app.api.get_token(id)
+    except NotFoundError:
+        return DeletedKey(id=id, deleted=False, note=f"There is no key {id}: it is gone already, or never was.")
+    note = None
+    try:
+        await app.api.delete_token(id)
+    except NotFoundError:
+        note = "Somebody else deleted it at the same moment."
+    except APIError:
+        if await _exists(app, id):
+            raise
+        note = "The API's answer was lost, but the key is gone."
+    return DeletedKey(id=id, deleted=True, name=row.name, recreate=_recreating(row), note=note)
+
+
+async def rotate_api_key(
+    app: App,
+    *,
+    id: KeyId,
+    old_key: Annotated[OldKey, Field(description="How the old key ends")] = "grace",
+    grace: Annotated[str, Field(max_length=40, description='How long the old one still works, "3 days"')] = "24h",
+) -> RotatedKey:
+    """Replace one API key by a new one with the same scope: makes it, stores its value, then ends the old one.
+
+    Called again after a failure it goes on; it never makes a third key.
+    """
+    done = await app.rotator.rotate(id, old_key, duration(grace))
+    old: dict[str, Any] = {"id": id, "status": "deleted"}
+    if done.old is not None:
+        old |= {"status": status_word(done.old.status), "expires": expiry(done.old.expired_time)}
+    return RotatedKey(
+        new_key=_created(app, done.new, []), old_key=old, steps=done.steps, warnings=done.warnings or None
+    )
+
+
+async def save_api_key(
+    app: App,
+    *,
+    id: KeyId,
+    file: Annotated[str, Field(description="A dotenv file in the key directory; empty makes one of its own")] = "",
+    variable: Annotated[str, Field(description="Its name in the file")] = KEY_VARIABLE,
+) -> SavedKey:
     """Store the value of an existing API key where the user's programs read it; the result says where."""
-    row, saved = await app.keys.save(id)
+    row, saved = await app.keys.save(id, Target(file, variable))
     return SavedKey(id=row.id, name=row.name, key=mask(row.key), secret=Secret.of(saved))
 
 
-async def _all_keys(app: App) -> list[Token]:
+async def verify_api_key(app: App, *, id: KeyId) -> VerifiedKey:
+    """Find out whether an API key works, by asking as that key: why not, what it may still spend, which models."""
+    row = await app.api.get_token(id)
+    value = await app.keys.value_of(row)
+    verdict = await verify_key(app.api, row, value, ask_usage=await app.keys.may_ask_usage())
+    if verdict.usage is not None:  # fresher than the record
+        row = row.model_copy(
+            update={"remain_quota": verdict.usage.total_available, "used_quota": verdict.usage.total_used}
+        )
+    return VerifiedKey(
+        id=row.id,
+        name=row.name,
+        works=not verdict.reasons,
+        reasons=verdict.reasons or None,
+        remaining=remaining(row, app.units),
+        remain_quota=row.remain_quota,
+        expires=expiry(row.expired_time),
+        models=verdict.models[:_MODELS_SHOWN],
+        models_total=len(verdict.models),
+    )
+
+
+async def all_keys(app: App) -> list[Token]:
     """Every key of the account; the API's own search matches whole names only (measured)."""
     rows: dict[int, Token] = {}
     number = 1
@@ -104,3 +252,59 @@ async def _all_keys(app: App) -> list[Token]:
         if len(page.items) < _PAGE or len(rows) < number * _PAGE - _PAGE // 2:
             return list(rows.values())  # the last page, or an API that gives the same page again and again
         number += 1
+
+
+def _created(app: App, created: Created, warnings: list[str]) -> CreatedKey:
+    return CreatedKey(
+        **APIKey.of(created.row, app.units).model_dump(),
+        secret=Secret.of(created.saved) if created.saved else None,
+        warnings=[*warnings, *created.warnings] or None,
+    )
+
+
+def _added(app: App, amount: float, before: Token) -> int:
+    units = app.units.from_usd(amount)
+    if units == 0:
+        raise ArgumentError(f"add_budget_usd {amount} is less than one quota unit, {app.units.usd(1)}.")
+    if before.remain_quota + units > MAX_QUOTA:
+        raise ArgumentError(f"That would be more than the API allows, {app.units.usd(MAX_QUOTA)}.")
+    if before.unlimited_quota:
+        raise ArgumentError("The key has no budget to add to: unlimited_quota is true.")
+    return units
+
+
+def _check_can_work(wanted: TokenBody) -> None:
+    """Refuse to enable what has ended: the API would, and a program would be refused all the same."""
+    if wanted.expired_time != NEVER and wanted.expired_time <= time():
+        raise ArgumentError(
+            f"The key expired at {when(wanted.expired_time)}. Give a later expired_time in the same call to enable it."
+        )
+    if not wanted.unlimited_quota and wanted.remain_quota == 0:
+        raise ArgumentError("The key has nothing left to spend. Give add_budget_usd in the same call to enable it.")
+
+
+def _recreating(row: Token) -> dict[str, Any]:
+    """The create_api_key body of an equal key, without what create refuses in a key that was odd."""
+    body = writable_body(row)
+    return body.model_dump() | {
+        "model_limits": body.model_limits if body.model_limits_enabled else "",
+        # measured: 0 is 1970 in a record and never on create; a key that had ended stays one that has
+        "expired_time": body.expired_time if body.expired_time > 0 or body.expired_time == NEVER else 1,
+        "remain_quota": max(body.remain_quota, 0),
+    }
+
+
+def _difference(before: Token, after: Token) -> dict[str, list[Any]]:
+    """The old and the new value of each field that differs, spending aside."""
+    fields = [*TokenBody.model_fields]
+    found = {name: [getattr(before, name), getattr(after, name)] for name in fields}
+    found["status"] = [status_word(before.status), status_word(after.status)]
+    return {name: values for name, values in found.items() if values[0] != values[1]}
+
+
+async def _exists(app: App, key_id: int) -> bool:
+    try:
+        await app.api.get_token(key_id)
+    except NotFoundError:
+        return False
+    return True

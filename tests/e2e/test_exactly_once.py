@@ -257,7 +257,7 @@ async def test_a_value_that_cannot_be_revealed_is_told_and_saved_later(make_home
         (warning,) = key["warnings"]
         assert f"save_api_key with id {row.id}" in warning
         assert "Do not create the key again" in warning
-        assert intents(home) == [("claimed", row.id)]
+        assert intents(home) == [("unsaved", row.id)]
         home.sandbox.faults.clear()
         saved = data_of(await client.call_tool("save_api_key", {"id": row.id}))
     assert saved["secret"]["path"] == str(home.key_files[0])

@@ -14,6 +14,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, METHOD_NOT_FOUND
 
 from comet_mcp import __version__
+from comet_mcp.server import tools
 from tests.e2e.steps import code_of, served, started
 from tests.support import Home, data_of, error_of, text_of
 
@@ -21,7 +22,7 @@ MakeHome = Callable[..., Home]
 
 LEGACY, MODERN = "legacy", "2026-07-28"
 ERAS = [LEGACY, "auto", MODERN]
-TOOLS = ["create_api_key", "list_api_keys", "get_api_key", "save_api_key"]
+TOOLS = [tool.description.name for tool in tools()]
 
 
 @pytest.fixture(params=ERAS)
@@ -36,7 +37,7 @@ async def test_the_main_job_works_in_every_era(make_home: MakeHome, era: str) ->
     async with home.client(mode=era) as client:
         assert client.protocol_version == (MODERN if era != LEGACY else "2025-11-25")
         names = [tool.name for tool in (await client.list_tools()).tools]
-        assert names[: len(TOOLS)] == TOOLS
+        assert names == TOOLS
         key = data_of(await client.call_tool("create_api_key", {"name": "era"}))
         assert data_of(await client.call_tool("get_api_key", {"id": key["id"]}))["name"] == "era"
     assert [row.id for row in home.sandbox.keys] == [key["id"]]
@@ -50,8 +51,9 @@ async def test_the_server_says_who_it_is_and_how_to_use_it(make_home: MakeHome, 
         assert (info.name, info.version) == ("cometapi-mcp", __version__)
         assert "never ask the user" in (client.instructions or "")
         assert client.server_capabilities.tools is not None
-        assert client.server_capabilities.prompts is None
-        assert client.server_capabilities.resources is None
+        assert client.server_capabilities.prompts is not None
+        assert client.server_capabilities.resources is not None
+        assert client.server_capabilities.completions is not None
 
 
 async def test_a_ping_is_answered(make_home: MakeHome) -> None:
@@ -72,13 +74,12 @@ async def test_an_unknown_tool_is_an_error_of_the_protocol(make_home: MakeHome, 
         data_of(await client.call_tool("list_api_keys"))
 
 
-async def test_prompts_and_resources_are_no_methods_of_this_server(make_home: MakeHome, era: str) -> None:
+async def test_prompts_and_resources_are_listed(make_home: MakeHome, era: str) -> None:
     async with served(make_home(), mode=era) as client:
-        for ask in (client.list_prompts, client.list_resources, client.list_resource_templates):
-            with pytest.raises(MCPError) as caught:
-                await ask()
-            assert caught.value.error.code == METHOD_NOT_FOUND
-        data_of(await client.call_tool("list_api_keys"))
+        prompts = [prompt.name for prompt in (await client.list_prompts()).prompts]
+        templates = [template.uri_template for template in (await client.list_resource_templates()).resource_templates]
+        resources = (await client.list_resources()).resources
+    assert (prompts, templates, resources) == (["make_api_key", "review_api_keys"], ["cometapi://keys/{id}"], [])
 
 
 def test_an_unknown_method_and_what_is_no_request_at_all_leave_the_server_alive(make_home: MakeHome) -> None:
@@ -123,7 +124,7 @@ async def test_every_result_fits_its_schema_and_its_text_is_the_same_json(home: 
     home.extra["COMETAPI_MCP_SECRETS"] = "file" if era == LEGACY else "result"
     home.sandbox.faults.add("create", "create_with_id", after=1)
     async with served(home, mode=era) as client:
-        tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+        listed = {tool.name: tool for tool in (await client.list_tools()).tools}
         calls: list[tuple[str, dict[str, Any]]] = [
             ("create_api_key", {"name": "plain"}),
             (
@@ -144,18 +145,30 @@ async def test_every_result_fits_its_schema_and_its_text_is_the_same_json(home: 
             ("list_api_keys", {"keyword": "nothing has this name"}),
             ("get_api_key", {"id": 2}),
             ("save_api_key", {"id": 3}),
+            ("plan_api_key", {"name": "blog", "budget_usd": 5, "lifetime": "30d", "models": ["gpt-4.1-mni"]}),
+            ("update_api_key", {"id": 3, "name": "renamed", "allow_ips": None, "status": "disabled"}),
+            ("verify_api_key", {"id": 3}),
+            ("verify_api_key", {"id": 4}),
+            ("update_api_key", {"id": 3, "status": "enabled"}),
+            ("rotate_api_key", {"id": 4}),
+            ("delete_api_key", {"id": 3}),
+            ("delete_api_key", {"id": 3}),
+            ("list_models", {"search": "gpt", "limit": 3}),
+            ("list_models", {"search": "no such model"}),
+            ("get_account", {}),
         ]
         home.sandbox.add_key("odd", status=7, expired_time=10**15, allow_ips=None)
-        assert set(tools) <= {name for name, _ in calls}
+        assert set(listed) == {name for name, _ in calls}
         for name, arguments in calls:
             result = await client.call_tool(name, arguments)
             structured = data_of(result)
-            schema = tools[name].output_schema
+            schema = listed[name].output_schema
             assert schema is not None
             jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker()).validate(structured)
-            jsonschema.Draft202012Validator(tools[name].input_schema).validate(arguments)
+            jsonschema.Draft202012Validator(listed[name].input_schema).validate(arguments)
             assert json.loads(text_of(result)) == structured
-            assert ": " not in text_of(result).split('"name"')[0], "the text is compact"
+            compact = json.dumps(structured, separators=(",", ":"), ensure_ascii=False)
+            assert len(text_of(result)) == len(compact), "the text is compact"
 
 
 async def test_a_failure_has_a_text_and_no_structured_content(home: Home, era: str) -> None:
@@ -181,7 +194,7 @@ async def test_without_a_token_the_tools_are_listed_and_every_call_says_how_to_s
 ) -> None:
     home = make_home(COMETAPI_ACCESS_TOKEN="")
     async with home.client(mode=mode) as client:
-        assert [tool.name for tool in (await client.list_tools()).tools][: len(TOOLS)] == TOOLS
+        assert [tool.name for tool in (await client.list_tools()).tools] == TOOLS
         await _every_tool_says_how(client)
     assert home.sandbox.requests == []
     assert not home.state.exists()
@@ -195,6 +208,13 @@ async def _every_tool_says_how(client: Client) -> None:
         ("list_api_keys", {"keyword": "x"}),
         ("get_api_key", {"id": 1}),
         ("save_api_key", {"id": 1}),
+        ("plan_api_key", {"name": "x", "budget_usd": 5, "lifetime": "30d"}),
+        ("update_api_key", {"id": 1, "name": "x"}),
+        ("delete_api_key", {"id": 1}),
+        ("rotate_api_key", {"id": 1}),
+        ("verify_api_key", {"id": 1}),
+        ("list_models", {}),
+        ("get_account", {}),
     ):
         result = await client.call_tool(name, arguments)
         assert code_of(result) == "not_configured"

@@ -1,4 +1,4 @@
-"""`cometapi-mcp demo`: the main job, end to end, with nothing pretended but the API.
+"""`cometapi-mcp demo`: a key's whole life, end to end, with nothing pretended but the API.
 
 A sandbox listens on a loopback port, the server runs as a subprocess, and a real MCP client talks to it over stdio,
 as Claude Desktop would. All files are in a temporary directory; the user's own settings, keys and journal are never
@@ -12,7 +12,6 @@ import os
 import sys
 import tempfile
 import textwrap
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -22,7 +21,7 @@ import anyio
 from mcp import Client, StdioServerParameters, stdio_client
 
 from comet_mcp.sandbox import Sandbox
-from comet_mcp.secret_store import KEY_VARIABLE
+from comet_mcp.secret_store.base import KEY_VARIABLE
 
 MODEL = "gpt-4.1-mini"
 OTHER_MODEL = "gpt-4.1"
@@ -58,35 +57,38 @@ async def _play(sandbox: Sandbox, url: str, directory: Path) -> None:
         command=sys.executable, args=["-m", "comet_mcp"], env=_environment(sandbox, url, directory)
     )
     async with Client(stdio_client(server)) as client:
-        in_30_days = int(time.time()) + 30 * 86_400
-        request = {"name": "blog summariser", "expired_time": in_30_days, "remain_quota": 2_500_000}
-        print('The user says: "Make me a key for the blog summariser, five dollars, thirty days, only gpt-4.1-mini."')
-        print("The agent calls create_api_key, first with an argument that does not exist:")
-        refusal = await _call(client, {"name": "blog summariser", "budget_usd": 5}, fails=True)
-        _expect("budget_usd" in refusal["error"] and not sandbox.keys, "the unknown argument was not refused by name")
-        print("and then as the API wants it:")
-        key = await _call(client, {**request, "model_limits_enabled": True, "model_limits": MODEL})
+        print(f'You: "Make me a key for the blog summariser, five dollars, thirty days, only {MODEL}."')
+        await _ask(client, "create_api_key", {"name": "blog summariser", "budget_usd": 5}, refused="budget_usd")
+        _expect(not sandbox.keys, "a key was made from an argument that does not exist")
+        wish = {"name": "blog summariser", "budget_usd": 5, "lifetime": "30 days", "models": [MODEL]}
+        plan = await _ask(client, "plan_api_key", wish, show=("costs_at_most", "ends"))
+        key = await _ask(client, "create_api_key", plan["create_api_key"], show=("id", "key", "expires", "remaining"))
 
         path = Path(key["secret"]["path"])
         value = _value_in(path)
         _expect(value.removeprefix("sk-") == sandbox.keys[0].key, "the stored key is not the one the API made")
         _expect(value not in json.dumps(key), "the key's value reached the agent")
-        print(f"\nThe value never reached the agent. It is in a file that only the user can read:\n  {path}")
+        print("\nIts value never reached the agent. It is in a file that only you can read, loaded by")
+        print(f"  {key['secret']['load']}")
 
-        print("\nA program that loads the file can use the key at once:")
-        usage = _ask(url, value, "GET", "/api/usage/token/")["data"]
-        _show("usage", f"{usage['total_available']} quota units left, which is $5.00")
-        models = [model["id"] for model in _ask(url, value, "GET", "/v1/models")["data"]]
-        _show("models", ", ".join(models))
+        print("\nA program that loaded it can use the key at once, and only as it was meant:")
+        usage = _http(url, value, "GET", "/api/usage/token/")["data"]
+        models = [model["id"] for model in _http(url, value, "GET", "/v1/models")["data"]]
         _expect(models == [MODEL] and usage["total_available"] == 2_500_000, "the key's limits are not those asked for")
-        _show(MODEL, _ask(url, value, "POST", "/v1/chat/completions", _chat(MODEL))["choices"][0]["message"]["content"])
-        refused = _ask(url, value, "POST", "/v1/chat/completions", _chat(OTHER_MODEL), fails=True)
-        _show(OTHER_MODEL, f"refused: {refused['error']['message'].split(' (request id')[0]}")
+        said = _http(url, value, "POST", "/v1/chat/completions", _chat(MODEL))["choices"][0]["message"]["content"]
+        print(f"  {MODEL:13} {said}")
+        refused = _http(url, value, "POST", "/v1/chat/completions", _chat(OTHER_MODEL), fails=True)["error"]["message"]
+        print(f"  {OTHER_MODEL:13} refused: {refused.split(' (request id')[0]}")
 
-        print("\nLater the agent calls list_api_keys:")
-        listed = (await client.call_tool("list_api_keys", {})).structured_content or {}
-        print(_folded("  <- ", json.dumps(listed)))
-        _expect(len(sandbox.keys) == 1 and listed["items"][0]["id"] == key["id"], "the list does not show the key")
+        print('\nYou: "Is it working? Give it two dollars more. And replace it, the old one may have leaked."')
+        await _ask(client, "verify_api_key", {"id": key["id"]}, show=("works", "remaining", "models"))
+        await _ask(client, "update_api_key", {"id": key["id"], "add_budget_usd": 2}, show=("changed", "remaining"))
+        done = await _ask(client, "rotate_api_key", {"id": key["id"], "old_key": "disable"}, show=("steps",))
+        dead = await _ask(client, "verify_api_key", {"id": key["id"]}, show=("works", "reasons"))
+        _expect(not dead["works"] and done["old_key"]["status"] == "disabled", "the old key still works")
+        await _ask(client, "delete_api_key", {"id": key["id"]}, show=("deleted",))
+        (left,) = (await _ask(client, "list_api_keys", {}, show=("items",)))["items"]
+        _expect([left["id"]] == [row.id for row in sandbox.keys], "the list does not show the key that is left")
 
 
 def _environment(sandbox: Sandbox, url: str, directory: Path) -> dict[str, str]:
@@ -102,17 +104,22 @@ def _environment(sandbox: Sandbox, url: str, directory: Path) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("COMETAPI_")} | own
 
 
-async def _call(client: Client, arguments: dict[str, Any], *, fails: bool = False) -> dict[str, Any]:
-    """Call create_api_key, and print what goes and what comes."""
-    print(_folded("  -> ", json.dumps(arguments)))
-    result = await client.call_tool("create_api_key", arguments)
+async def _ask(
+    client: Client, tool: str, arguments: dict[str, Any], *, show: tuple[str, ...] = (), refused: str = ""
+) -> dict[str, Any]:
+    """Call a tool; print what goes and the part of what comes that is worth showing."""
+    print(_folded("  -> ", f"{tool} {json.dumps(arguments)}"))
+    result = await client.call_tool(tool, arguments)
     text = result.content[0].text if result.content and result.content[0].type == "text" else ""
-    print(_folded("  <- ", text if fails else json.dumps(result.structured_content)))
-    _expect(bool(result.is_error) == fails, f"create_api_key answered {text}")
-    return {"error": text} if fails else result.structured_content or {}
+    _expect(bool(result.is_error) == bool(refused) and refused in text, f"{tool} answered {text}")
+    data: dict[str, Any] = result.structured_content or {}
+    print(_folded("  <- ", text if refused else json.dumps({name: data[name] for name in show})))
+    return data
 
 
-def _ask(url: str, key: str, method: str, path: str, body: dict[str, Any] | None = None, *, fails: bool = False) -> Any:
+def _http(
+    url: str, key: str, method: str, path: str, body: dict[str, Any] | None = None, *, fails: bool = False
+) -> Any:
     """One call of the API as the key, by a program that knows nothing of MCP."""
     request = urllib.request.Request(url + path, json.dumps(body).encode() if body else None, method=method)  # noqa: S310
     request.add_header("Authorization", f"Bearer {key}")
@@ -134,10 +141,6 @@ def _value_in(path: Path) -> str:
 
 def _chat(model: str) -> dict[str, Any]:
     return {"model": model, "messages": [{"role": "user", "content": "Hello"}]}
-
-
-def _show(what: str, answer: str) -> None:
-    print(f"  {what:13} {answer}")
 
 
 def _folded(prefix: str, text: str) -> str:

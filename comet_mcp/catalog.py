@@ -1,0 +1,91 @@
+"""The account's models and groups, remembered for minutes: to list them, and to warn of names that are not there.
+
+A warning, never a refusal: the list may be out of date, and what the API takes is the API's to say. Where the API
+doesn't tell them, nothing is warned about.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import Generic, TypeVar
+
+import anyio
+
+from comet_mcp.client import CometAPI
+from comet_mcp.errors import APIError
+from comet_mcp.text import quoted
+from comet_mcp.wire import CatalogModel, TokenBody
+
+_T = TypeVar("_T")
+
+REMEMBERED_FOR = 300.0
+"""Seconds until the API is asked again."""
+
+_PATIENCE = 3.0
+
+
+class _Remembered(Generic[_T]):
+    """An answer of the API, asked for once by all who want it, and again when it is old."""
+
+    def __init__(self, ask: Callable[[], Awaitable[_T]]) -> None:
+        self._ask = ask
+        self._lock = anyio.Lock()
+        self._until = 0.0
+        self._value: _T
+
+    async def get(self) -> _T:
+        async with self._lock:
+            if monotonic() >= self._until:
+                self._value = await self._ask()
+                self._until = monotonic() + REMEMBERED_FOR
+            return self._value
+
+
+class Catalog:
+    """What the account may use."""
+
+    def __init__(self, api: CometAPI) -> None:
+        self._models = _Remembered(api.catalog)
+        self._groups = _Remembered(api.groups)
+
+    async def models(self) -> list[CatalogModel]:
+        """Every model. Raises APIError."""
+        return await self._models.get()
+
+    async def groups(self) -> list[str]:
+        """Every group of the account. Raises APIError, RefusedError where this API doesn't tell them."""
+        return list(await self._groups.get())
+
+    async def warnings(self, body: TokenBody) -> list[str]:
+        """What a key of that body names and the account doesn't have, with the nearest names."""
+        found: list[str] = []
+        with anyio.move_on_after(_PATIENCE):
+            if body.model_limits_enabled and body.model_limits:
+                try:
+                    known = [model.id for model in await self.models()]
+                except APIError:
+                    known = []  # what can't be known is not warned about
+                wanted = body.model_limits.split(",")
+                found += [_unknown("model", name, known) for name in wanted if known and name not in known]
+            if body.group:
+                try:
+                    groups = await self.groups()
+                except APIError:
+                    groups = []
+                if groups and body.group not in groups:
+                    found.append(_unknown("group", body.group, groups))
+        return found
+
+
+def nearest(name: str, known: list[str]) -> list[str]:
+    """Up to three known names that resemble `name`, the likeliest first."""
+    by_folded = {entry.casefold(): entry for entry in known}
+    return [by_folded[match] for match in difflib.get_close_matches(name.casefold(), by_folded, n=3, cutoff=0.5)]
+
+
+def _unknown(what: str, name: str, known: list[str]) -> str:
+    text = f"The account has no {what} {quoted(name)}: the key would not work with it."
+    alike = nearest(name, known)
+    return f"{text} Did you mean {' or '.join(quoted(entry) for entry in alike)}?" if alike else text

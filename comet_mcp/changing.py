@@ -1,0 +1,149 @@
+"""Changing a key so that exactly what was named changes.
+
+The API's update resets every field that is left out, and 0 means another thing there than on create. So the key is
+read, changed, written whole, and read again; only what is there then is believed.
+
+A key that is in use spends while this goes on. Writing back the quota that was read would give back what was spent
+in between, so `used_quota` of the last reading is compared with the first, and the write is corrected.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+
+from comet_mcp.client import CometAPI
+from comet_mcp.errors import APIError, UnclearError
+from comet_mcp.wire import Status, Token, TokenBody, body_of, status_word
+
+_CORRECTIONS = 3
+
+
+@dataclass(slots=True)
+class Changed:
+    """A key before and after. `warnings` tell where it is not as it was asked for."""
+
+    before: Token
+    after: Token
+    warnings: list[str] = field(default_factory=list)
+
+
+async def change_key(
+    api: CometAPI, before: Token, wanted: TokenBody, status: Status | None, *, quota_named: bool = False
+) -> Changed:
+    """Write `wanted`, and the status where one is given, over the key that was read as `before`.
+
+    Args:
+        api: The account's API.
+        before: The key as it was read.
+        wanted: All nine fields as they are to be.
+        status: The status that is asked for, None to leave it.
+        quota_named: `wanted.remain_quota` is what the key shall have left from now on, whatever it spends meanwhile.
+            Else it is the old one plus what is added, and what is spent meanwhile comes off it.
+
+    Raises:
+        APIError: The API refused, or gave no usable answer and the key is not as wanted.
+    """
+    after = before
+    with anyio.CancelScope(shield=True):  # a write without its correction would give quota away
+        if wanted != writable_body(before):
+            row = before.model_copy(update=_plain(wanted))
+            after = await _write(api, before, row, spent_counts=not quota_named)
+        if status is not None and after.status != status:
+            try:
+                after = await _write_status(api, after, status)
+            except APIError:
+                if after is before:
+                    raise
+                after = await api.get_token(before.id)  # the fields are written: that has to be told
+    return Changed(before, after, _surprises(before, wanted, status, after))
+
+
+def writable_body(row: Token) -> TokenBody:
+    """The body that leaves a key as it is. One that spent more than it had can't be written back: 0 stands for it."""
+    body = body_of(row)
+    return body if body.unlimited_quota else body.model_copy(update={"remain_quota": max(body.remain_quota, 0)})
+
+
+async def _write(
+    api: CometAPI, base: Token, row: Token, *, spent_counts: bool = True, status_only: bool = False
+) -> Token:
+    """Write the whole row, made from `base`, and return what is there then, corrected for what was spent between."""
+    after = await _written(api, base, row, status_only=status_only)
+    for _ in range(_CORRECTIONS if spent_counts and not row.unlimited_quota else 0):
+        spent = after.used_quota - base.used_quota
+        right = max(row.remain_quota - spent, 0)
+        if spent <= 0 or after.remain_quota <= right:
+            break
+        base, row = after, after.model_copy(update={"remain_quota": right})
+        after = await _written(api, base, row)
+    return after
+
+
+async def _written(api: CometAPI, base: Token, row: Token, *, status_only: bool = False) -> Token:
+    """Write, and return what is there then: an unclear answer is judged by that."""
+    try:
+        await api.update_token(row, status_only=status_only)
+    except UnclearError:
+        after = await api.get_token(row.id)
+        if _is_as_before(base, after):
+            raise
+        return after
+    return await api.get_token(row.id)
+
+
+def _is_as_before(base: Token, after: Token) -> bool:
+    """Whether nothing but spending has changed a key."""
+    spent = after.used_quota - base.used_quota
+    untouched = writable_body(base).model_copy(update={"remain_quota": base.remain_quota - spent})
+    return body_of(after) == untouched and after.status in (base.status, Status.EXPIRED, Status.EXHAUSTED)
+
+
+async def _write_status(api: CometAPI, row: Token, status: Status) -> Token:
+    """Set the status by one call that does it on every release, as far as the API allows it.
+
+    Documented: an update minds the status. Measured on gateways: only with `?status_only=1`, which then changes
+    nothing else. A refusal is believed only where the status is not there either.
+    """
+    wanted = row.model_copy(update={"status": status, "remain_quota": writable_body(row).remain_quota})
+    try:
+        return await _write(api, row, wanted, status_only=True)
+    except APIError:
+        after = await api.get_token(row.id)
+        if after.status != status:
+            raise
+        return after
+
+
+def _surprises(before: Token, wanted: TokenBody, status: Status | None, after: Token) -> list[str]:
+    """Where the key differs from what was written: another change at the same moment, or the API's own idea."""
+    found = [
+        f"{name} is {_shown(stored)} now, though {_shown(sent)} was written: somebody else changed the key at the "
+        "same moment, or the API changed the value."
+        for name, sent in _plain(wanted).items()
+        if name != "remain_quota" and (stored := getattr(after, name)) != sent
+    ]
+    spent = max(after.used_quota - before.used_quota, 0)
+    right = max(wanted.remain_quota - spent, 0)
+    if not wanted.unlimited_quota and not right <= after.remain_quota <= wanted.remain_quota:
+        found.append(
+            f"remain_quota is {after.remain_quota} now, where {right} was to be expected: somebody else changed it at "
+            "the same moment."
+        )
+    if status is not None and after.status != status:
+        found.append(f"The status is still {status_word(after.status)}: the API did not take the change.")
+    elif status is None and after.status in (Status.EXPIRED, Status.EXHAUSTED) and wanted != writable_body(before):
+        found.append(
+            f'The status is still {status_word(after.status)}: send status "enabled" too if it shall work again.'
+        )
+    return found
+
+
+def _plain(body: TokenBody) -> dict[str, Any]:
+    return body.model_dump() | {"allow_ips": body.allow_ips or ""}
+
+
+def _shown(value: Any) -> str:
+    return f'"{value}"' if isinstance(value, str) else str(value).lower()

@@ -1,0 +1,83 @@
+"""How long a key shall live, in human words, as the API's expired_time.
+
+"30d", "2 weeks", "in 6 months", "2027-09-03", "2027-09-03T12:00+02:00", "never". Days, weeks and the like count from
+now; a month or year is one of the calendar. A date without a time means the end of that day, a time without a zone
+means UTC.
+"""
+
+from __future__ import annotations
+
+import calendar
+import contextlib
+import re
+from datetime import UTC, date, datetime, time, timedelta
+
+from comet_mcp.errors import ArgumentError
+from comet_mcp.text import quoted
+from comet_mcp.units import NEVER
+
+_DURATION = re.compile(
+    r"(?:in\s+)?(\d{1,6}|an?|one)\s*"
+    r"(min(?:ute)?s?|h(?:(?:ou)?rs?)?|d(?:ays?)?|w(?:eeks?)?|mo(?:nths?)?|y(?:(?:ea)?rs?)?)"
+    r"(?:\s+from\s+now)?"
+)
+_NEVER = ("never", "forever", "unlimited", "no expiry", "-1")
+_SECONDS = {"h": 3600, "d": 86_400, "w": 7 * 86_400}
+_FORMS = '"30d", "2 weeks", "6 months", a date such as "2027-09-03", a time such as "2027-09-03T12:00Z", or "never"'
+
+
+def expired_time(lifetime: str, now: float) -> int:
+    """The end of a lifetime that begins `now`, in Unix seconds; -1 for never.
+
+    Raises:
+        ArgumentError: The words are not understood, or the end is not in the future.
+    """
+    words = " ".join(lifetime.split()).lower()
+    if words in _NEVER:
+        return NEVER
+    end = _after(words, now) or _at(lifetime.strip())
+    if end is None:
+        raise ArgumentError(f"lifetime {quoted(lifetime)} is not understood. Give {_FORMS}.")
+    if end <= now:
+        raise ArgumentError(f"lifetime {quoted(lifetime)} ends in the past. Give {_FORMS}.")
+    return end
+
+
+def duration(words: str) -> int:
+    """A span such as "24h" or "3 days", in seconds. Raises ArgumentError."""
+    end = _after(" ".join(words.split()).lower(), 0)
+    if not end:
+        raise ArgumentError(f'{quoted(words)} is no span of time. Give one such as "24h", "3 days" or "30 minutes".')
+    return end
+
+
+def _after(words: str, now: float) -> int | None:
+    found = _DURATION.fullmatch(words)
+    if found is None:
+        return None
+    count = int(found[1]) if found[1].isdigit() else 1
+    unit = found[2]
+    if unit.startswith(("mo", "y")):
+        return _months_after(now, count if unit.startswith("mo") else 12 * count)
+    return int(now) + count * (60 if unit.startswith("mi") else _SECONDS[unit[0]])
+
+
+def _months_after(now: float, months: int) -> int | None:
+    """The same day of a later month, or the last one where that month is shorter."""
+    start = datetime.fromtimestamp(now, UTC)
+    year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
+    if year > 9999:
+        return None
+    day = min(start.day, calendar.monthrange(year, month + 1)[1])
+    return int(start.replace(year=year, month=month + 1, day=day).timestamp())
+
+
+def _at(text: str) -> int | None:
+    try:
+        with contextlib.suppress(ValueError):  # a date alone, in any ISO form
+            day = date.fromisoformat(text)
+            return int(datetime.combine(day + timedelta(days=1), time(), UTC).timestamp())
+        moment = datetime.fromisoformat(text)
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,180 @@
+"""Replacing a key: a new one with the same scope, its value stored, and only then the old one's end.
+
+The API has no rotation. What is to happen goes into the journal first, with the new key's body, so that a second call
+goes on where the first one stopped instead of making a third key. A grace period is the old key's own expiry: nothing
+has to keep running for it to end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from time import monotonic, time
+from typing import Literal
+
+import anyio
+
+from comet_mcp.changing import change_key, writable_body
+from comet_mcp.client import CometAPI
+from comet_mcp.errors import APIError, ArgumentError, CometError, CreateUnclearError, JournalError, NotFoundError
+from comet_mcp.provisioning import Created, KeyMaker
+from comet_mcp.settings import Settings
+from comet_mcp.state import Journal, Rotation
+from comet_mcp.units import NEVER, when
+from comet_mcp.wire import Status, Token, status_word
+
+OldKey = Literal["grace", "disable", "delete"]
+
+
+@dataclass(slots=True)
+class Rotated:
+    """The new key, what is left of the old one (None where it is deleted), and each step in a sentence."""
+
+    new: Created
+    old: Token | None
+    steps: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+class KeyRotator:
+    """Rotates the keys of one account."""
+
+    def __init__(self, api: CometAPI, journal: Journal, keys: KeyMaker, settings: Settings) -> None:
+        self._api = api
+        self._journal = journal
+        self._keys = keys
+        self._units = settings.units
+        self._timeout = settings.timeout
+
+    async def rotate(self, key_id: int, old_key: OldKey, grace: int) -> Rotated:
+        """Replace a key; or go on with its replacement, as it was asked for the first time.
+
+        Args:
+            key_id: The key to replace.
+            old_key: Its end: it expires after `grace`, is disabled, or deleted.
+            grace: Seconds.
+
+        Raises:
+            ArgumentError: The key has ended already, so that an equal one would be useless.
+            CometError: The new key could not be made (as `KeyMaker.create`); the old one is untouched.
+        """
+        old = await self._api.get_token(key_id)
+        rotation = await self._journal.rotation(old)
+        resumed = rotation is not None
+        if rotation is None:
+            self._check(old)
+            await self._journal.begin_rotation(old, writable_body(old), old_key, int(time()) + grace)
+        new, rotation = await self._new_key(old)
+        done = Rotated(new, old)
+        if resumed:
+            done.steps.append(
+                f"Went on with the rotation begun at {when(int(rotation.begun))}, as it was asked for then: old_key "
+                f'"{rotation.old_key}".'
+            )
+        done.steps.append(f"Key {new.row.id} was made with the same scope.")
+        if new.saved is None:
+            done.warnings.append(
+                f"The old key {old.id} was left as it is, because the new one's value is not stored yet. Call "
+                "rotate_api_key again once that is mended."
+            )
+            return done
+        try:
+            done.old = await self._end(rotation, done)
+            await self._journal.end_rotation(rotation.id)
+        except CometError as error:
+            done.warnings.append(
+                f"Both keys work now: the old key {old.id} could not be ended: {error} Call rotate_api_key again to "
+                "finish that; it makes no third key."
+            )
+        return done
+
+    async def _new_key(self, old: Token) -> tuple[Created, Rotation]:
+        """The new key, made now, or by a call before or beside this one; and the rotation it belongs to."""
+        end = monotonic() + self._timeout * 0.8
+        while True:
+            rotation = await self._journal.rotation(old)
+            if rotation is None:
+                raise CreateUnclearError(f"Another call has just rotated key {old.id}. Call list_api_keys to see both.")
+            if rotation.new_id is not None and not rotation.under_way:
+                try:
+                    return await self._keys.resume(await self._api.get_token(rotation.new_id)), rotation
+                except NotFoundError:
+                    await self._journal.forget_new_key(rotation.id)  # somebody deleted it: make another
+            if not rotation.under_way:
+                try:
+                    return await self._keys.create(rotation.body, rotation=rotation.id), rotation
+                except CreateUnclearError as error:
+                    if error.code != "under_way":
+                        raise  # the next call looks for that key first
+                except CometError:
+                    with contextlib.suppress(JournalError):
+                        await self._journal.end_rotation(rotation.id)  # nothing was made: the next call begins anew
+                    raise
+            if monotonic() > end:
+                raise CreateUnclearError(
+                    f"Another call is rotating key {old.id} right now. Try again in a few seconds."
+                )
+            await anyio.sleep(0.1)
+
+    async def _end(self, rotation: Rotation, done: Rotated) -> Token | None:
+        """End the old key as it is now: it may have been changed since it was read."""
+        assert done.old is not None  # noqa: S101 - set by the caller
+        key_id = done.old.id
+        try:
+            if rotation.old_key == "delete":
+                await self._delete(key_id)
+                done.steps.append(f"Key {key_id} was deleted.")
+                return None
+            old = await self._api.get_token(key_id)
+        except NotFoundError:
+            done.steps.append(f"Key {key_id} is gone.")
+            return None
+        if rotation.old_key == "disable":
+            changed = await change_key(self._api, old, writable_body(old), Status.DISABLED)
+            done.steps.append(f"Key {key_id} was disabled.")
+        else:
+            until = rotation.old_until if old.expired_time == NEVER else min(old.expired_time, rotation.old_until)
+            wanted = writable_body(old).model_copy(update={"expired_time": until})
+            changed = await change_key(self._api, old, wanted, None)
+            if changed.after.status == Status.ENABLED:
+                done.steps.append(f"Key {key_id} works until {when(until)}, and ends by itself.")
+                done.warnings.append(self._together(changed.after, done.new.row, until))
+            else:
+                done.steps.append(f"Key {key_id} is {status_word(changed.after.status)}, and expires at {when(until)}.")
+        done.warnings += changed.warnings
+        return changed.after
+
+    async def _delete(self, key_id: int) -> None:
+        try:
+            await self._api.delete_token(key_id)
+        except NotFoundError:
+            raise
+        except APIError:
+            if not await self._is_gone(key_id):
+                raise
+
+    async def _is_gone(self, key_id: int) -> bool:
+        try:
+            await self._api.get_token(key_id)
+        except NotFoundError:
+            return True
+        return False
+
+    def _together(self, old: Token, new: Token, until: int) -> str:
+        """What both may spend while both work, which is more than the old one could alone."""
+        if old.unlimited_quota or new.unlimited_quota:
+            return f"Until {when(until)} both keys work, without a budget."
+        each, sum_ = self._units.usd(old.remain_quota), self._units.usd(old.remain_quota + new.remain_quota)
+        return f"Until {when(until)} both keys work: the old one may still spend {each}, both together {sum_}."
+
+    def _check(self, old: Token) -> None:
+        if old.expired_time != NEVER and old.expired_time <= time():
+            raise ArgumentError(
+                f"Key {old.id} expired at {when(old.expired_time)}: a new one with the same scope would be useless. "
+                "Change its expired_time with update_api_key first, or make another key with create_api_key."
+            )
+        if not old.unlimited_quota and old.remain_quota <= 0:
+            raise ArgumentError(
+                f"Key {old.id} has nothing left to spend: a new one with the same scope would be useless. Give it a "
+                "budget with update_api_key first, or make another key with create_api_key."
+            )

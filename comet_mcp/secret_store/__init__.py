@@ -1,0 +1,14 @@
+"""Where a key's value goes, and the mask that stands for it everywhere else.
+
+A store is checked before a key is created, so that a full disk or a wrong permission is found while it still costs
+nothing.
+
+    files     one 0600 dotenv file per key (the default), or a line of a file that is already there
+    keychain  the system's keychain, with the extra cometapi-mcp[keyring]
+    result    the tool's result: plaintext to the model, only where the operator says so
+    none      nowhere
+"""
+
+from comet_mcp.secret_store.base import KeyStore, Saved, Target, key_store, mask
+
+__all__ = ["KeyStore", "Saved", "Target", "key_store", "mask"]

@@ -1,0 +1,117 @@
+"""What a store is, the two that keep nothing, and the choice between all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from pydantic import SecretStr
+
+from comet_mcp.errors import ArgumentError
+from comet_mcp.secret_store.names import host_directory
+from comet_mcp.settings import Settings
+from comet_mcp.wire import with_prefix
+
+KEY_VARIABLE = "COMETAPI_KEY"
+"""The variable that holds a model key, by the official cli's convention."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What became of a key's value. `value` is there only for the store that hands it to the model."""
+
+    stored_in: str
+    path: str | None = None
+    variable: str | None = None
+    load: str | None = None
+    value: SecretStr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the caller wants a value: a file name below the key directory, and the name of the variable."""
+
+    file: str = ""
+    variable: str = KEY_VARIABLE
+
+
+DEFAULT = Target()
+
+
+class KeyStore(Protocol):
+    """Takes the values of keys. All methods may block; `check` and `save` raise StoreError."""
+
+    needs_value: bool
+
+    def check(self, target: Target = DEFAULT) -> None:
+        """Find out whether `save` can work, before there is a key to save. Raises ArgumentError for the target."""
+
+    def save(self, key_id: int, name: str, key: SecretStr, target: Target) -> Saved:
+        """Put the value where the person's programs find it; saving the same key twice is one place."""
+
+    def find(self, key_id: int) -> SecretStr | None:
+        """The value of a key that was saved here before, None where it was not."""
+
+
+def key_store(settings: Settings) -> KeyStore:
+    """The store that the settings ask for."""
+    host = host_directory(settings.base_url)
+    if settings.secrets == "file":
+        from comet_mcp.secret_store.files import FileStore  # noqa: PLC0415 - only the store in use is loaded
+
+        return FileStore(settings.key_dir / host)
+    if settings.secrets == "keyring":
+        from comet_mcp.secret_store.keychain import KeychainStore  # noqa: PLC0415
+
+        return KeychainStore(host)
+    return ResultStore() if settings.secrets == "result" else NoStore()
+
+
+def mask(key: SecretStr) -> str:
+    """`sk-gLEC***DQNw`: enough to tell two keys apart, by the API's own habit. Also of a key that came masked."""
+    value = key.get_secret_value().removeprefix("sk-")
+    return f"sk-{value[:4]}***{value[-4:]}" if len(value) >= 16 else "sk-***"
+
+
+def no_target(target: Target, store: str) -> None:
+    """Refuse a file or variable name in a store that has none."""
+    if target != DEFAULT:
+        raise ArgumentError(f'file and variable need the store "file"; this server\'s store is "{store}".')
+
+
+class ResultStore:
+    """Hands the value to the model in the tool's result: only where the operator turned it on."""
+
+    needs_value = True
+
+    def check(self, target: Target = DEFAULT) -> None:
+        """Nothing else can be wrong."""
+        no_target(target, "result")
+
+    def save(self, key_id: int, name: str, key: SecretStr, target: Target) -> Saved:  # noqa: ARG002 - the interface
+        """Return the value itself."""
+        no_target(target, "result")
+        return Saved("result", value=with_prefix(key))
+
+    def find(self, key_id: int) -> SecretStr | None:  # noqa: ARG002 - the interface
+        """Nothing is kept."""
+        return None
+
+
+class NoStore:
+    """Keeps nothing: the person takes the value from the API's own console."""
+
+    needs_value = False
+
+    def check(self, target: Target = DEFAULT) -> None:
+        """Nothing else can be wrong."""
+        no_target(target, "none")
+
+    def save(self, key_id: int, name: str, key: SecretStr, target: Target) -> Saved:  # noqa: ARG002 - the interface
+        """Say that nothing was kept."""
+        no_target(target, "none")
+        return Saved("none")
+
+    def find(self, key_id: int) -> SecretStr | None:  # noqa: ARG002 - the interface
+        """Nothing is kept."""
+        return None

@@ -1,0 +1,142 @@
+"""A dotenv file per key, `<name>-<id>.env` with `COMETAPI_KEY=sk-...`, or a line in a file that the caller names."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from comet_mcp.errors import StoreError
+from comet_mcp.secret_store.base import DEFAULT, KEY_VARIABLE, Saved, Target
+from comet_mcp.secret_store.directory import Directory
+from comet_mcp.secret_store.dotenv import quoted_value, value_of, with_value
+from comet_mcp.secret_store.names import checked_file, checked_variable, file_name
+from comet_mcp.text import printable, quoted
+from comet_mcp.wire import with_prefix
+
+_MOST_NAMESAKES = 100
+
+
+class FileStore:
+    """The files of one host's keys, in `directory`."""
+
+    needs_value = True
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def check(self, target: Target = DEFAULT) -> None:
+        """Write and remove a file. Raises StoreError with what is wrong, ArgumentError for the target's names."""
+        checked_variable(target.variable)
+        if target.file:
+            checked_file(target.file)
+        with self._opened() as folder:
+            folder.remove_leftovers()
+            folder.remove(folder.write_temporary(b"# checking that keys can be stored here\n"))
+
+    def save(self, key_id: int, name: str, key: SecretStr, target: Target) -> Saved:
+        """Write the value, durably.
+
+        Raises:
+            ArgumentError: The target's file or variable name is none.
+            StoreError: It can't be written, or the file named holds another key's value.
+        """
+        variable = checked_variable(target.variable)
+        value = with_prefix(key).get_secret_value()
+        with self._opened() as folder:
+            if target.file:
+                path = self._edit(folder, checked_file(target.file), variable, value)
+            else:
+                content = f"# CometAPI key {key_id}, {_ascii(name)}\n{variable}={quoted_value(value)}\n"
+                path = self._add(folder, f"{file_name(name)}-{key_id}", content.encode())
+        return Saved("file", path=str(path), variable=variable, load=load_line(path, variable))
+
+    def find(self, key_id: int) -> SecretStr | None:
+        """The value in a file of this key's; None where there is none, or where it can't be read."""
+        value = next((value for _, value in self.files_of(key_id)), None)
+        return None if value is None else SecretStr(value)
+
+    def files_of(self, key_id: int) -> list[tuple[str, str]]:
+        """Name and value of each file of a key's own, by the comment that `save` wrote into it."""
+        if not self.directory.is_dir():
+            return []
+        mark = f"# CometAPI key {key_id}, ".encode()
+        found = []
+        with contextlib.suppress(StoreError), self._opened() as folder:
+            for name in sorted(folder.names()):
+                if not re.search(rf"-{key_id}(-[0-9]+)?\.env$", name):
+                    continue
+                with contextlib.suppress(OSError):  # a link, or no file: not one of ours
+                    content = folder.read(name) or b""
+                    text = content.decode("utf-8", "replace")
+                    variable = re.search(r"^([A-Za-z_][A-Za-z0-9_]*)=", text, re.MULTILINE)
+                    if content.startswith(mark) and variable:
+                        found.append((name, value_of(text, variable[1]) or ""))
+        return [(name, value) for name, value in found if value]
+
+    def _add(self, folder: Directory, stem: str, content: bytes) -> Path:
+        """A file of the key's own, under a name that no other key's file has."""
+        for number in range(1, _MOST_NAMESAKES):
+            name = f"{stem}.env" if number == 1 else f"{stem}-{number}.env"
+            try:
+                folder.add(name, content)
+            except FileExistsError:
+                if not self._is(folder, name, content):
+                    continue
+            return self.directory / name
+        raise StoreError(f"{quoted(str(self.directory), 200)} has {_MOST_NAMESAKES} files named {stem}. Clear it up.")
+
+    def _is(self, folder: Directory, name: str, content: bytes) -> bool:
+        try:
+            return folder.read(name) == content
+        except OSError:
+            return False  # a link or a directory: not ours
+
+    def _edit(self, folder: Directory, name: str, variable: str, value: str) -> Path:
+        """A line in the file named; its other lines stay."""
+        path = self.directory / name
+        content = folder.read(name) or b""
+        text = content.decode("utf-8", "replace")
+        if "\0" in text or text.encode() != content:
+            raise StoreError(f"{quoted(str(path), 200)} is no text file, and was left as it is. Name another file.")
+        present = value_of(text, variable)
+        if present and present != value:
+            raise StoreError(
+                f"{quoted(str(path), 200)} already has another value for {variable}, and was left as it is. "
+                "Name another file or variable, or remove that line first."
+            )
+        if present != value:
+            folder.replace(name, with_value(text, variable, value).encode())
+        return path
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[Directory]:
+        try:
+            with Directory.opened(self.directory) as folder:
+                yield folder
+        except OSError as error:
+            raise StoreError(
+                f"The key directory {quoted(str(self.directory), 200)} can't be written "
+                f"({printable(error.strerror or type(error).__name__)}). Ask the person who runs this server to mend "
+                "that, or to set COMETAPI_MCP_KEY_DIR to a directory of theirs."
+            ) from None
+
+
+def load_line(path: Path, variable: str = KEY_VARIABLE) -> str:
+    """The line that puts the key into a shell's environment: sh, or PowerShell on Windows."""
+    if sys.platform == "win32":
+        literal = str(path).replace("'", "''")
+        return (
+            f"Get-Content -LiteralPath '{literal}' | Where-Object {{ $_ -like '{variable}=*' }} | "
+            f'ForEach-Object {{ $env:{variable} = $_.Substring({len(variable) + 1}).Trim("\'") }}'
+        )
+    return f"set -a; . {shlex.quote(str(path))}; set +a"
+
+
+def _ascii(name: str) -> str:
+    return printable(name, 60).encode("ascii", "backslashreplace").decode()

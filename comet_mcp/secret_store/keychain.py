@@ -1,0 +1,68 @@
+"""The system's keychain: macOS Keychain, Windows Credential Locker, Secret Service. Extra `cometapi-mcp[keyring]`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import SecretStr
+
+from comet_mcp.errors import StoreError
+from comet_mcp.secret_store.base import DEFAULT, Saved, Target, no_target
+from comet_mcp.wire import with_prefix
+
+
+class KeychainStore:
+    """One entry per key: service `cometapi-mcp:<host>`, user name the key's id."""
+
+    needs_value = True
+
+    def __init__(self, host: str) -> None:
+        self._service = f"cometapi-mcp:{host}"
+
+    def check(self, target: Target = DEFAULT) -> None:
+        """Write and remove an entry. Raises StoreError with what is wrong."""
+        no_target(target, "keyring")
+        ring = self._ring()
+        try:
+            ring.set_password(self._service, "check", "made to see whether keys can be stored")
+            ring.delete_password(self._service, "check")
+        except Exception as error:  # noqa: BLE001 - backends raise what they like
+            raise _refused(error) from None
+
+    def save(self, key_id: int, name: str, key: SecretStr, target: Target) -> Saved:  # noqa: ARG002 - the interface
+        """Write the entry, in place of one that the key had before. Raises StoreError."""
+        no_target(target, "keyring")
+        ring = self._ring()
+        try:
+            ring.set_password(self._service, str(key_id), with_prefix(key).get_secret_value())
+        except Exception as error:  # noqa: BLE001 - backends raise what they like
+            raise _refused(error) from None
+        return Saved(
+            "keyring",
+            path=f"{self._service}/{key_id}",
+            load=f"cometapi-mcp run {key_id} -- PROGRAM",
+        )
+
+    def find(self, key_id: int) -> SecretStr | None:
+        """The entry's value, None where there is none."""
+        try:
+            value = self._ring().get_password(self._service, str(key_id))
+        except Exception as error:  # noqa: BLE001 - backends raise what they like
+            raise _refused(error) from None
+        return SecretStr(value) if value else None
+
+    def _ring(self) -> Any:
+        try:
+            import keyring  # noqa: PLC0415 - an extra
+        except ImportError:
+            raise StoreError(
+                'The keychain needs the extra: install "cometapi-mcp[keyring]". Nothing was created.'
+            ) from None
+        return keyring
+
+
+def _refused(error: Exception) -> StoreError:
+    # the type alone: what backends put into their messages is not ours to repeat
+    return StoreError(
+        f"The system's keychain refused ({type(error).__name__}). Unlock it, or set COMETAPI_MCP_SECRETS=file."
+    )

@@ -1,0 +1,82 @@
+"""Names of files, made from names that anybody could have chosen."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from urllib.parse import urlsplit
+
+from comet_mcp.errors import ArgumentError
+from comet_mcp.text import quoted
+
+_RESERVED_ON_WINDOWS = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
+
+
+def file_name(name: str) -> str:
+    """A key's name as the stem of a file on any system: lower-case ASCII letters, digits and dashes, at most 40."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40].strip("-") or "key"
+
+
+def host_directory(base_url: str) -> str:
+    """The API's host (and port) as a directory name, so that keys of two gateways never mix."""
+    plain = re.sub(r"[^a-z0-9.-]+", "_", urlsplit(base_url).netloc.lower()).strip(".")
+    return f"{plain}_" if _RESERVED_ON_WINDOWS.fullmatch(plain) else plain
+
+
+def checked_file(file: str) -> str:
+    """A file name that was chosen, if it is one on every system: no directory, no hidden meaning.
+
+    Raises:
+        ArgumentError: It is not; the message says what may be.
+    """
+    fine = re.fullmatch(r"\.?[A-Za-z0-9_][A-Za-z0-9_.-]{0,98}", file) and not file.endswith(".")
+    if not fine or _RESERVED_ON_WINDOWS.fullmatch(file):
+        raise ArgumentError(
+            f'file {quoted(file)} is no plain file name. Give letters, digits, ".", "_" and "-" only, such as '
+            '"blog.env"; it is put into the key directory.'
+        )
+    return file
+
+
+def checked_variable(variable: str) -> str:
+    """The name of an environment variable, if it is one that every shell takes. Raises ArgumentError."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,99}", variable):
+        raise ArgumentError(
+            f"variable {quoted(variable)} is no name of an environment variable. Give letters, digits and "
+            '"_", such as "BLOG_API_KEY".'
+        )
+    if variable.upper() in _DANGEROUS or variable.upper().startswith(("LD_", "DYLD_")):
+        raise ArgumentError(f"variable {variable} changes how programs run. Give a name of your own for the key.")
+    return variable
+
+
+_DANGEROUS = frozenset(
+    [
+        "PATH",
+        "HOME",
+        "SHELL",
+        "IFS",
+        "ENV",
+        "BASH_ENV",
+        "PROMPT_COMMAND",
+        "PS1",
+        "PS4",
+        "PYTHONPATH",
+        "PYTHONHOME",
+        "PYTHONSTARTUP",
+        "NODE_OPTIONS",
+        "PERL5OPT",
+        "RUBYOPT",
+        "PATHEXT",
+        "COMSPEC",
+        "SYSTEMROOT",
+        "TMPDIR",
+        "TEMP",
+        "TMP",
+        "USER",
+        "LOGNAME",
+        "EDITOR",
+        "PAGER",
+    ]
+)

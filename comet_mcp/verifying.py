@@ -1,0 +1,67 @@
+"""Whether a key works, found out by asking the API as that key; its value never leaves the server."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from time import time
+
+from pydantic import SecretStr
+
+from comet_mcp.client import CometAPI
+from comet_mcp.errors import APIError, RefusedError
+from comet_mcp.units import NEVER, when
+from comet_mcp.wire import Status, Token, Usage, status_word
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What the API says to the key. `reasons` is empty where it works; `usage` is None where it was not told."""
+
+    row: Token
+    models: list[str] = field(default_factory=list)
+    usage: Usage | None = None
+    reasons: list[str] = field(default_factory=list)
+
+
+async def verify_key(api: CometAPI, row: Token, key: SecretStr, *, ask_usage: bool) -> Verdict:
+    """Ask for the models of a key, and for its usage if that may be asked, as that key.
+
+    Raises:
+        APIError: The API could not be asked, which says nothing of the key.
+    """
+    verdict = Verdict(row)
+    refusal: RefusedError | None = None
+    # first, for a first use is what makes the API note that a key has expired or is exhausted
+    try:
+        verdict.models = await api.callable_models(key)
+    except RefusedError as error:
+        if error.code != "key_refused":
+            raise
+        refusal = error
+    if ask_usage:
+        with contextlib.suppress(APIError):  # no reason of its own: the record and the models tell
+            verdict.usage = await api.usage(key)
+    if refusal is not None:
+        verdict.reasons = _reasons(row, refusal)
+    elif not verdict.models:
+        verdict.reasons = ["It may call no model: its model list names none that the account has."]
+    return verdict
+
+
+def _reasons(row: Token, refusal: RefusedError) -> list[str]:
+    """Why a key is refused, by its record, since newest releases say no more than "Invalid token"."""
+    said = refusal.args[0]
+    reasons = []
+    if row.status not in (Status.ENABLED, Status.EXPIRED, Status.EXHAUSTED):
+        reasons.append(f"It is {status_word(row.status)}.")
+    if row.status == Status.EXPIRED or (row.expired_time != NEVER and row.expired_time <= time()):
+        reasons.append(f"It expired at {when(row.expired_time)}.")
+    if row.status == Status.EXHAUSTED or (row.remain_quota <= 0 and not row.unlimited_quota):
+        reasons.append("It has nothing left to spend.")
+    if not reasons and row.allow_ips and ("ip" in said.lower().split() or "IP" in said):
+        listed = ", ".join(row.allow_ips.splitlines())
+        reasons.append(f"This machine's address is not on its IP list ({listed}); elsewhere it may work.")
+    if not reasons and row.group and ("group" in said.lower() or "分组" in said):
+        reasons.append(f'Its group "{row.group}" is not the account\'s.')
+    return reasons or [f'The API refuses it: "{said}".']

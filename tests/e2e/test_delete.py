@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.e2e.life import FULL, body_of, connected, full_key
+from tests.support import Home, data_of, error_of
+
+
+async def test_a_deleted_key_is_gone_and_its_body_makes_an_equal_one(home: Home) -> None:
+    row, other = full_key(home.sandbox), full_key(home.sandbox, name="other")
+    async with connected(home) as client:
+        answer = data_of(await client.call_tool("delete_api_key", {"id": row.id}))
+        assert home.sandbox.keys == [other]
+        assert (answer["deleted"], answer["name"]) == (True, "blog")
+        data_of(await client.call_tool("create_api_key", answer["recreate"]))
+    assert body_of(home.sandbox.keys[-1]) == FULL
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"model_limits_enabled": False},
+        {"expired_time": 0},
+        {"remain_quota": -3},
+        {"expired_time": 1_600_000_000, "unlimited_quota": True},
+    ],
+)
+async def test_the_body_of_an_odd_key_is_one_that_create_takes(fields: dict[str, Any], home: Home) -> None:
+    row = full_key(home.sandbox, **fields)
+    async with connected(home) as client:
+        answer = data_of(await client.call_tool("delete_api_key", {"id": row.id}))
+        data_of(await client.call_tool("create_api_key", answer["recreate"]))
+
+
+async def test_a_second_delete_says_that_the_key_is_gone_and_is_no_error(home: Home) -> None:
+    row = full_key(home.sandbox)
+    async with connected(home) as client:
+        data_of(await client.call_tool("delete_api_key", {"id": row.id}))
+        again = data_of(await client.call_tool("delete_api_key", {"id": row.id}))
+    assert again == {
+        "id": row.id,
+        "deleted": False,
+        "note": f"There is no key {row.id}: it is gone already, or never was.",
+    }
+    assert home.sandbox.count("delete") == 1
+
+
+@pytest.mark.parametrize("fault", ["reset_after", "status_after", "garbage", "empty_after", "html_after", "truncated"])
+async def test_a_delete_whose_answer_was_lost_is_judged_by_what_is_there(fault: str, home: Home) -> None:
+    row = full_key(home.sandbox)
+    home.sandbox.faults.add("delete", fault)
+    async with connected(home) as client:
+        answer = data_of(await client.call_tool("delete_api_key", {"id": row.id}))
+    assert (answer["deleted"], home.sandbox.keys) == (True, [])
+    assert answer["recreate"]["name"] == "blog"
+    assert home.sandbox.count("delete") == 1
+
+
+@pytest.mark.parametrize("fault", ["reset_before", "status", "html", "refused", "rate_limit"])
+async def test_a_delete_that_never_arrived_is_an_error_and_the_key_is_there(fault: str, home: Home) -> None:
+    row = full_key(home.sandbox)
+    home.sandbox.faults.add("delete", fault)
+    async with connected(home) as client:
+        error_of(await client.call_tool("delete_api_key", {"id": row.id}))
+        assert home.sandbox.keys == [row]
+        assert data_of(await client.call_tool("delete_api_key", {"id": row.id}))["deleted"]
+
+
+async def test_a_key_that_somebody_else_deletes_at_the_same_moment_is_told(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = full_key(home.sandbox)
+    delete = home.sandbox.account.delete
+    monkeypatch.setattr(home.sandbox.account, "delete", lambda key_id: (delete(key_id), delete(key_id)))
+    async with connected(home) as client:
+        answer = data_of(await client.call_tool("delete_api_key", {"id": row.id}))
+    assert "Somebody else deleted it" in answer["note"]
+    assert home.sandbox.keys == []
+
+
+async def test_neither_the_value_nor_a_file_of_the_person_goes_with_the_key(home: Home) -> None:
+    async with connected(home) as client:
+        key = data_of(await client.call_tool("create_api_key", {"name": "blog", "remain_quota": 5_000}))
+        secret = home.sandbox.keys[0].key
+        result = await client.call_tool("delete_api_key", {"id": key["id"]})
+    assert secret not in str(result.model_dump())

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+
+import pytest
+from mcp.shared.exceptions import MCPError
+from mcp_types import PromptReference, ResourceTemplateReference, TextContent, TextResourceContents
+
+from tests.e2e.life import connected, full_key
+from tests.support import Home, data_of
+
+TEMPLATE = ResourceTemplateReference(uri="cometapi://keys/{id}")
+MAKE = PromptReference(name="make_api_key")
+DAY = 86_400
+
+
+async def _prompt(home: Home, name: str, arguments: dict[str, str] | None = None) -> str:
+    async with connected(home) as client:
+        got = await client.get_prompt(name, arguments)
+    (message,) = got.messages
+    assert message.role == "user"
+    assert isinstance(message.content, TextContent)
+    return message.content.text
+
+
+async def test_a_keys_resource_is_its_record_without_its_value(home: Home) -> None:
+    row = full_key(home.sandbox)
+    async with connected(home) as client:
+        (template,) = (await client.list_resource_templates()).resource_templates
+        got = await client.read_resource(template.uri_template.replace("{id}", str(row.id)))
+        record = data_of(await client.call_tool("get_api_key", {"id": row.id}))
+        assert (await client.list_resources()).resources == []
+    (content,) = got.contents
+    assert isinstance(content, TextResourceContents)
+    assert content.mime_type == "application/json"
+    assert json.loads(content.text) == record
+    assert row.key not in content.text
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "cometapi://keys/99",
+        "cometapi://keys/0",
+        "cometapi://keys/x",
+        "cometapi://keys/1/key",
+        "cometapi://keys/-1",
+        "file:///x",
+    ],
+)
+async def test_a_resource_that_is_not_there_is_a_protocol_error_that_says_so(
+    uri: str, make_home: Callable[..., Home]
+) -> None:
+    home = make_home()
+    full_key(home.sandbox)
+    async with connected(home) as client:
+        with pytest.raises(MCPError, match=r"No API key has id 99|There is no resource"):
+            await client.read_resource(uri)
+
+
+async def test_ids_are_completed_from_what_was_typed(home: Home) -> None:
+    for number in range(12):
+        full_key(home.sandbox, name=f"key {number}")
+    async with connected(home) as client:
+        everything = await client.complete(TEMPLATE, {"name": "id", "value": ""})
+        ones = await client.complete(TEMPLATE, {"name": "id", "value": "1"})
+        none = await client.complete(TEMPLATE, {"name": "id", "value": "x"})
+    assert everything.completion.values == [str(number) for number in range(12, 0, -1)]
+    assert ones.completion.values == ["12", "11", "10", "1"]
+    assert none.completion.values == []
+
+
+async def test_the_last_model_of_a_list_is_completed_and_the_others_stay(home: Home) -> None:
+    async with connected(home) as client:
+        one = await client.complete(MAKE, {"name": "models", "value": "GPT-4.1-m"})
+        second = await client.complete(MAKE, {"name": "models", "value": "o3,gpt-4.1-m"})
+        everything = await client.complete(MAKE, {"name": "models", "value": ""})
+    assert one.completion.values == ["gpt-4.1-mini"]
+    assert second.completion.values == ["o3, gpt-4.1-mini"]
+    assert len(everything.completion.values) == everything.completion.total == 32
+
+
+async def test_groups_are_completed_where_the_api_tells_them(home: Home) -> None:
+    async with connected(home) as client:
+        assert (await client.complete(MAKE, {"name": "group", "value": "v"})).completion.values == ["vip"]
+    home.sandbox.faults.add("groups", "status", value=404)
+    async with connected(home) as client:
+        assert (await client.complete(MAKE, {"name": "group", "value": "v"})).completion.values == []
+
+
+async def test_what_has_no_names_of_its_own_is_completed_with_nothing(make_home: Callable[..., Home]) -> None:
+    async with connected(make_home()) as client:
+        for ref, name in ((MAKE, "purpose"), (MAKE, "id"), (PromptReference(name="other"), "models")):
+            assert (await client.complete(ref, {"name": name, "value": ""})).completion.values == []
+
+
+async def test_both_prompts_are_listed_with_their_arguments(make_home: Callable[..., Home]) -> None:
+    async with connected(make_home()) as client:
+        make, review = (await client.list_prompts()).prompts
+    assert [(argument.name, argument.required or False) for argument in make.arguments or []] == [
+        ("purpose", True),
+        ("budget_usd", False),
+        ("lifetime", False),
+        ("models", False),
+        ("group", False),
+    ]
+    assert (review.name, review.arguments) == ("review_api_keys", [])
+
+
+async def test_the_prompt_for_a_key_holds_the_wishes_and_walks_from_plan_to_check(
+    make_home: Callable[..., Home],
+) -> None:
+    home = make_home()
+    text = await _prompt(home, "make_api_key", {"purpose": "the blog", "budget_usd": "5", "lifetime": ""})
+    assert "- Purpose: the blog\n- Budget in US dollars: 5\n\n" in text
+    assert "Lifetime:" not in text
+    steps = [text.index(tool) for tool in ("plan_api_key", "create_api_key", "verify_api_key")]
+    assert steps == sorted(steps)
+    assert home.sandbox.requests == []
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "said"),
+    [("make_api_key", {}, "purpose"), ("make_api_key", {"purpose": " "}, "purpose"), ("other", {}, "review_api_keys")],
+)
+async def test_a_prompt_that_cannot_be_given_is_a_protocol_error_that_says_what_is_needed(
+    name: str, arguments: dict[str, str], said: str, make_home: Callable[..., Home]
+) -> None:
+    with pytest.raises((MCPError, ExceptionGroup)) as refused:
+        await _prompt(make_home(), name, arguments)
+    error: BaseException = refused.value
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, MCPError)
+    assert said in str(error)
+
+
+async def test_the_review_names_each_kind_of_key_worth_a_look_and_only_those(home: Home) -> None:
+    now = int(time.time())
+    fine = {"expired_time": now + DAY}
+    long_ago = {"created_time": now - 90 * DAY, "accessed_time": now - 31 * DAY}
+    rows = {
+        "fine": full_key(home.sandbox, name="fine", **fine),
+        "no budget": full_key(home.sandbox, name="no budget", **fine, unlimited_quota=True),
+        "no end": full_key(home.sandbox, name="no end", expired_time=-1),
+        "unused": full_key(home.sandbox, name="unused", **fine, **long_ago),
+        "young": full_key(home.sandbox, name="young", **fine, accessed_time=0),
+        "expired": full_key(home.sandbox, name="expired", expired_time=now - 1),
+        "disabled": full_key(home.sandbox, name="disabled", **fine, status=2),
+        "exhausted": full_key(home.sandbox, name="exhausted", **fine, status=4),
+        "twin": full_key(home.sandbox, name="twin", **fine),
+        "other twin": full_key(home.sandbox, name="twin", **fine),
+    }
+    text = await _prompt(home, "review_api_keys")
+    found = {}
+    for part in text.split("\n\n")[1:-1]:
+        title, *lines = part.splitlines()
+        found[title.partition(":")[0]] = [int(line.split()[1]) for line in lines]
+    assert {title: sorted(ids) for title, ids in found.items()} == {
+        "No budget": [rows["no budget"].id],
+        "Never end": [rows["no end"].id],
+        "Not used for 30 days": [rows["unused"].id],
+        "Ended but still there": [rows[name].id for name in ("expired", "disabled", "exhausted")],
+        "Share a name": [rows[name].id for name in ("twin", "other twin")],
+    }
+    assert "change or delete nothing before I have agreed" in text
+    assert not any(row.key in text for row in rows.values())
+
+
+async def test_a_review_that_finds_nothing_says_so(home: Home) -> None:
+    full_key(home.sandbox, expired_time=int(time.time()) + DAY)
+    assert "1 CometAPI keys, and a review found nothing" in await _prompt(home, "review_api_keys")
+
+
+async def test_a_review_of_very_many_keys_names_fifty_of_a_kind_and_counts_the_rest(
+    make_home: Callable[..., Home],
+) -> None:
+    home = make_home()
+    for number in range(130):
+        full_key(home.sandbox, name=f"key {number}\n# not a heading", expired_time=-1)
+    text = await _prompt(home, "review_api_keys")
+    assert "Never end: give them an expired_time with update_api_key (130):" in text
+    assert "- and 80 more" in text
+    assert "\n# not a heading" not in text
+
+
+async def test_an_api_that_fails_is_a_protocol_error_with_our_words(home: Home) -> None:
+    home.sandbox.faults.add("list", "status", times=2)
+    async with connected(home) as client:
+        with pytest.raises(MCPError, match="api_failed"):
+            await client.get_prompt("review_api_keys")

@@ -1,0 +1,352 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import pytest
+from mcp import Client
+
+from comet_mcp.errors import StoreError
+from comet_mcp.sandbox import Key, Sandbox
+from comet_mcp.secret_store.files import FileStore
+from comet_mcp.server import create_server
+from tests.e2e.life import FULL, LATER, before_each_write, body_of, connected, full_key, row_of, spend
+from tests.support import Home, data_of, error_of
+
+PAST = 1_600_000_000
+DAY = 86_400
+
+
+def newest(sandbox: Sandbox) -> Key:
+    return max(sandbox.keys, key=lambda row: row.id)
+
+
+def stored_value(home: Home, key_id: int) -> str:
+    (path,) = home.key_dir.rglob(f"*-{key_id}.env")
+    return path.read_text(encoding="utf-8").rpartition("=")[2].strip()
+
+
+@pytest.mark.parametrize("old_key", ["grace", "disable", "delete"])
+async def test_the_new_key_has_the_same_scope_and_the_old_one_ends_as_asked(old_key: str, home: Home) -> None:
+    old = full_key(home.sandbox)
+    started = int(time.time())
+    async with connected(home) as client:
+        answer = data_of(
+            await client.call_tool("rotate_api_key", {"id": old.id, "old_key": old_key, "grace": "3 days"})
+        )
+    new = newest(home.sandbox)
+    assert (new.id, new.status, body_of(new)) == (answer["new_key"]["id"], 1, FULL)
+    assert stored_value(home, new.id) == f"sk-{new.key}"
+    if old_key == "delete":
+        assert home.sandbox.keys == [new]
+        assert answer["old_key"] == {"id": old.id, "status": "deleted"}
+    elif old_key == "disable":
+        assert (old.status, body_of(old)) == (2, FULL)
+        assert answer["old_key"]["status"] == "disabled"
+    else:
+        assert old.status == 1
+        assert started + 3 * DAY <= old.expired_time <= int(time.time()) + 3 * DAY
+        assert body_of(old) == {**FULL, "expired_time": old.expired_time}
+    assert len(answer["steps"]) == 2
+    assert (str(new.id) in answer["steps"][0], str(old.id) in answer["steps"][1]) == (True, True)
+
+
+async def test_without_a_word_the_old_key_works_for_a_day_more(home: Home) -> None:
+    old = full_key(home.sandbox, expired_time=-1)
+    async with connected(home) as client:
+        data_of(await client.call_tool("rotate_api_key", {"id": old.id}))
+    assert DAY - 60 < old.expired_time - time.time() <= DAY
+    assert newest(home.sandbox).expired_time == -1
+
+
+async def test_a_grace_period_never_lengthens_the_old_keys_life(home: Home) -> None:
+    ends = int(time.time()) + 600
+    old = full_key(home.sandbox, expired_time=ends)
+    async with connected(home) as client:
+        data_of(await client.call_tool("rotate_api_key", {"id": old.id, "grace": "1 week"}))
+    assert old.expired_time == ends
+
+
+@pytest.mark.parametrize("old_key", ["grace", "disable", "delete"])
+async def test_the_new_value_is_stored_before_the_old_key_is_touched(
+    old_key: str, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = full_key(home.sandbox)
+    stored: list[int] = []
+    delete = home.sandbox.account.delete
+    before_each_write(monkeypatch, home.sandbox, lambda: stored.append(len(home.key_files)))
+
+    def late(key_id: int) -> None:
+        stored.append(len(home.key_files))
+        delete(key_id)
+
+    monkeypatch.setattr(home.sandbox.account, "delete", late)
+    async with connected(home) as client:
+        data_of(await client.call_tool("rotate_api_key", {"id": old.id, "old_key": old_key}))
+    assert stored == [1]
+
+
+async def test_what_both_keys_may_spend_together_is_said(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = full_key(home.sandbox)
+    spending = iter([500_000])
+    before_each_write(monkeypatch, home.sandbox, lambda: spend(old, next(spending, 0)))
+    async with connected(home) as client:
+        answer = data_of(await client.call_tool("rotate_api_key", {"id": old.id}))
+    assert old.remain_quota == 2_000_000
+    assert "the old one may still spend $4.00, both together $9.00" in " ".join(answer["warnings"])
+
+
+async def test_two_keys_without_a_budget_are_said_to_have_none(home: Home) -> None:
+    old = full_key(home.sandbox, unlimited_quota=True)
+    async with connected(home) as client:
+        answer = data_of(await client.call_tool("rotate_api_key", {"id": old.id}))
+    assert "both keys work, without a budget" in " ".join(answer["warnings"])
+
+
+async def test_a_disabled_key_is_not_said_to_work_during_its_grace(home: Home) -> None:
+    old = full_key(home.sandbox, status=2)
+    async with connected(home) as client:
+        answer = data_of(await client.call_tool("rotate_api_key", {"id": old.id}))
+    assert "both keys work" not in " ".join(answer.get("warnings", []))
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"expired_time": PAST}, "expired at 2020-09-13"),
+        ({"remain_quota": 0}, "nothing left to spend"),
+        ({"remain_quota": -5}, "nothing left to spend"),
+    ],
+)
+async def test_a_key_that_has_ended_is_not_rotated(fields: dict[str, Any], said: str, home: Home) -> None:
+    old = full_key(home.sandbox, **fields)
+    async with connected(home) as client:
+        text = error_of(await client.call_tool("rotate_api_key", {"id": old.id}))
+    assert said in text
+    assert "update_api_key" in text
+    assert home.sandbox.keys == [old]
+
+
+@pytest.mark.parametrize("grace", ["", "never", "0h", "soon", "2027-01-01", "-3 days"])
+async def test_a_grace_that_is_no_span_of_time_is_refused_before_anything_is_sent(grace: str, home: Home) -> None:
+    old = full_key(home.sandbox)
+    async with connected(home) as client:
+        assert "24h" in error_of(await client.call_tool("rotate_api_key", {"id": old.id, "grace": grace}))
+    assert home.sandbox.requests == []
+
+
+async def test_a_missing_key_cannot_be_rotated(home: Home) -> None:
+    async with connected(home) as client:
+        assert "[key_not_found]" in error_of(await client.call_tool("rotate_api_key", {"id": 99}))
+    assert home.sandbox.keys == []
+
+
+@pytest.mark.parametrize("fault", ["reset_after", "status_after", "garbage"])
+async def test_a_lost_create_answer_still_gives_one_new_key(fault: str, home: Home) -> None:
+    old = full_key(home.sandbox)
+    home.sandbox.faults.add("create", fault)
+    async with connected(home) as client:
+        data_of(await client.call_tool("rotate_api_key", {"id": old.id, "old_key": "disable"}))
+    assert [row.status for row in home.sandbox.keys] == [2, 1]
+
+
+async def test_after_a_create_that_is_unclear_the_next_call_goes_on_with_that_key(home: Home) -> None:
+    old = full_key(home.sandbox)
+    home.sandbox.faults.add("create", "reset_after")
+    home.sandbox.faults.add("list", "status", times=100, after=1, value=503)
+    async with connected(home, COMETAPI_MCP_TIMEOUT="2") as client:
+        said = error_of(await client.call_tool("rotate_api_key", {"id": old.id, "old_key": "disable"}))
+        assert "[create_outcome_unknown]" in said
+        assert old.status == 1
+    home.sandbox.faults.clear()
+    async with connected(home, COMETAPI_MCP_TIMEOUT="15") as client:
+        answer = data_of(await client.call_tool("rotate_api_key", {"id": old.id, "old_key": "disable"}))
+    assert len(home.sandbox.keys) == 2
+    assert (old.status, answer["new_key"]["id"]) == (2, newest(home.sandbox).id)
+    assert "Went on with the rotation begun at" in answer["steps"][0]
+
+
+async def test_after_a_create_that_was_accepted_but_not_listed_the_next_call_makes_no_third_key(home: Home) -> None:
+    old = full_key(home.sandbox)
+    home.sandbox.faults.add("create", "late", value=30)
+    async with connected(home, COMETAPI_MCP_TIMEOUT="2") as client:
+        said = error_of(await client.call_tool("rotate_api_key", {"id": old.id, "old_key": "disable"}))
+        assert "[created_id_unknown]" in said
+        newest(home.sandbox).listed_from = 0.0  # the API lists it now
+        data_of(await client.call_tool("rotate_api_key", {"id": old.id, "old_key": "disable"}))
+    assert len(home.sandbox.keys) == 2
+
+
+async def test_a_refused_create_leaves_the_old_key_alone_and_the_next_call_begins_anew(home: Home) -> None:
+    old = full_key(home.sandbox)
+    home.sandbox.faults.add("create", "refused", value="no")
+    async with connected(home) as client:
+        error_of(await client.call_tool("rotate_api_key", {"id": old.id, "old_key": "delete"}))
+        assert (home.sandbox.keys, body_of(old)) == ([old], FULL)
+        answer = data_of(await client.call_tool("rotate_api_key", {"id": old.id, "old_key": "disable"}))
+    assert (len(home.sandbox.keys), old.status) == (2, 2)
+    assert "Went on" not in " ".join(answer["steps"])
+
+
+async def test_a_store_that_fails_after_the_create_leaves_the_old_key_working_and_the_next_call_finishes(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = full_key(home.sandbox)
+
+    def fails(*_: object) -> None:
+        raise StoreError("The disk is full.")
+
+    async with connected(home) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(FileStore, "save", fails)
+            answer = data_of(await client.call_tool("rotate_api_key", {"id": old.id, "old_key": "delete"}))
+        new = newest(home.sandbox)
+        assert home.sandbox.keys == [old, new]
+        assert "secret" not in answer["new_key"]
+        assert "was left as it is" in " ".join(answer["warnings"])
+        answer = data_of(await client.call_tool("rotate_api_key", {"id": old.id, "old_key": "delete"}))
+    assert home.sandbox.keys == [new]
+    assert stored_value(home, new.id) == f"sk-{new.key}"
+    assert answer["new_key"]["id"] == new.id
+
+
+async def test_a_store_that_cannot_be_written_is_found_before_a_key_is_made(home: Home) -> None:
+    old = full_key(home.sandbox)
+    home.key_dir.write_text("in the way", encoding="utf-8")
+    async with connected(home) as client:
+        assert "[key_store_unavailable]" in error_of(await client.call_tool("rotate_api_key", {"id": old.id}))
+        assert home.sandbox.keys == [old]
+        home.key_dir.unlink()
+        data_of(await client.call_tool("rotate_api_key", {"id": old.id}))
+    assert len(home.sandbox.keys) == 2
+
+
+@pytest.mark.parametrize(("old_key", "call"), [("grace", "update"), ("disable", "update"), ("delete", "delete")])
+async def test_an_old_key_that_cannot_be_ended_is_told_and_the_next_call_ends_it_as_it_was_first_asked(
+    old_key: str, call: str, home: Home
+) -> None:
+    old = full_key(home.sandbox)
+    home.sandbox.faults.add(call, "reset_before")
+    async with connected(home) as client:
+        answer = data_of(await client.call_tool("rotate_api_key", {"id": old.id, "old_key": old_key}))
+        assert "Both keys work now" in " ".join(answer["warnings"])
+        assert (body_of(old), old.status) == (FULL, 1)
+        # what is asked for now is not what was asked for then
+        other = "disable" if old_key != "disable" else "grace"
+        again = data_of(await client.call_tool("rotate_api_key", {"id": old.id, "old_key": other}))
+    assert again["new_key"]["id"] == answer["new_key"]["id"]
+    assert f'old_key "{old_key}"' in again["steps"][0]
+    if old_key == "delete":
+        assert len(home.sandbox.keys) == 1
+    else:
+        assert len(home.sandbox.keys) == 2
+        assert old.status == (2 if old_key == "disable" else 1)
+        assert (old.expired_time < LATER) is (old_key == "grace")
+
+
+@pytest.mark.parametrize(("old_key", "call"), [("grace", "update"), ("disable", "update"), ("delete", "delete")])
+async def test_a_lost_answer_to_the_old_keys_end_is_judged_by_what_is_there(
+    old_key: str, call: str, home: Home
+) -> None:
+    old = full_key(home.sandbox)
+    home.sandbox.faults.add(call, "reset_after")
+    async with connected(home) as client:
+        answer = data_of(await client.call_tool("rotate_api_key", {"id": old.id, "old_key": old_key}))
+    assert "could not be ended" not in " ".join(answer.get("warnings", []))
+    assert len(answer["steps"]) == 2
+
+
+async def test_a_new_key_that_somebody_deleted_before_the_end_is_made_again(home: Home) -> None:
+    old = full_key(home.sandbox)
+    home.sandbox.faults.add("update", "reset_before")
+    async with connected(home) as client:
+        first = data_of(await client.call_tool("rotate_api_key", {"id": old.id, "old_key": "disable"}))["new_key"]
+        home.sandbox.account.delete(first["id"])
+        second = data_of(await client.call_tool("rotate_api_key", {"id": old.id, "old_key": "disable"}))["new_key"]
+    assert second["id"] != first["id"]
+    assert (old.status, row_of(home.sandbox, second["id"]).status) == (2, 1)
+
+
+async def test_a_change_of_the_old_key_while_the_new_one_was_made_is_not_undone(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = full_key(home.sandbox)
+    create = home.sandbox.account.create
+
+    def meanwhile(sent: dict[str, Any], *, listed_in: float = 0.0) -> Key:
+        old.allow_ips = "203.0.113.9"
+        return create(sent, listed_in=listed_in)
+
+    monkeypatch.setattr(home.sandbox.account, "create", meanwhile)
+    async with connected(home) as client:
+        answer = data_of(await client.call_tool("rotate_api_key", {"id": old.id}))
+    assert old.allow_ips == "203.0.113.9" or "allow_ips" in " ".join(answer["warnings"])
+
+
+async def test_an_equal_key_made_at_the_same_time_is_not_taken_for_the_new_one(home: Home) -> None:
+    old = full_key(home.sandbox)
+    body = {**FULL}
+    async with connected(home) as client:
+        made = data_of(await client.call_tool("create_api_key", body))
+        new = data_of(await client.call_tool("rotate_api_key", {"id": old.id, "old_key": "delete"}))["new_key"]
+    assert made["id"] != new["id"]
+    assert sorted(row.id for row in home.sandbox.keys) == sorted([made["id"], new["id"]])
+
+
+async def test_an_equal_create_that_is_unclear_keeps_its_key_when_another_is_rotated(home: Home) -> None:
+    old = full_key(home.sandbox)
+    home.sandbox.faults.add("create", "reset_after")
+    home.sandbox.faults.add("list", "status", times=100, after=1, value=503)
+    async with connected(home, COMETAPI_MCP_TIMEOUT="2") as client:
+        assert "[create_outcome_unknown]" in error_of(await client.call_tool("create_api_key", FULL))
+    home.sandbox.faults.clear()
+    async with connected(home, COMETAPI_MCP_TIMEOUT="15") as client:
+        new = data_of(await client.call_tool("rotate_api_key", {"id": old.id, "old_key": "disable"}))["new_key"]
+        assert len(home.sandbox.keys) == 3
+        notes = data_of(await client.call_tool("list_api_keys", {}))["notes"]
+    (lost,) = [row.id for row in home.sandbox.keys if row.id not in (old.id, new["id"])]
+    assert f"Key {lost} " in " ".join(notes)
+
+
+async def test_a_rotation_asked_for_again_while_it_is_under_way_makes_no_third_key(home: Home) -> None:
+    old = full_key(home.sandbox)
+    async with connected(home) as client:
+        await _twice_at_once(home, client, client, old.id)
+    assert len(home.sandbox.keys) == 2
+
+
+async def test_two_rotations_of_one_key_at_once_through_two_servers_make_one_new_key(home: Home) -> None:
+    old = full_key(home.sandbox)
+    async with connected(home) as one, Client(create_server(home.settings)) as two:
+        await _twice_at_once(home, one, two, old.id)
+    assert len(home.sandbox.keys) == 2
+
+
+async def _twice_at_once(home: Home, one: Client, two: Client, key_id: int) -> None:
+    """The second call comes while the API is still busy with the first one's create."""
+    arguments = {"id": key_id, "old_key": "disable"}
+    home.sandbox.faults.add("create", "latency", value=1)
+
+    async def rotate(client: Client) -> None:
+        await client.call_tool("rotate_api_key", arguments)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(rotate, one)
+        with anyio.fail_after(10):
+            while home.sandbox.count("create") == 0:  # noqa: ASYNC110 - the sandbox is another thread
+                await anyio.sleep(0.01)
+        group.start_soon(rotate, two)
+
+
+async def test_a_key_of_a_release_that_shows_values_in_records_is_rotated_without_a_reveal_call(
+    make_home: Callable[..., Home],
+) -> None:
+    home = make_home(dialect="gateway-2026-03")
+    old = full_key(home.sandbox)
+    async with connected(home) as client:
+        data_of(await client.call_tool("rotate_api_key", {"id": old.id, "old_key": "disable"}))
+    new = newest(home.sandbox)
+    assert (old.status, stored_value(home, new.id)) == (2, f"sk-{new.key}")
+    assert home.sandbox.count("reveal") == 0
