@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
+from importlib.util import find_spec
 
 from comet_mcp import __version__
 
@@ -63,12 +65,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def serve() -> int:
-    """Serve one client over stdio until it closes its end."""
+    """Serve one client over stdio until it closes its end, or a signal comes."""
+    gc.disable()  # collections while modules load find nothing; freeze() then keeps them out of every later one
     import anyio  # noqa: PLC0415 - --version and --help need none of these
-    from mcp.server.stdio import stdio_server  # noqa: PLC0415
 
     from comet_mcp import settings as configuration  # noqa: PLC0415
     from comet_mcp.server import create_server  # noqa: PLC0415
+    from comet_mcp.stdio import Ending, stdio_streams  # noqa: PLC0415
 
     settings = configuration.load()
     # only our own messages below WARNING: httpx and the SDK would log URLs and payloads
@@ -78,14 +81,17 @@ def serve() -> int:
         print(f"cometapi-mcp: {problem}", file=sys.stderr)
     if sys.stdin.isatty():
         print(BY_HAND.format(version=__version__), end="", file=sys.stderr)
-    server = create_server(settings)
+    ending = Ending()
+    server = create_server(settings, gone=ending.begun)
+    gc.freeze()
+    gc.enable()
 
     async def run() -> None:
-        async with stdio_server() as (read, write):
+        async with stdio_streams(ending) as (read, write):
             await server.run(read, write, server.create_initialization_options())
 
     try:
-        anyio.run(run)
+        anyio.run(run, backend_options={"use_uvloop": find_spec("uvloop") is not None})
     except KeyboardInterrupt:
         return 130
     return 0

@@ -6,8 +6,11 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import anyio
+
 from comet_mcp.catalog import Catalog
 from comet_mcp.client import CometAPI
+from comet_mcp.newest import KeyPages
 from comet_mcp.provisioning import KeyMaker
 from comet_mcp.rotation import KeyRotator
 from comet_mcp.secret_store import KeyStore, key_store
@@ -31,6 +34,7 @@ class App:
     keys: KeyMaker
     rotator: KeyRotator
     catalog: Catalog
+    pages: KeyPages
 
     @property
     def units(self) -> Units:
@@ -38,14 +42,19 @@ class App:
         return self.settings.units
 
     @classmethod
-    def of(cls, settings: Settings, transport: httpx.AsyncBaseTransport | None = None) -> App:
-        """Build the parts; nothing is opened or connected yet. `transport` replaces the network in tests."""
+    def of(
+        cls,
+        settings: Settings,
+        transport: httpx.AsyncBaseTransport | None = None,
+        gone: anyio.Event | None = None,
+    ) -> App:
+        """Build the parts; nothing is opened or connected yet. The arguments are those of `create_server`."""
         api = CometAPI(settings, transport=transport)
         journal = Journal(settings.state, _account(settings))
         store = key_store(settings)
-        keys = KeyMaker(api, journal, store, settings.timeout)
+        keys = KeyMaker(api, journal, store, settings.timeout, gone or anyio.Event())
         rotator = KeyRotator(api, journal, keys, settings)
-        return cls(settings, api, journal, store, keys, rotator, Catalog(api))
+        return cls(settings, api, journal, store, keys, rotator, Catalog(api), KeyPages(api))
 
     async def aclose(self) -> None:
         """Close connections and files."""

@@ -31,7 +31,7 @@ class _Remembered(Generic[_T]):
 
     def __init__(self, ask: Callable[[], Awaitable[_T]]) -> None:
         self._ask = ask
-        self._lock = anyio.Lock()
+        self._lock = anyio.Lock(fast_acquire=True)
         self._until = 0.0
         self._value: _T
 

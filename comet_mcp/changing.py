@@ -15,6 +15,7 @@ from typing import Any
 import anyio
 
 from comet_mcp.client import CometAPI
+from comet_mcp.deadline import Deadline
 from comet_mcp.errors import APIError, UnclearError
 from comet_mcp.wire import Status, Token, TokenBody, body_of, status_word
 
@@ -31,7 +32,13 @@ class Changed:
 
 
 async def change_key(
-    api: CometAPI, before: Token, wanted: TokenBody, status: Status | None, *, quota_named: bool = False
+    api: CometAPI,
+    before: Token,
+    wanted: TokenBody,
+    status: Status | None,
+    deadline: Deadline,
+    *,
+    quota_named: bool = False,
 ) -> Changed:
     """Write `wanted`, and the status where one is given, over the key that was read as `before`.
 
@@ -40,6 +47,7 @@ async def change_key(
         before: The key as it was read.
         wanted: All nine fields as they are to be.
         status: The status that is asked for, None to leave it.
+        deadline: When it has to be done: it can't be cancelled on the way.
         quota_named: `wanted.remain_quota` is what the key shall have left from now on, whatever it spends meanwhile.
             Else it is the old one plus what is added, and what is spent meanwhile comes off it.
 
@@ -50,14 +58,16 @@ async def change_key(
     with anyio.CancelScope(shield=True):  # a write without its correction would give quota away
         if wanted != writable_body(before):
             row = before.model_copy(update=_plain(wanted))
-            after = await _write(api, before, row, spent_counts=not quota_named)
+            after = await _write(api, before, row, deadline, spent_counts=not quota_named)
         if status is not None and after.status != status:
             try:
-                after = await _write_status(api, after, status)
+                after = await _write_status(api, after, status, deadline)
             except APIError:
                 if after is before:
                     raise
-                after = await api.get_token(before.id)  # the fields are written: that has to be told
+                after = await api.get_token(
+                    before.id, seconds=deadline.left
+                )  # the fields are written, which has to be told
     return Changed(before, after, _surprises(before, wanted, status, after))
 
 
@@ -68,30 +78,36 @@ def writable_body(row: Token) -> TokenBody:
 
 
 async def _write(
-    api: CometAPI, base: Token, row: Token, *, spent_counts: bool = True, status_only: bool = False
+    api: CometAPI,
+    base: Token,
+    row: Token,
+    deadline: Deadline,
+    *,
+    spent_counts: bool = True,
+    status_only: bool = False,
 ) -> Token:
     """Write the whole row, made from `base`, and return what is there then, corrected for what was spent between."""
-    after = await _written(api, base, row, status_only=status_only)
+    after = await _written(api, base, row, deadline, status_only=status_only)
     for _ in range(_CORRECTIONS if spent_counts and not row.unlimited_quota else 0):
         spent = after.used_quota - base.used_quota
         right = max(row.remain_quota - spent, 0)
         if spent <= 0 or after.remain_quota <= right:
             break
         base, row = after, after.model_copy(update={"remain_quota": right})
-        after = await _written(api, base, row)
+        after = await _written(api, base, row, deadline)
     return after
 
 
-async def _written(api: CometAPI, base: Token, row: Token, *, status_only: bool = False) -> Token:
+async def _written(api: CometAPI, base: Token, row: Token, deadline: Deadline, *, status_only: bool = False) -> Token:
     """Write, and return what is there then: an unclear answer is judged by that."""
     try:
-        await api.update_token(row, status_only=status_only)
+        await api.update_token(row, status_only=status_only, seconds=deadline.left * 0.5)
     except UnclearError:
-        after = await api.get_token(row.id)
+        after = await api.get_token(row.id, seconds=deadline.left)
         if _is_as_before(base, after):
             raise
         return after
-    return await api.get_token(row.id)
+    return await api.get_token(row.id, seconds=deadline.left)
 
 
 def _is_as_before(base: Token, after: Token) -> bool:
@@ -101,7 +117,7 @@ def _is_as_before(base: Token, after: Token) -> bool:
     return body_of(after) == untouched and after.status in (base.status, Status.EXPIRED, Status.EXHAUSTED)
 
 
-async def _write_status(api: CometAPI, row: Token, status: Status) -> Token:
+async def _write_status(api: CometAPI, row: Token, status: Status, deadline: Deadline) -> Token:
     """Set the status by one call that does it on every release, as far as the API allows it.
 
     Documented: an update minds the status. Measured on gateways: only with `?status_only=1`, which then changes
@@ -109,9 +125,9 @@ async def _write_status(api: CometAPI, row: Token, status: Status) -> Token:
     """
     wanted = row.model_copy(update={"status": status, "remain_quota": writable_body(row).remain_quota})
     try:
-        return await _write(api, row, wanted, status_only=True)
+        return await _write(api, row, wanted, deadline, status_only=True)
     except APIError:
-        after = await api.get_token(row.id)
+        after = await api.get_token(row.id, seconds=deadline.left)
         if after.status != status:
             raise
         return after

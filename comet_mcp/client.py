@@ -9,9 +9,8 @@ from __future__ import annotations
 import socket
 import ssl
 import zlib
-from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import anyio
 from pydantic import SecretStr, ValidationError
@@ -19,6 +18,7 @@ from pydantic import SecretStr, ValidationError
 from comet_mcp import __version__
 from comet_mcp.answers import Answer, checked, envelope, json_of, parse, unusable
 from comet_mcp.errors import SettingsError, UnclearError, UnsentError
+from comet_mcp.pace import APIClock, CallLimit
 from comet_mcp.settings import how_to_mend
 from comet_mcp.wire import (
     Account,
@@ -42,6 +42,13 @@ MAX_BODY = 8 * 1024 * 1024
 
 MAX_CONNECTIONS = 16
 _READ_ATTEMPTS = 2
+_KEEP_ALIVE = 20.0
+_HEADERS = {
+    "Accept": "application/json",
+    # a compressed answer can be a thousand times its size; see _unpacker
+    "Accept-Encoding": "identity",
+    "User-Agent": f"cometapi-mcp/{__version__}",
+}
 
 
 class CometAPI:
@@ -52,11 +59,14 @@ class CometAPI:
 
     def __init__(self, settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._settings = settings
-        self._transport = transport
-        self._http: httpx.AsyncClient | None = None
-        # the caller still has to read the answer and to write its own
-        self._seconds = settings.timeout - min(1.0, settings.timeout / 4)
-        self._slots = anyio.Semaphore(MAX_CONNECTIONS)
+        self.clock = APIClock()
+        self._http = transport
+        # what a call may take: the caller still has to read the answer and to write its own
+        self.seconds = settings.timeout - min(1.0, settings.timeout / 4)
+        self._limit = CallLimit(settings.calls)
+        timeout = settings.timeout
+        self._timeouts = {"connect": min(5.0, timeout * 0.4), "read": timeout, "write": timeout, "pool": timeout}
+        self._slots = anyio.Semaphore(MAX_CONNECTIONS, fast_acquire=True)
         self._host = urlsplit(settings.base_url).netloc
 
     async def aclose(self) -> None:
@@ -156,7 +166,7 @@ class CometAPI:
         if self._settings.problems:
             raise SettingsError(how_to_mend(self._settings.problems))
         headers = {"Authorization": f"Bearer {with_prefix(key).get_secret_value()}", "Accept-Language": "en"}
-        return await self._request("GET", path, headers, None, self._seconds, as_key=True)
+        return await self._request("GET", path, headers, None, self.seconds, as_key=True)
 
     async def _manage(self, method: str, path: str, body: Any = None, seconds: float | None = None) -> Answer:
         """One call of the management API; a read is tried twice, for a kept connection may just have been closed."""
@@ -166,7 +176,7 @@ class CometAPI:
         headers = {"Authorization": settings.access_token.get_secret_value(), "Accept-Language": "en"}
         if settings.user_id is not None:
             headers["New-Api-User"] = settings.user_id
-        return await self._request(method, path, headers, body, seconds or self._seconds)
+        return await self._request(method, path, headers, body, seconds or self.seconds)
 
     async def _request(
         self, method: str, path: str, headers: dict[str, str], body: Any, seconds: float, *, as_key: bool = False
@@ -179,8 +189,20 @@ class CometAPI:
                 if method != "GET" or attempt + 1 == _READ_ATTEMPTS or anyio.current_time() >= end:
                     raise
             else:
+                if method == "GET" and (other := self._other_slash(path, answer)) is not None:
+                    answer = await self._send(method, other, headers, body, end)
                 return checked(answer, self._host, as_key=as_key)
         raise AssertionError  # the loop returns or raises
+
+    def _other_slash(self, path: str, answer: Answer) -> str | None:
+        """Where a redirect leads that only adds or drops the path's last slash; None for any other answer."""
+        if answer.status not in (301, 302, 307, 308):
+            return None
+        base = self._settings.base_url
+        target = urljoin(base + path, answer.headers.get("location", ""))
+        plain, _, query = path.partition("?")
+        other = f"{plain.removesuffix('/') if plain.endswith('/') else plain + '/'}{'?' + query if query else ''}"
+        return other if target == base + other else None
 
     async def _send(self, method: str, path: str, headers: dict[str, str], body: Any, end: float) -> Answer:
         """Send once and read the answer, before the clock of the event loop shows `end`."""
@@ -188,6 +210,7 @@ class CometAPI:
 
         if self._http is None:
             self._http = self._connect()
+        self._limit.count()
         with anyio.CancelScope(deadline=end) as waiting:
             await self._slots.acquire()
         if waiting.cancelled_caught:
@@ -208,8 +231,19 @@ class CometAPI:
             self._slots.release()
 
     async def _read(self, method: str, path: str, headers: dict[str, str], body: Any) -> Answer:
+        """One exchange with the transport itself: a client would add cookies, redirects and proxies of its own."""
+        import httpx  # noqa: PLC0415 - see the module's docstring
+
         assert self._http is not None  # noqa: S101 - _send made it
-        async with self._http.stream(method, self._settings.base_url + path, headers=headers, json=body) as response:
+        request = httpx.Request(
+            method,
+            self._settings.base_url + path,
+            headers=_HEADERS | headers,
+            json=body,
+            extensions={"timeout": self._timeouts},
+        )
+        response = await self._http.handle_async_request(request)
+        try:
             unpack = _unpacker(response.headers.get("content-encoding", ""))
             chunks: list[bytes] = []
             size = 0
@@ -220,33 +254,39 @@ class CometAPI:
                     raise UnclearError(
                         f"{self._host} sent an answer of more than {MAX_BODY // 2**20} MiB, which was not read."
                     )
-            return Answer(response.status_code, response.headers, b"".join(chunks))
+        finally:
+            await response.aclose()
+        self.clock.hear(response.headers.get("date"))
+        return Answer(response.status_code, response.headers, b"".join(chunks))
 
-    def _connect(self) -> httpx.AsyncClient:
+    def _connect(self) -> httpx.AsyncBaseTransport:
         import httpx  # noqa: PLC0415 - see the module's docstring
 
-        timeout = self._settings.timeout
-        client = httpx.AsyncClient(
-            transport=self._transport,
-            # identity: a compressed answer can be a thousand times its size; see _unpacker
-            headers={
-                "Accept": "application/json",
-                "Accept-Encoding": "identity",
-                "User-Agent": f"cometapi-mcp/{__version__}",
-            },
-            timeout=httpx.Timeout(timeout, connect=min(5.0, timeout * 0.4)),
-            limits=httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS),
-            # a redirect would carry the body, and perhaps the token, to another place
-            follow_redirects=False,
+        settings = self._settings
+        return httpx.AsyncHTTPTransport(
+            verify=_trust(settings) if settings.base_url.startswith("https:") else False,
+            limits=httpx.Limits(
+                max_connections=MAX_CONNECTIONS,
+                max_keepalive_connections=MAX_CONNECTIONS,
+                keepalive_expiry=_KEEP_ALIVE,
+            ),
+            proxy=settings.proxy.get_secret_value() if settings.proxy else None,
             # the environment must not reroute a connection that carries the account's token
             trust_env=False,
         )
-        client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        return client
 
     def _unanswered(self, method: str, what: str) -> UnclearError:
         advice = "Nothing was changed; try again." if method == "GET" else "The request may have been carried out."
         return UnclearError(f"{self._host} {what}. {advice}")
+
+
+def _trust(settings: Settings) -> ssl.SSLContext:
+    """What certificates are trusted: the system's, so that a company's own are too, or those of the bundle."""
+    if settings.ca_bundle is not None:
+        return ssl.create_default_context(cafile=settings.ca_bundle)
+    import truststore  # noqa: PLC0415 - only where TLS is spoken
+
+    return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _cause(error: Exception) -> str:

@@ -66,7 +66,7 @@ class Flights(Generic[_Wish, _T]):
         self._call = call
         self._crowd = crowd or Crowd()
         self._patience = patience
-        self._turn = anyio.Lock()
+        self._turn = anyio.Lock(fast_acquire=True)
         self._next: _Flight[_Wish, _T] = _Flight()
 
     async def join(self, wish: _Wish, seconds: float) -> _T:

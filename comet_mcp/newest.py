@@ -4,38 +4,70 @@ from __future__ import annotations
 
 from comet_mcp.client import CometAPI
 from comet_mcp.flights import Crowd, Flights
-from comet_mcp.wire import Token
+from comet_mcp.state import Floor
+from comet_mcp.wire import Token, TokenPage
 
 _FIRST_PAGE = 20
 _PAGE = 100
 _MOST_PAGES = 20
 _PATIENCE = 0.3
+_CLOCKS_APART = 2
+
+
+class KeyPages:
+    """Pages of keys, each asked for once by all who want it at that moment."""
+
+    def __init__(self, api: CometAPI) -> None:
+        self._api = api
+        self._flights: dict[tuple[int, int], Flights[None, TokenPage]] = {}
+
+    async def get(self, number: int, size: int) -> TokenPage:
+        """The page as the API has it after the question was asked. Raises APIError."""
+        if len(self._flights) > _MOST_PAGES:
+            self._flights.clear()
+
+        async def fetch(_: list[None], seconds: float) -> TokenPage:
+            return await self._api.list_tokens(number, size, seconds=seconds)
+
+        flights = self._flights.setdefault((number, size), Flights(fetch))
+        return await flights.join(None, self._api.seconds)
 
 
 class NewestKeys:
-    """The newest id, and the rows above one, as the API has them after the question was asked."""
+    """The newest id, and the rows above a floor, as the API has them after the question was asked."""
 
     def __init__(self, api: CometAPI, creating: Crowd) -> None:
         """`creating` are the creates whose answer is awaited: a list waits for them, so that it shows their rows."""
         self._api = api
+        self._known: int | None = None
         self._ids = Flights(self._newest_id)
         self._rows = Flights(self._rows_above, creating, _PATIENCE)
 
-    async def id(self, seconds: float) -> int:
-        """The newest key's id, 0 where the account has none. Raises APIError."""
-        return await self._ids.join(None, seconds)
+    async def floor(self, seconds: float) -> Floor:
+        """The floor of a create that is sent now. Raises APIError.
 
-    async def above(self, floor: int, seconds: float) -> list[Token]:
-        """Every row with an id above `floor`, newest first. Raises APIError."""
-        return [row for row in await self._rows.join(floor, seconds) if row.id > floor]
+        Once a list was seen, it costs no call: newer rows that somebody else made are told by the API's own clock.
+        """
+        clock = self._api.clock.at_least()
+        if self._known is not None and clock is not None:
+            return Floor(self._known, clock - _CLOCKS_APART)
+        return Floor(await self._ids.join(None, seconds))
+
+    async def above(self, floor: Floor, seconds: float) -> list[Token]:
+        """Every row above `floor`, newest first. Raises APIError."""
+        return floor.below(await self._rows.join(floor.id, seconds))
 
     async def _newest_id(self, _: list[None], seconds: float) -> int:
         page = await self._api.list_tokens(1, 1, seconds=seconds)
         return max((row.id for row in page.items), default=0)
 
     async def _rows_above(self, floors: list[int], seconds: float) -> list[Token]:
-        floor = min(floors)
-        if len(floors) < _FIRST_PAGE // 2:
+        rows = await self._listed(min(floors), len(floors), seconds)
+        self._known = max((row.id for row in rows), default=0)
+        return rows
+
+    async def _listed(self, floor: int, asked: int, seconds: float) -> list[Token]:
+        if asked < _FIRST_PAGE // 2:
             rows = (await self._api.list_tokens(1, _FIRST_PAGE, seconds=seconds)).items
             if len(rows) < _FIRST_PAGE or min(row.id for row in rows) <= floor:
                 return rows

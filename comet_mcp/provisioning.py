@@ -24,6 +24,7 @@ import anyio.to_thread
 from pydantic import SecretStr
 
 from comet_mcp.client import CometAPI
+from comet_mcp.deadline import MARGIN, Deadline
 from comet_mcp.errors import (
     APIError,
     CometError,
@@ -40,7 +41,7 @@ from comet_mcp.flights import Crowd
 from comet_mcp.key_values import KeyValues
 from comet_mcp.newest import NewestKeys
 from comet_mcp.secret_store import KeyStore, Saved, Target, mask
-from comet_mcp.state import Intent, Journal, Phase
+from comet_mcp.state import Floor, Intent, Journal, Phase
 from comet_mcp.text import quoted
 from comet_mcp.units import when
 from comet_mcp.wire import CreateAnswer, Token, TokenBody, differences, is_masked
@@ -52,7 +53,6 @@ SETTLE_AFTER = 60.0
 
 _LOOK_FOR = 6.0
 _ATTEMPTS = 4
-_MARGIN = 1.0
 
 
 @dataclass(slots=True)
@@ -64,29 +64,16 @@ class Created:
     warnings: list[str] = field(default_factory=list)
 
 
-class _Deadline:
-    """The end of a call: `left` seconds until the answer has to be under way."""
-
-    def __init__(self, seconds: float) -> None:
-        self._end = monotonic() + seconds - min(_MARGIN, seconds / 4)
-
-    @property
-    def left(self) -> float:
-        return max(self._end - monotonic(), 0.05)
-
-    @property
-    def passed(self) -> bool:
-        return monotonic() >= self._end
-
-
 class KeyMaker:
     """Makes keys for one account, and settles what earlier calls, of any server, left unclear."""
 
-    def __init__(self, api: CometAPI, journal: Journal, store: KeyStore, timeout: float) -> None:
+    def __init__(self, api: CometAPI, journal: Journal, store: KeyStore, timeout: float, gone: anyio.Event) -> None:
+        """`timeout` is in seconds; `gone` is set once the client reads no answers any more."""
         self._api = api
         self._journal = journal
         self._store = store
         self._timeout = timeout
+        self._gone = gone
         self._creating = Crowd()
         self._finding = Crowd()
         self._newest = NewestKeys(api, self._creating)
@@ -100,20 +87,20 @@ class KeyMaker:
             RefusedError, UnsentError: No key was made.
             CreateUnclearError: A key may have been made; the next list, or the next equal create, finds it.
         """
-        deadline = _Deadline(self._timeout)
+        deadline = Deadline(self._timeout)
         await _in_thread(self._store.check)
         if (earlier := await self._settle_equal(body, rotation, deadline)) is not None:
             return earlier
         if self._store.needs_value:
             await self._values.check_limit()
-        floor = await self._newest.id(deadline.left)
+        floor = await self._newest.floor(deadline.left)
         with anyio.CancelScope(shield=True):
             intent = await self._journal.begin(body, floor, rotation)
         return await _to_the_end(
-            lambda: self._make(intent, body, floor, deadline), given_up=lambda: self._journal.give_up(intent)
+            lambda: self._make(intent, body, floor, deadline), lambda: self._journal.give_up(intent), self._gone
         )
 
-    async def _make(self, intent: int, body: TokenBody, floor: int, deadline: _Deadline) -> Created:
+    async def _make(self, intent: int, body: TokenBody, floor: Floor, deadline: Deadline) -> Created:
         """Send the create, find its key and store its value."""
         try:
             with self._finding:
@@ -132,7 +119,7 @@ class KeyMaker:
 
         Never raises for the journal or the API: it rides on calls that have their own answer to give.
         """
-        deadline = _Deadline(self._timeout)
+        deadline = Deadline(self._timeout)
         if not self._journal.path.exists():
             return []
         told: list[str] = []
@@ -144,7 +131,7 @@ class KeyMaker:
             told.append(f"Whether earlier creates made keys could not be settled: {error}")
         return told
 
-    async def _settle_equal(self, body: TokenBody, rotation: int | None, deadline: _Deadline) -> Created | None:
+    async def _settle_equal(self, body: TokenBody, rotation: int | None, deadline: Deadline) -> Created | None:
         """The key of an earlier equal create that nobody was told of; None where there is no such key."""
         for earlier in await self._journal.unsettled(body, rotation):
             intent = await self._wait_for(earlier, deadline)
@@ -173,7 +160,7 @@ class KeyMaker:
                 await self._journal.close_unfound(intent.id)
         return None
 
-    async def _wait_for(self, intent: Intent, deadline: _Deadline) -> Intent:
+    async def _wait_for(self, intent: Intent, deadline: Deadline) -> Intent:
         """The intent once no call is at work on it any more: its client gave up, the call goes on to its end."""
         while (current := await self._journal.intent(intent.id)).in_flight:
             if deadline.passed:
@@ -184,7 +171,7 @@ class KeyMaker:
             await anyio.sleep(0.1)
         return current
 
-    async def _settle_one(self, intent: Intent, deadline: _Deadline) -> str:
+    async def _settle_one(self, intent: Intent, deadline: Deadline) -> str:
         """Settle one intent, and say in a sentence what came of it; "" where there is nothing to say."""
         name, sent = quoted(intent.body.name), when(int(intent.begun))
         if intent.in_flight:
@@ -207,7 +194,7 @@ class KeyMaker:
             return ""
         if time() - intent.begun < SETTLE_AFTER:
             return f"The create of {name} at {sent} is still unclear; list again in a minute."
-        alike = _namesakes(intent.body, await self._newest.above(intent.newest_before, deadline.left))
+        alike = _namesakes(intent.body, await self._newest.above(intent.floor, deadline.left))
         if not await self._journal.close_unfound(intent.id):
             return ""
         if alike:
@@ -217,17 +204,17 @@ class KeyMaker:
             return f"The API said that the create of {name} at {sent} made a key, but it never listed one."
         return f"The create of {name} at {sent}, whose answer was lost, made no key."
 
-    async def _row_of(self, intent: Intent, deadline: _Deadline) -> Created | None:
+    async def _row_of(self, intent: Intent, deadline: Deadline) -> Created | None:
         """The row of an intent, claimed; None where there is none (any more)."""
         if intent.key_id is not None:
             try:
                 return Created(await self._api.get_token(intent.key_id, seconds=deadline.left), None)
             except NotFoundError:
                 return None
-        rows = await self._newest.above(intent.newest_before, deadline.left)
+        rows = await self._newest.above(intent.floor, deadline.left)
         return await self._take_equal(intent.id, intent.body, rows)
 
-    async def _post(self, intent: int, body: TokenBody, deadline: _Deadline) -> CreateAnswer | None:
+    async def _post(self, intent: int, body: TokenBody, deadline: Deadline) -> CreateAnswer | None:
         """Send the create. Returns what the API said of the new key, None where its answer is unclear."""
         pause = 0.2
         for attempt in range(1, _ATTEMPTS + 1):
@@ -239,7 +226,7 @@ class KeyMaker:
                 return None
             except (UnsentError, RateLimitedError) as error:
                 wait = error.retry_after if isinstance(error, RateLimitedError) else pause
-                if wait is None or attempt == _ATTEMPTS or deadline.left < wait + 2 * _MARGIN:
+                if wait is None or attempt == _ATTEMPTS or deadline.left < wait + 2 * MARGIN:
                     await self._note(intent, "closed")
                     raise
                 await anyio.sleep(max(wait, pause))
@@ -258,7 +245,7 @@ class KeyMaker:
             await self._journal.set_phase(intent, phase)
 
     async def _find(
-        self, intent: int, body: TokenBody, floor: int, answer: CreateAnswer | None, deadline: _Deadline
+        self, intent: int, body: TokenBody, floor: Floor, answer: CreateAnswer | None, deadline: Deadline
     ) -> Created:
         """Claim the row that the POST made, looking for it until the deadline."""
         if answer is not None and answer.id is not None:
@@ -290,7 +277,7 @@ class KeyMaker:
             pause = min(pause * 2, 1.0)
 
     async def _named(
-        self, intent: int, body: TokenBody, key_id: int, key: SecretStr | None, deadline: _Deadline
+        self, intent: int, body: TokenBody, key_id: int, key: SecretStr | None, deadline: Deadline
     ) -> Created:
         """The row whose id the create's own answer gave."""
         try:
@@ -318,7 +305,7 @@ class KeyMaker:
         row = equal[claim.key_id]
         return Created(row, None, differences(body, row))
 
-    async def _store_value(self, created: Created, deadline: _Deadline) -> Created:
+    async def _store_value(self, created: Created, deadline: Deadline) -> Created:
         """Read the key's value and store it; tried twice, and what fails is told, for the key exists."""
         row = created.row
         try:
@@ -332,7 +319,7 @@ class KeyMaker:
                 await self._journal.unsaved(row.id)
         return created
 
-    async def _save(self, row: Token, deadline: _Deadline, target: Target = Target()) -> Saved:  # noqa: B008 - frozen
+    async def _save(self, row: Token, deadline: Deadline, target: Target = Target()) -> Saved:  # noqa: B008 - frozen
         value = await self._values.of(row, deadline.left) if self._store.needs_value else row.key
         try:
             saved = await _in_thread(lambda: self._store.save(row.id, row.name, value, target))
@@ -344,14 +331,14 @@ class KeyMaker:
 
     async def save(self, key_id: int, target: Target) -> tuple[Token, Saved]:
         """Store the value of a key that exists. Raises NotFoundError, StoreError or another APIError."""
-        deadline = _Deadline(self._timeout)
+        deadline = Deadline(self._timeout)
         await _in_thread(lambda: self._store.check(target))
         row = await self._api.get_token(key_id)
         return row, await self._save(row, deadline, target)
 
     async def resume(self, row: Token) -> Created:
         """A key that was made before, with its value stored now if it was not."""
-        return await self._store_value(Created(row, None), _Deadline(self._timeout))
+        return await self._store_value(Created(row, None), Deadline(self._timeout))
 
     async def may_ask_usage(self) -> bool:
         """Whether a usage query may be made: it counts as a reveal call, and creates need those more."""
@@ -370,7 +357,7 @@ class KeyMaker:
             known = None  # a locked keychain: the API has it too
         if known is not None and mask(known) == mask(row.key):
             return known
-        return await self._values.of(row, _Deadline(self._timeout).left)
+        return await self._values.of(row, Deadline(self._timeout).left)
 
 
 def _not_found(body: TokenBody, alike: list[Token], *, accepted: bool) -> CreateUnclearError:
@@ -394,8 +381,13 @@ def _namesakes(body: TokenBody, rows: list[Token]) -> list[Token]:
     return [row for row in rows if row.name.strip().casefold() == body.name.strip().casefold()]
 
 
-async def _to_the_end(work: Callable[[], Awaitable[_T]], given_up: Callable[[], Awaitable[None]]) -> _T:
-    """What `work` gives. A cancellation does not stop it; `given_up` is called once, as soon as one comes."""
+async def _to_the_end(
+    work: Callable[[], Awaitable[_T]], given_up: Callable[[], Awaitable[None]], gone: anyio.Event
+) -> _T:
+    """What `work` gives. A cancellation does not stop it.
+
+    `given_up` is called once, as soon as a cancellation comes or the client is `gone`.
+    """
     outcome: list[_T] = []
     failure: list[CometError] = []
     told = False
@@ -409,11 +401,12 @@ async def _to_the_end(work: Callable[[], Awaitable[_T]], given_up: Callable[[], 
 
     async def watch() -> None:
         try:
-            await anyio.sleep_forever()
+            await gone.wait()
         except anyio.get_cancelled_exc_class():
             if not (outcome or failure):
                 await tell()
             raise
+        await tell()
 
     try:
         async with anyio.create_task_group() as beside:
@@ -425,6 +418,8 @@ async def _to_the_end(work: Callable[[], Awaitable[_T]], given_up: Callable[[], 
                     failure.append(error)  # raised below: a task group would wrap it
             beside.cancel_scope.cancel()
         await anyio.lowlevel.checkpoint()
+        if outcome and gone.is_set():
+            await tell()
     except anyio.get_cancelled_exc_class():
         if outcome:
             await tell()

@@ -39,7 +39,7 @@ async def read_resource(app: App, uri: str) -> ReadResourceResult:
             f"There is no resource {quoted(uri)}. A key's is cometapi://keys/ID.", code="no_such_resource"
         )
     key = APIKey.of(await app.api.get_token(int(found[1])), app.units)
-    text = to_json(key.model_dump(mode="json")).decode()
+    text = to_json(key.as_json()).decode()
     return ReadResourceResult(contents=[TextResourceContents(uri=uri, mime_type="application/json", text=text)])
 
 

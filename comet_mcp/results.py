@@ -7,32 +7,42 @@ where the operator asked for it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
-
-from pydantic import BaseModel, model_serializer
 
 from comet_mcp.secret_store import Saved, mask
 from comet_mcp.units import Units, expiry, when
 from comet_mcp.wire import CatalogModel, Pricing, Token, TokenBody, status_word
 
+_MIRRORED = (*(name for name in TokenBody.model_fields if name != "name"), "used_quota")
 
-class Result(BaseModel):
-    """A tool's result. What is None is left out.
+
+@dataclass(kw_only=True)
+class Result:
+    """A tool's result: a dataclass of strings, numbers, lists and other results. What is None is left out.
 
     `unpublished` fields are not named in the output schema, which every conversation has to read.
     """
 
     unpublished: ClassVar[frozenset[str]] = frozenset()
 
-    @model_serializer(mode="wrap")
-    def _without_none(self, dump: Any) -> dict[str, Any]:
-        return {name: value for name, value in dump(self).items() if value is not None}
+    def as_json(self) -> dict[str, Any]:
+        """The result as JSON knows it."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: _plain(value) for name, value in values.items() if value is not None}
 
 
+def _plain(value: Any) -> Any:
+    if isinstance(value, Result):
+        return value.as_json()
+    return [_plain(item) for item in value] if isinstance(value, list) else value
+
+
+@dataclass(kw_only=True)
 class APIKey(Result):
     """A key with every field: `status`, `created`, `last_used`, `expires`, `remaining` and `used` are in words."""
 
-    unpublished = frozenset(TokenBody.model_fields) - {"name"} | {"used_quota"}
+    unpublished: ClassVar[frozenset[str]] = frozenset(_MIRRORED)
 
     id: int
     name: str
@@ -56,19 +66,26 @@ class APIKey(Result):
     @classmethod
     def of(cls, row: Token, units: Units) -> Self:
         """The record of the API, readable."""
-        mirrored = row.model_dump(include=set(cls.model_fields) & set(Token.model_fields) - {"key", "status"})
-        return cls(
-            **mirrored,
-            key=mask(row.key),
-            status=status_word(row.status),
-            created=when(row.created_time),
-            last_used=when(row.accessed_time),
-            expires=expiry(row.expired_time),
-            remaining=remaining(row, units),
-            used=units.usd(row.used_quota),
-        )
+        return cls(**record(row, units))
 
 
+def record(row: Token, units: Units) -> dict[str, Any]:
+    """The fields of an APIKey for a record of the API."""
+    return {
+        "id": row.id,
+        "name": row.name,
+        "key": mask(row.key),
+        "status": status_word(row.status),
+        "created": when(row.created_time),
+        "last_used": when(row.accessed_time),
+        "expires": expiry(row.expired_time),
+        "remaining": remaining(row, units),
+        "used": units.usd(row.used_quota),
+        **{name: getattr(row, name) for name in _MIRRORED},
+    }
+
+
+@dataclass(kw_only=True)
 class Secret(Result):
     """Where the key's value is: `load` is the line that puts it into a shell's environment."""
 
@@ -90,6 +107,7 @@ class Secret(Result):
         )
 
 
+@dataclass(kw_only=True)
 class CreatedKey(APIKey):
     """A new key. `secret` is missing where the value could not be stored; `warnings` then say what to do."""
 
@@ -97,6 +115,7 @@ class CreatedKey(APIKey):
     warnings: list[str] | None = None
 
 
+@dataclass(kw_only=True)
 class SavedKey(Result):
     """A key whose value was put into the store."""
 
@@ -106,6 +125,7 @@ class SavedKey(Result):
     secret: Secret
 
 
+@dataclass(kw_only=True)
 class ListedKey(Result):
     """A key in a list: each thing once, in the form that reads best; what is empty is left out."""
 
@@ -135,6 +155,7 @@ class ListedKey(Result):
         )
 
 
+@dataclass(kw_only=True)
 class KeyPage(Result):
     """One page of keys, newest first. `total` counts all pages; `notes` tell of earlier creates."""
 
@@ -145,6 +166,7 @@ class KeyPage(Result):
     notes: list[str] | None = None
 
 
+@dataclass(kw_only=True)
 class PlannedKey(Result):
     """A body for create_api_key, and what a key made from it would be. Nothing was created."""
 
@@ -154,6 +176,7 @@ class PlannedKey(Result):
     warnings: list[str] | None = None
 
 
+@dataclass(kw_only=True)
 class UpdatedKey(APIKey):
     """A key after a change. `changed` has the old and the new value of each field that is another one now."""
 
@@ -161,6 +184,7 @@ class UpdatedKey(APIKey):
     warnings: list[str] | None = None
 
 
+@dataclass(kw_only=True)
 class DeletedKey(Result):
     """What was deleted; `recreate` is the create_api_key body of an equal key. `deleted` is false where none was."""
 
@@ -171,6 +195,7 @@ class DeletedKey(Result):
     note: str | None = None
 
 
+@dataclass(kw_only=True)
 class RotatedKey(Result):
     """Both keys after a rotation; `old_key` has its id, status and expiry, or that it is deleted."""
 
@@ -180,6 +205,7 @@ class RotatedKey(Result):
     warnings: list[str] | None = None
 
 
+@dataclass(kw_only=True)
 class VerifiedKey(Result):
     """Whether a key works, by asking as that key."""
 
@@ -194,6 +220,7 @@ class VerifiedKey(Result):
     models_total: int
 
 
+@dataclass(kw_only=True)
 class ListedModel(Result):
     """A model; prices are USD."""
 
@@ -213,6 +240,7 @@ class ListedModel(Result):
         )
 
 
+@dataclass(kw_only=True)
 class ModelPage(Result):
     """The models that were asked for. `total` counts those that `limit` cut off too."""
 
@@ -221,6 +249,7 @@ class ModelPage(Result):
     did_you_mean: list[str] | None = None
 
 
+@dataclass(kw_only=True)
 class AccountInfo(Result):
     """The account in quota units and USD."""
 

@@ -16,6 +16,7 @@ import anyio
 
 from comet_mcp.changing import change_key, writable_body
 from comet_mcp.client import CometAPI
+from comet_mcp.deadline import Deadline
 from comet_mcp.errors import APIError, ArgumentError, CometError, CreateUnclearError, JournalError, NotFoundError
 from comet_mcp.provisioning import Created, KeyMaker
 from comet_mcp.settings import Settings
@@ -58,8 +59,13 @@ class KeyRotator:
             ArgumentError: The key has ended already, so that an equal one would be useless.
             CometError: The new key could not be made (as `KeyMaker.create`); the old one is untouched.
         """
+        deadline = Deadline(self._timeout)
         old = await self._api.get_token(key_id)
         rotation = await self._journal.rotation(old)
+        if rotation is not None and rotation.done:
+            if (finished := await self._finished(rotation, old)) is not None:
+                return finished
+            rotation = None
         resumed = rotation is not None
         if rotation is None:
             self._check(old)
@@ -79,7 +85,7 @@ class KeyRotator:
             )
             return done
         try:
-            done.old = await self._end(rotation, done)
+            done.old = await self._end(rotation, done, deadline)
             await self._journal.end_rotation(rotation.id)
         except CometError as error:
             done.warnings.append(
@@ -88,12 +94,29 @@ class KeyRotator:
             )
         return done
 
+    async def _finished(self, rotation: Rotation, old: Token) -> Rotated | None:
+        """The answer of a rotation that is over, asked for once more: its answer may have been lost.
+
+        None where its new key does not exist any more.
+        """
+        if rotation.new_id is None:
+            return None
+        try:
+            new = await self._keys.resume(await self._api.get_token(rotation.new_id))
+        except NotFoundError:
+            return None
+        step = (
+            f"Key {old.id} was replaced by key {new.row.id} at {when(int(rotation.begun))}, and nothing was done now. "
+            f"To replace it once more, rotate key {new.row.id}."
+        )
+        return Rotated(new, old, [step])
+
     async def _new_key(self, old: Token) -> tuple[Created, Rotation]:
         """The new key, made now, or by a call before or beside this one; and the rotation it belongs to."""
         end = monotonic() + self._timeout * 0.8
         while True:
             rotation = await self._journal.rotation(old)
-            if rotation is None:
+            if rotation is None or rotation.done:
                 raise CreateUnclearError(f"Another call has just rotated key {old.id}. Call list_api_keys to see both.")
             if rotation.new_id is not None and not rotation.under_way:
                 try:
@@ -116,7 +139,7 @@ class KeyRotator:
                 )
             await anyio.sleep(0.1)
 
-    async def _end(self, rotation: Rotation, done: Rotated) -> Token | None:
+    async def _end(self, rotation: Rotation, done: Rotated, deadline: Deadline) -> Token | None:
         """End the old key as it is now: it may have been changed since it was read."""
         assert done.old is not None  # noqa: S101 - set by the caller
         key_id = done.old.id
@@ -130,12 +153,12 @@ class KeyRotator:
             done.steps.append(f"Key {key_id} is gone.")
             return None
         if rotation.old_key == "disable":
-            changed = await change_key(self._api, old, writable_body(old), Status.DISABLED)
+            changed = await change_key(self._api, old, writable_body(old), Status.DISABLED, deadline)
             done.steps.append(f"Key {key_id} was disabled.")
         else:
             until = rotation.old_until if old.expired_time == NEVER else min(old.expired_time, rotation.old_until)
             wanted = writable_body(old).model_copy(update={"expired_time": until})
-            changed = await change_key(self._api, old, wanted, None)
+            changed = await change_key(self._api, old, wanted, None, deadline)
             if changed.after.status == Status.ENABLED:
                 done.steps.append(f"Key {key_id} works until {when(until)}, and ends by itself.")
                 done.warnings.append(self._together(changed.after, done.new.row, until))

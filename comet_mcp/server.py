@@ -71,13 +71,21 @@ def tools() -> list[Tool]:
     ]
 
 
-def create_server(settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None) -> Server[App]:
-    """The server for one account. `transport` replaces the network in tests."""
+def create_server(
+    settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None, gone: anyio.Event | None = None
+) -> Server[App]:
+    """The server for one account.
+
+    Args:
+        settings: What it was told.
+        transport: Replaces the network in tests.
+        gone: Set once the client reads no answers any more.
+    """
     offered = {tool.description.name: tool for tool in tools()}
 
     @asynccontextmanager
     async def lifespan(_: Server[App]) -> AsyncIterator[App]:
-        app = App.of(settings, transport)
+        app = App.of(settings, transport, gone)
         try:
             yield app
         finally:
@@ -136,7 +144,7 @@ def create_server(settings: Settings, *, transport: httpx.AsyncBaseTransport | N
     async def complete(context: ServerRequestContext[App], params: CompleteRequestParams) -> CompleteResult:
         return CompleteResult(completion=await _answered(resources.complete(context.lifespan_context, params)))
 
-    return Server(
+    server = Server(
         "cometapi-mcp",
         version=__version__,
         title="CometAPI keys",
@@ -152,6 +160,8 @@ def create_server(settings: Settings, *, transport: httpx.AsyncBaseTransport | N
         on_get_prompt=get_prompt,
         on_completion=complete,
     )
+    server.middleware.clear()  # the SDK's tracing, which costs a span a message where nobody collects them
+    return server
 
 
 async def _answered(work: Awaitable[_T]) -> _T:

@@ -80,6 +80,24 @@ SETTINGS = (
         "1 allows plain http to a host that is not this machine; the token then travels unencrypted.",
         "0",
     ),
+    Setting(
+        "COMETAPI_MCP_PROXY",
+        "mcp.proxy",
+        "Proxy for calls of the API, such as http://proxy.example:3128. The usual proxy variables are not read.",
+        secret=True,
+    ),
+    Setting(
+        "COMETAPI_MCP_CA_BUNDLE",
+        "mcp.ca_bundle",
+        "PEM file with the certificates to trust, instead of the system's.",
+        "the system's trust store",
+    ),
+    Setting(
+        "COMETAPI_MCP_CALLS",
+        "mcp.calls",
+        "Calls of the API in three minutes, at most; the API itself allows 360. 0 for no limit.",
+        "350",
+    ),
     Setting("COMETAPI_MCP_LOG", "mcp.log", "Log level on stderr: DEBUG, INFO, WARNING, ERROR.", "WARNING"),
     Setting(
         "COMETAPI_MCP_CONFIG",
@@ -109,6 +127,9 @@ class Settings:
     state: Path = field(default_factory=default_state)
     units: Units = Units()  # noqa: RUF009 - frozen
     timeout: float = MAX_TIMEOUT
+    proxy: SecretStr | None = None
+    ca_bundle: Path | None = None
+    calls: int = 350
     log: LogLevel = "WARNING"
     problems: tuple[str, ...] = ()
 
@@ -146,6 +167,9 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         state=read("COMETAPI_MCP_STATE", _path, None) or default_state(),
         units=read("COMETAPI_MCP_UNITS_PER_USD", _units, base.units),
         timeout=read("COMETAPI_MCP_TIMEOUT", _timeout, base.timeout),
+        proxy=read("COMETAPI_MCP_PROXY", _proxy, None),
+        ca_bundle=read("COMETAPI_MCP_CA_BUNDLE", _file, None),
+        calls=read("COMETAPI_MCP_CALLS", _calls, base.calls),
         log=read("COMETAPI_MCP_LOG", _one_of(get_args(LogLevel)), base.log),
         problems=tuple(problems),
     )
@@ -281,6 +305,30 @@ def _units(text: str) -> Units:
     if not re.fullmatch(r"[1-9][0-9]{0,11}", text):
         raise _WrongSettingError(f"must be a whole number, such as {PER_USD}")
     return Units(int(text))
+
+
+def _proxy(text: str) -> SecretStr:
+    try:
+        url = urlsplit(text)
+        fine = url.scheme in ("http", "https") and url.hostname and url.port is not None
+    except ValueError:
+        fine = False
+    if not fine:
+        raise _WrongSettingError("must be a proxy's address with its port, such as http://proxy.example:3128")
+    return SecretStr(text)
+
+
+def _file(text: str) -> Path:
+    path = _path(text)
+    if not path.is_file():
+        raise _WrongSettingError("names no file")
+    return path
+
+
+def _calls(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,6}", text):
+        raise _WrongSettingError("must be a whole number, 0 for no limit")
+    return int(text)
 
 
 def _timeout(text: str) -> float:

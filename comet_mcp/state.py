@@ -27,7 +27,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, time
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -49,13 +49,14 @@ UNDELIVERED_FOR = 3600.0
 
 _LOCK_WAIT = 3.0
 _VERSION = 1
-_COLUMNS = "id, body, newest_before, begun, phase, key_id, given_up"
+_COLUMNS = "id, body, newest_before, not_before, begun, phase, key_id, given_up"
 _SCHEMA = """
 CREATE TABLE intent (
     id INTEGER PRIMARY KEY,
     account TEXT NOT NULL,
     body TEXT NOT NULL,
     newest_before INTEGER NOT NULL,
+    not_before INTEGER NOT NULL,
     begun REAL NOT NULL,
     phase TEXT NOT NULL,
     key_id INTEGER,
@@ -82,13 +83,29 @@ CREATE TABLE reveal (account TEXT NOT NULL, at REAL NOT NULL) STRICT;
 """
 
 
+class Floor(NamedTuple):
+    """What a create's row is above: rows with another id than those up to `id`, made at `since` or later.
+
+    `since` is in Unix seconds by the API's clock; 0 where `id` alone is certain.
+    """
+
+    id: int
+    since: int = 0
+
+    def below(self, rows: list[Token]) -> list[Token]:
+        """The rows that are above this floor."""
+        # ids that begin anew (a restarted sandbox) leave every row below an old id; its time tells then
+        anew = self.since and rows and max(row.id for row in rows) < self.id
+        return [row for row in rows if row.created_time >= self.since and (anew or row.id > self.id)]
+
+
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """One create as the journal has it. `newest_before` is the newest key id seen before the POST."""
+    """One create as the journal has it. `floor` is what its row is above."""
 
     id: int
     body: TokenBody
-    newest_before: int
+    floor: Floor
     begun: float
     phase: Phase
     key_id: int | None
@@ -109,6 +126,7 @@ class Rotation:
     old_key: str
     old_until: int
     begun: float
+    done: bool
     new_id: int | None
     under_way: bool
     """Whether a call is making the new key at this moment."""
@@ -138,7 +156,7 @@ class Journal:
             self._db.close()
             self._db = None
 
-    async def begin(self, body: TokenBody, newest_before: int, rotation: int | None = None) -> int:
+    async def begin(self, body: TokenBody, floor: Floor, rotation: int | None = None) -> int:
         """Note a create that is about to be sent; on disk when this returns. Returns the intent's id.
 
         Raises:
@@ -147,9 +165,9 @@ class Journal:
 
         def work(db: sqlite3.Connection) -> int:
             cursor = db.execute(
-                "INSERT OR IGNORE INTO intent (account, body, newest_before, begun, phase, rotation) "
-                "VALUES (?, ?, ?, ?, 'sent', ?)",
-                (self._account, _canonical(body), newest_before, time(), rotation),
+                "INSERT OR IGNORE INTO intent (account, body, newest_before, not_before, begun, phase, rotation) "
+                "VALUES (?, ?, ?, ?, ?, 'sent', ?)",
+                (self._account, _canonical(body), floor.id, floor.since, time(), rotation),
             )
             if not cursor.rowcount or cursor.lastrowid is None:
                 raise CreateUnclearError("Another call is making this key right now.", code="under_way")
@@ -278,12 +296,12 @@ class Journal:
         await self._write(lambda db: db.execute(query, (self._account, key_id)))
 
     async def rotation(self, old: Token) -> Rotation | None:
-        """The rotation of that key that was begun and not finished."""
+        """The newest rotation of that key."""
 
         def work(db: sqlite3.Connection) -> Rotation | None:
             row = db.execute(
-                "SELECT id, body, old_key, old_until, begun FROM rotation "
-                "WHERE account = ? AND old_id = ? AND old_created = ? AND NOT done",
+                "SELECT id, body, old_key, old_until, begun, done FROM rotation "
+                "WHERE account = ? AND old_id = ? AND old_created = ? ORDER BY id DESC LIMIT 1",
                 (self._account, old.id, old.created_time),
             ).fetchone()
             if row is None:
@@ -295,7 +313,7 @@ class Journal:
             new = _intent(found) if found else None
             body = TokenBody.model_validate_json(row[1])
             new_id, under_way = (new.key_id, new.in_flight) if new else (None, False)
-            return Rotation(row[0], body, row[2], row[3], row[4], new_id, under_way)
+            return Rotation(row[0], body, row[2], row[3], row[4], bool(row[5]), new_id, under_way)
 
         return await self._read(work)
 
@@ -388,8 +406,9 @@ class Journal:
 
 
 def _intent(row: tuple[Any, ...]) -> Intent:
-    key, body, newest_before, begun, phase, key_id, given_up = row
-    return Intent(key, TokenBody.model_validate_json(body), newest_before, begun, phase, key_id, bool(given_up))
+    key, body, newest_before, not_before, begun, phase, key_id, given_up = row
+    floor = Floor(newest_before, not_before)
+    return Intent(key, TokenBody.model_validate_json(body), floor, begun, phase, key_id, bool(given_up))
 
 
 def _canonical(body: TokenBody) -> str:

@@ -11,6 +11,8 @@ from pydantic_core import from_json
 
 from comet_mcp.units import NEVER
 
+_LENIENT = ConfigDict(hide_input_in_errors=True, defer_build=True)
+
 
 class Status(IntEnum):
     """A key's status. Measured: the gateway stores any number it is given, so a record's may be none of these."""
@@ -35,7 +37,7 @@ _Flag = Annotated[bool, BeforeValidator(lambda value: False if value is None els
 class TokenBody(BaseModel):
     """The nine fields of `POST /api/token/`, with the API's defaults. What is sent holds all of them and no other."""
 
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, defer_build=True)
 
     name: str
     expired_time: int = NEVER
@@ -54,7 +56,7 @@ class Token(BaseModel):
     `key` is the full value or a masked one, by release, without the `sk-` that programs put in front.
     """
 
-    model_config = ConfigDict(hide_input_in_errors=True)
+    model_config = _LENIENT
 
     id: int
     user_id: _Number = 0
@@ -77,7 +79,7 @@ class Token(BaseModel):
 class CreateAnswer(BaseModel):
     """What the answer to a create may hold one day. Today it is empty: no id, no key (documented and measured)."""
 
-    model_config = ConfigDict(hide_input_in_errors=True)
+    model_config = _LENIENT
 
     id: int | None = None
     key: SecretStr | None = None
@@ -86,7 +88,7 @@ class CreateAnswer(BaseModel):
 class TokenPage(BaseModel):
     """One page of `GET /api/token/`, newest first."""
 
-    model_config = ConfigDict(hide_input_in_errors=True)
+    model_config = _LENIENT
 
     page: _Number = 0
     page_size: _Number = 0
@@ -97,7 +99,7 @@ class TokenPage(BaseModel):
 class Envelope(BaseModel):
     """What every management call answers with."""
 
-    model_config = ConfigDict(hide_input_in_errors=True)
+    model_config = _LENIENT
 
     success: bool
     message: _Text = ""
@@ -107,7 +109,7 @@ class Envelope(BaseModel):
 class Usage(BaseModel):
     """What a key has left, as the key itself asks. `expires_at` 0 means never, where a record says -1 (measured)."""
 
-    model_config = ConfigDict(hide_input_in_errors=True)
+    model_config = _LENIENT
 
     total_available: _Number = 0
     total_used: _Number = 0
@@ -118,7 +120,7 @@ class Usage(BaseModel):
 class Account(BaseModel):
     """The account, of `GET /api/user/self`; `quota` is the balance."""
 
-    model_config = ConfigDict(hide_input_in_errors=True)
+    model_config = _LENIENT
 
     username: _Text = ""
     group: _Text = ""
@@ -149,7 +151,7 @@ class CatalogModel(BaseModel):
 class ModelList(BaseModel):
     """Any of the lists of models: the catalog, or `/v1/models`."""
 
-    model_config = ConfigDict(hide_input_in_errors=True)
+    model_config = _LENIENT
 
     data: list[CatalogModel]
 

@@ -68,13 +68,15 @@ def test_a_variable_that_is_not_there_is_added_at_the_end_and_every_byte_before_
 )
 @example("A=1\n\n\n", "B=2", "COMETAPI_KEY=")
 @example("", "", "export COMETAPI_KEY=")
+@example("A='", "B = 'two words'", "COMETAPI_KEY=")
 def test_an_empty_variable_gets_its_value_in_its_line_and_every_other_byte_stays(
     before: str, after: str, line: str
 ) -> None:
     above = f"{before}\n" if before and not before.endswith("\n") else before
-    if value_of(f"{above}{line}\n", "COMETAPI_KEY") != "":
-        return  # an open quotation above swallows the line
-    edited = with_value(f"{above}{line}\n{after}", "COMETAPI_KEY", VALUE)
+    text = f"{above}{line}\n{after}"
+    if value_of(text, "COMETAPI_KEY") is None:
+        return  # a quotation that is open above swallows the line
+    edited = with_value(text, "COMETAPI_KEY", VALUE)
     start = line[: line.index("=") + 1]
     assert edited == f"{above}{start}{VALUE}\n{after}"
     assert value_of(edited, "COMETAPI_KEY") == VALUE

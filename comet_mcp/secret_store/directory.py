@@ -17,6 +17,7 @@ from pathlib import Path
 from time import time
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # for a named pipe in a file's place
 _BINARY = getattr(os, "O_BINARY", 0)
 _HAS_DIR_FD = os.open in os.supports_dir_fd
 _MOST_BYTES = 1024 * 1024
@@ -61,7 +62,7 @@ class Directory:
             OSError: It is a link, no regular file, or larger than a dotenv file can be.
         """
         try:
-            descriptor = os.open(self._in(name), os.O_RDONLY | _NO_FOLLOW | _BINARY, dir_fd=self._descriptor)
+            descriptor = os.open(self._in(name), os.O_RDONLY | _NO_FOLLOW | _NO_WAIT | _BINARY, dir_fd=self._descriptor)
         except FileNotFoundError:
             return None
         with os.fdopen(descriptor, "rb") as file:

@@ -37,16 +37,25 @@ def with_value(text: str, variable: str, value: str) -> str:
     line = f"{variable}={quoted_value(value)}"
     if last is None:
         between = "" if not text or text.endswith("\n") else newline
-        return f"{text}{between}{line}{newline}"
+        return _checked(f"{text}{between}{line}{newline}", variable, value)
     old = parts[last].original.string
     before = old[: len(old) - len(old.lstrip())]  # blank lines above count as part of the binding
     export = "export " if re.match(r"\s*export\s", old) else ""
     end = old[len(old.rstrip("\r\n")) :]
     comment = re.search(r"[ \t]+#[^\r\n]*$", old.rstrip("\r\n"))
     line += comment[0] if comment and not parts[last].value else ""
-    return "".join(
+    edited = "".join(
         f"{before}{export}{line}{end}" if number == last else part.original.string for number, part in enumerate(parts)
     )
+    return _checked(edited, variable, value)
+
+
+def _checked(text: str, variable: str, value: str) -> str:
+    if value_of(text, variable) != value:
+        raise StoreError(
+            "The file has an open quotation, so a value put into it could not be read back; it was left alone."
+        )
+    return text
 
 
 def value_of(text: str, variable: str) -> str | None:

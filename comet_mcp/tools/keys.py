@@ -10,6 +10,7 @@ from pydantic import Field
 
 from comet_mcp.app import App
 from comet_mcp.changing import change_key, writable_body
+from comet_mcp.deadline import Deadline
 from comet_mcp.errors import APIError, ArgumentError, CometError, NotFoundError
 from comet_mcp.lifetimes import duration
 from comet_mcp.provisioning import Created
@@ -24,6 +25,7 @@ from comet_mcp.results import (
     Secret,
     UpdatedKey,
     VerifiedKey,
+    record,
     remaining,
 )
 from comet_mcp.rotation import OldKey
@@ -78,7 +80,10 @@ async def create_api_key(
     async with anyio.create_task_group() as beside:
 
         async def look_up() -> None:
-            warnings.extend(await app.catalog.warnings(body))
+            try:
+                warnings.extend(await app.catalog.warnings(body))
+            except Exception:  # noqa: BLE001 - whatever is wrong with the catalog, the key's own answer must not be lost
+                warnings.append("Whether the account has these models and this group could not be checked.")
 
         beside.start_soon(look_up)
         try:
@@ -107,7 +112,7 @@ async def list_api_keys(
         found = [row for row in await all_keys(app) if keyword.casefold() in row.name.casefold()]
         rows, total = found[(p - 1) * page_size : p * page_size], len(found)
     else:
-        page = await app.api.list_tokens(p, page_size)
+        page = await app.pages.get(p, page_size)
         rows, total = page.items, page.total
     items = [ListedKey.of(row, app.units) for row in rows]
     return KeyPage(page=p, page_size=page_size, total=total, items=items, notes=notes or None)
@@ -151,6 +156,7 @@ async def update_api_key(
         raise ArgumentError("remain_quota and add_budget_usd both say what the key may spend. Give one of them.")
     if not changes and status is None and add_budget_usd is None:
         raise ArgumentError("Nothing to change is named. Give at least one field beside id.")
+    deadline = Deadline(app.settings.timeout)
     before = await app.api.get_token(id)
     old = writable_body(before)
     if add_budget_usd is not None:
@@ -161,10 +167,15 @@ async def update_api_key(
     if changes.keys() & {"model_limits", "model_limits_enabled", "group"}:
         warnings += await app.catalog.warnings(wanted)
     changed = await change_key(
-        app.api, before, wanted, Status[status.upper()] if status else None, quota_named=remain_quota is not None
+        app.api,
+        before,
+        wanted,
+        Status[status.upper()] if status else None,
+        deadline,
+        quota_named=remain_quota is not None,
     )
     return UpdatedKey(
-        **APIKey.of(changed.after, app.units).model_dump(),
+        **record(changed.after, app.units),
         changed=_difference(changed.before, changed.after),
         warnings=[*warnings, *changed.warnings] or None,
     )
@@ -256,7 +267,7 @@ async def all_keys(app: App) -> list[Token]:
 
 def _created(app: App, created: Created, warnings: list[str]) -> CreatedKey:
     return CreatedKey(
-        **APIKey.of(created.row, app.units).model_dump(),
+        **record(created.row, app.units),
         secret=Secret.of(created.saved) if created.saved else None,
         warnings=[*warnings, *created.warnings] or None,
     )

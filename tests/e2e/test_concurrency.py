@@ -13,7 +13,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult
 
 from comet_mcp.sandbox import Sandbox
-from comet_mcp.state import Journal
+from comet_mcp.state import Floor, Journal
 from comet_mcp.wire import TokenBody
 from tests.e2e.steps import (
     blocking_until,
@@ -150,11 +150,11 @@ def journals(tmp_path: Path) -> Iterator[list[Journal]]:
 async def test_a_create_that_another_server_has_settled_takes_no_second_key(journals: list[Journal]) -> None:
     one, other = journals
     body = TokenBody(name="x")
-    lost = await one.begin(body, 0)
+    lost = await one.begin(body, Floor(0))
     await one.set_phase(lost, "unclear")
     assert (await one.claim(lost, {1: 100})).key_id == 1
     await one.saved(1)
-    mine = await other.begin(body, 1)
+    mine = await other.begin(body, Floor(1))
     await other.set_phase(mine, "accepted")
     assert (await other.claim(lost, {1: 100, 2: 100})).key_id in (None, 1)
     assert (await other.claim(mine, {2: 100})).key_id == 2

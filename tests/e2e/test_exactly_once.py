@@ -16,6 +16,7 @@ from comet_mcp.errors import APIError
 from comet_mcp.flights import Crowd
 from comet_mcp.newest import NewestKeys
 from comet_mcp.sandbox import DIALECTS, FAULTS
+from comet_mcp.state import Floor
 from comet_mcp.wire import Token, TokenPage
 from tests.e2e.steps import code_of, intents, let_pass, on_each, served, stored, until, values
 from tests.support import Home, data_of, error_of, text_of
@@ -548,7 +549,7 @@ async def test_who_waited_for_a_list_that_failed_is_not_told_that_there_are_no_k
 
     async def ask() -> None:
         try:
-            seen.append([row.id for row in await newest.above(0, 1)])
+            seen.append([row.id for row in await newest.above(Floor(0), 1)])
         except APIError as error:
             seen.append(str(error))
 
