@@ -68,6 +68,12 @@ def values(home: Home) -> list[str]:
     return sorted(f"sk-{row.key}" for row in home.sandbox.keys)
 
 
+def free_reveals(home: Home) -> None:
+    """Make the journal forget how often keys were revealed."""
+    with closing(sqlite3.connect(home.state)) as db, db:
+        db.execute("DELETE FROM reveal")
+
+
 async def on_each(homes: Iterable[Home], check: Callable[[Home], Awaitable[None]]) -> None:
     """Check several homes at the same time, since most of a check is waiting for a deadline."""
     failures: list[Exception] = []
@@ -190,3 +196,47 @@ def started(
         finally:
             watchdog.cancel()
             process.kill()
+
+
+_KEYCHAIN = """\
+import json, os, pathlib
+from keyring.backend import KeyringBackend
+
+FILE = pathlib.Path(os.environ["TEST_KEYCHAIN"])
+
+
+class Keychain(KeyringBackend):
+    priority = 1
+
+    def get_password(self, service, username):
+        return _read().get(f"{service}/{username}")
+
+    def set_password(self, service, username, password):
+        FILE.write_text(json.dumps(_read() | {f"{service}/{username}": password}))
+
+    def delete_password(self, service, username):
+        FILE.write_text(json.dumps({name: value for name, value in _read().items() if name != f"{service}/{username}"}))
+
+
+def _read():
+    return json.loads(FILE.read_text()) if FILE.exists() else {}
+"""
+
+
+def give_keychain(home: Home) -> None:
+    """Let the processes of that home find a system keychain, which is a file beside the home."""
+    place = home.directory.with_name(f"{home.directory.name}-keychain")
+    place.mkdir()
+    (place / "test_keychain.py").write_text(_KEYCHAIN, encoding="utf-8")
+    home.extra |= {
+        "COMETAPI_MCP_SECRETS": "keyring",
+        "PYTHONPATH": str(place),
+        "PYTHON_KEYRING_BACKEND": "test_keychain.Keychain",
+        "TEST_KEYCHAIN": str(place / "keychain.json"),
+    }
+
+
+def in_keychain(home: Home) -> dict[str, str]:
+    """What that keychain holds."""
+    path = Path(home.extra["TEST_KEYCHAIN"])
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
