@@ -21,6 +21,7 @@ class Answer(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: bytes
+    reading: bool = False
 
     @property
     def request_id(self) -> str | None:
@@ -165,7 +166,12 @@ def _said(answer: Answer) -> str:
 
 def unusable(answer: Answer, what: str) -> UnclearError:
     """The error for an answer that `what` ("is empty") makes useless."""
-    return UnclearError(f"The API's answer {what}, so what it did is not known.", request_id=answer.request_id)
+    advice = (
+        "; nothing was read. A proxy or a login page may be between: check COMETAPI_BASE_URL."
+        if answer.reading
+        else ", so what it did is not known."
+    )
+    return UnclearError(f"The API's answer {what}{advice}", request_id=answer.request_id)
 
 
 def parse(model: type[_Model], value: Any, answer: Answer) -> _Model:

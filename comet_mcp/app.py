@@ -10,6 +10,7 @@ import anyio
 
 from comet_mcp.catalog import Catalog
 from comet_mcp.client import CometAPI
+from comet_mcp.flights import Turns
 from comet_mcp.newest import KeyPages
 from comet_mcp.provisioning import KeyMaker
 from comet_mcp.rotation import KeyRotator
@@ -35,6 +36,7 @@ class App:
     rotator: KeyRotator
     catalog: Catalog
     pages: KeyPages
+    turns: Turns
 
     @property
     def units(self) -> Units:
@@ -53,8 +55,9 @@ class App:
         journal = Journal(settings.state, _account(settings))
         store = key_store(settings)
         keys = KeyMaker(api, journal, store, settings.timeout, gone or anyio.Event())
-        rotator = KeyRotator(api, journal, keys, settings)
-        return cls(settings, api, journal, store, keys, rotator, Catalog(api), KeyPages(api))
+        turns = Turns()
+        rotator = KeyRotator(api, journal, keys, settings, turns)
+        return cls(settings, api, journal, store, keys, rotator, Catalog(api), KeyPages(api), turns)
 
     async def aclose(self) -> None:
         """Close connections and files."""

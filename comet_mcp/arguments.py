@@ -18,6 +18,11 @@ from comet_mcp.errors import ArgumentError
 from comet_mcp.text import quoted
 
 _MAX_INTEGER = 2**63 - 1
+_WAYS = {
+    ("create_api_key", "budget_usd"): "plan_api_key turns dollars into remain_quota.",
+    ("update_api_key", "budget_usd"): "add_budget_usd adds dollars to what is left.",
+    ("create_api_key", "lifetime"): "plan_api_key turns a lifetime into expired_time.",
+}
 
 
 def arguments_model(fn: Callable[..., Any]) -> type[BaseModel]:
@@ -43,7 +48,10 @@ def parse_arguments(model: type[BaseModel], arguments: dict[str, Any]) -> dict[s
         parsed = model.model_validate(given)
     except ValidationError as error:
         details = error.errors(include_url=False)
-        raise ArgumentError(" ".join(_sentence(model, detail) for detail in details[:5])) from None
+        unknown = [str(detail["loc"][0]) for detail in details if detail["type"] == "extra_forbidden"]
+        wrong = [detail for detail in details if detail["type"] != "extra_forbidden"]
+        sentences = [_sentence(model, detail) for detail in wrong[:5]] + ([_unknown(model, unknown)] if unknown else [])
+        raise ArgumentError(" ".join(sentences)) from None
     return {name: getattr(parsed, name) for name in model.model_fields}
 
 
@@ -52,11 +60,20 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) <= _MAX_INTEGER else value
 
 
+def _unknown(model: type[BaseModel], names: list[str]) -> str:
+    """What there is instead of arguments that don't exist, and the way to what was probably wanted."""
+    listed = " and ".join(quoted(name) for name in names[:5])
+    there = f"There {'is no argument' if len(names) == 1 else 'are no arguments'} {listed}."
+    takes = ", ".join(model.model_fields) or "no arguments"
+    ways = [way for (tool, name), way in _WAYS.items() if name in names and tool == model.__name__]
+    if "name" in names and list(model.model_fields)[:1] == ["id"]:
+        ways.append("list_api_keys with keyword finds the id of a name.")
+    return " ".join([there, f"{model.__name__} takes {takes}.", *ways])
+
+
 def _sentence(model: type[BaseModel], detail: ErrorDetails) -> str:
     name = quoted(str(detail["loc"][0])) if detail["loc"] else "the call"
     kind, limits = detail["type"], detail.get("ctx", {})
-    if kind == "extra_forbidden":
-        return f"There is no argument {name}. {model.__name__} takes {', '.join(model.model_fields)}."
     if kind == "missing" or (detail["input"] is None and kind.endswith("_type")):
         return f"The argument {name} is needed."
     wanted = {
@@ -66,16 +83,27 @@ def _sentence(model: type[BaseModel], detail: ErrorDetails) -> str:
         "string_type": "a string",
         "float_type": "a number",
         "list_type": "a list",
-        "greater_than": f"more than {limits.get('gt')}",
-        "greater_than_equal": f"at least {limits.get('ge')}",
-        "less_than_equal": f"at most {limits.get('le')}",
+        "greater_than": f"more than {_number(limits.get('gt'))}",
+        "greater_than_equal": f"at least {_number(limits.get('ge'))}",
+        "less_than_equal": f"at most {_number(limits.get('le'))}",
         "string_too_short": "at least one character long",
         "string_too_long": f"at most {limits.get('max_length')} characters long",
         "int_parsing_size": f"at most {_MAX_INTEGER}",
         "literal_error": f"one of {limits.get('expected')}",
     }.get(kind, "of another form")
     got = f", not {_json_type(detail['input'])}" if kind.endswith("_type") else ""
-    return f"The argument {name} must be {wanted}{got}."
+    field = model.model_fields.get(str(detail["loc"][0])) if detail["loc"] else None
+    meaning = f" ({field.description})" if got and field is not None and field.description else ""
+    subject = (
+        f"Each entry of {name}"
+        if len(detail["loc"]) > 1 and isinstance(detail["loc"][1], int)
+        else f"The argument {name}"
+    )
+    return f"{subject} must be {wanted}{got}{meaning}."
+
+
+def _number(limit: Any) -> str:
+    return f"{limit:g}" if isinstance(limit, float) else str(limit)
 
 
 def _json_type(value: Any) -> str:

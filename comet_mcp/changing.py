@@ -16,7 +16,7 @@ import anyio
 
 from comet_mcp.client import CometAPI
 from comet_mcp.deadline import Deadline
-from comet_mcp.errors import APIError, UnclearError
+from comet_mcp.errors import APIError, NotFoundError, UnclearError
 from comet_mcp.wire import Status, Token, TokenBody, body_of, status_word
 
 _CORRECTIONS = 3
@@ -62,13 +62,33 @@ async def change_key(
         if status is not None and after.status != status:
             try:
                 after = await _write_status(api, after, status, deadline)
-            except APIError:
-                if after is before:
+            except APIError as error:
+                if after is before or error.code == "update_outcome_unknown":
                     raise
                 after = await api.get_token(
                     before.id, seconds=deadline.left
                 )  # the fields are written, which has to be told
     return Changed(before, after, _surprises(before, wanted, status, after))
+
+
+async def delete_key(api: CometAPI, key_id: int) -> bool:
+    """Delete a key. False where the API's answer was lost and the key is gone all the same.
+
+    Raises:
+        NotFoundError: There was none.
+        APIError: It is still there.
+    """
+    try:
+        await api.delete_token(key_id)
+    except NotFoundError:
+        raise
+    except APIError:
+        try:
+            await api.get_token(key_id)
+        except NotFoundError:
+            return False
+        raise
+    return True
 
 
 def writable_body(row: Token) -> TokenBody:
@@ -100,14 +120,24 @@ async def _write(
 
 async def _written(api: CometAPI, base: Token, row: Token, deadline: Deadline, *, status_only: bool = False) -> Token:
     """Write, and return what is there then: an unclear answer is judged by that."""
+    unclear = False
     try:
         await api.update_token(row, status_only=status_only, seconds=deadline.left * 0.5)
     except UnclearError:
+        unclear = True
+    try:
         after = await api.get_token(row.id, seconds=deadline.left)
-        if _is_as_before(base, after):
-            raise
-        return after
-    return await api.get_token(row.id, seconds=deadline.left)
+    except NotFoundError:
+        raise
+    except APIError as error:
+        raise UnclearError(
+            f"The change of key {row.id} was sent, but the key could not be read again: {error} Do not repeat the "
+            f"change: call get_api_key with id {row.id} and see what is there.",
+            code="update_outcome_unknown",
+        ) from None
+    if unclear and _is_as_before(base, after):
+        raise UnclearError("The API's answer to the change was lost, and the change was not made. Try again.")
+    return after
 
 
 def _is_as_before(base: Token, after: Token) -> bool:

@@ -29,6 +29,7 @@ from comet_mcp.wire import (
     TokenBody,
     TokenPage,
     Usage,
+    is_masked,
     with_prefix,
 )
 
@@ -98,7 +99,7 @@ class CometAPI:
         answer = await self._manage("POST", f"/api/token/{token_id}/key", None, seconds)
         data = envelope(answer, token_id).data
         key = data.get("key") if isinstance(data, dict) else None
-        if not isinstance(key, str) or not key:
+        if not isinstance(key, str) or is_masked(key):
             raise unusable(answer, "has no key in it")
         return SecretStr(key)
 
@@ -109,7 +110,10 @@ class CometAPI:
         keys = data.get("keys") if isinstance(data, dict) else None
         if not isinstance(keys, dict):
             raise unusable(answer, "has no keys in it")
-        return {token_id: SecretStr(str(keys[str(token_id)])) for token_id in token_ids if str(token_id) in keys}
+        found = {token_id: keys.get(str(token_id)) for token_id in token_ids}
+        return {
+            token_id: SecretStr(key) for token_id, key in found.items() if isinstance(key, str) and not is_masked(key)
+        }
 
     async def update_token(self, row: Token, *, status_only: bool = False, seconds: float | None = None) -> None:
         """`PUT /api/token/` with the id, the status and all nine fields: the API resets a field that is left out.
@@ -257,7 +261,7 @@ class CometAPI:
         finally:
             await response.aclose()
         self.clock.hear(response.headers.get("date"))
-        return Answer(response.status_code, response.headers, b"".join(chunks))
+        return Answer(response.status_code, response.headers, b"".join(chunks), reading=method == "GET")
 
     def _connect(self) -> httpx.AsyncBaseTransport:
         import httpx  # noqa: PLC0415 - see the module's docstring
@@ -276,7 +280,7 @@ class CometAPI:
         )
 
     def _unanswered(self, method: str, what: str) -> UnclearError:
-        advice = "Nothing was changed; try again." if method == "GET" else "The request may have been carried out."
+        advice = "Nothing was read; try again." if method == "GET" else "The request may have been carried out."
         return UnclearError(f"{self._host} {what}. {advice}")
 
 

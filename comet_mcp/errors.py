@@ -5,16 +5,16 @@
     ├── SettingsError             the server's own configuration is missing or wrong
     ├── StoreError                the key store can't be written
     ├── JournalError              the journal can't be opened or written
-    ├── NotFoundError             no key has this id
     ├── CreateUnclearError        the API may or may not have made the key
     └── APIError                  what the API, or the way to it, answered
         ├── UnsentError           the request provably never left
         ├── RefusedError          the API said no; nothing changed
+        │   ├── NotFoundError     no key has this id
         │   ├── UnauthorizedError the access token or the account header is wrong
         │   └── RateLimitedError  too many calls; carries retry_after
         └── UnclearError          it left, and no usable answer came back
 
-`tools` raise and never catch; `server` turns a CometError into a tool result. What decides whether a POST may
+`server` turns a CometError into a tool result; what catches one before says why. What decides whether a POST may
 have had an effect is the class: UnsentError and RefusedError mean it had none, UnclearError that it may have.
 """
 
@@ -67,12 +67,6 @@ class JournalError(CometError):
     code = "journal_unavailable"
 
 
-class NotFoundError(CometError):
-    """No key of the account has this id."""
-
-    code = "key_not_found"
-
-
 class CreateUnclearError(CometError):
     """A create left, and whether it made a key is not known yet."""
 
@@ -95,6 +89,12 @@ class RefusedError(APIError):
     """The API said no, and nothing was changed."""
 
     code = "refused"
+
+
+class NotFoundError(RefusedError):
+    """No key of the account has this id."""
+
+    code = "key_not_found"
 
 
 class UnauthorizedError(RefusedError):

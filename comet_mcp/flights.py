@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Generic, Self, TypeVar
+from weakref import WeakValueDictionary
 
 import anyio
 
@@ -42,9 +43,21 @@ class Crowd:
                 await self._arrived.wait()
 
 
+class Turns:
+    """One at a time for each key: `async with turns(key_id):` around reading it and writing it."""
+
+    def __init__(self) -> None:
+        self._locks: WeakValueDictionary[int, anyio.Lock] = WeakValueDictionary()
+
+    def __call__(self, key_id: int) -> anyio.Lock:
+        """The lock of that key."""
+        return self._locks.setdefault(key_id, anyio.Lock(fast_acquire=True))
+
+
 class _Flight(Generic[_Wish, _T]):
     def __init__(self) -> None:
         self.wishes: list[_Wish] = []
+        self.until = 0.0
         self.begun = False
         self.error: CometError | None = None
         self.result: _T
@@ -77,22 +90,23 @@ class Flights(Generic[_Wish, _T]):
         """
         flight = self._next
         flight.wishes.append(wish)
+        flight.until = max(flight.until, anyio.current_time() + seconds)  # who has little time must not fail the others
         with anyio.move_on_after(seconds):
             async with self._turn:
                 if not flight.begun:
-                    await self._fly(flight, seconds)
+                    await self._fly(flight)
         if flight.error is not None:
             raise flight.error
         if not hasattr(flight, "result"):
             raise UnclearError("The API did not answer in time. Nothing was changed; try again.")
         return flight.result
 
-    async def _fly(self, flight: _Flight[_Wish, _T], seconds: float) -> None:
+    async def _fly(self, flight: _Flight[_Wish, _T]) -> None:
         await self._crowd.arrival(self._patience)
         flight.begun = True
         self._next = _Flight()
         try:
-            flight.result = await self._call(flight.wishes, seconds)
+            flight.result = await self._call(flight.wishes, max(flight.until - anyio.current_time(), 0.05))
         except CometError as error:
             flight.error = error
         except BaseException:

@@ -39,7 +39,7 @@ class KeyValues:
             free = made[-REVEALS] + WINDOW
             raise RateLimitedError(
                 f"The API reveals key values in {REVEALS} calls per 20 minutes, and they are used up until "
-                f"{when(int(free) + 1)}, so no key is created whose value could not be stored. Try again then.",
+                f"{when(int(free) + 1)}. Until then no value can be read, so no key is made either. Try again then.",
                 retry_after=None,
             )
 

@@ -9,8 +9,8 @@ from mcp_types import GetPromptResult, Prompt, PromptArgument, PromptMessage, Te
 
 from comet_mcp.app import App
 from comet_mcp.errors import ArgumentError
+from comet_mcp.newest import all_keys
 from comet_mcp.text import quoted
-from comet_mcp.tools.keys import all_keys
 from comet_mcp.units import NEVER, Units, expiry, when
 from comet_mcp.wire import Status, Token, status_word
 
@@ -45,7 +45,7 @@ async def get_prompt(app: App, name: str, arguments: dict[str, str]) -> GetPromp
     if name == MAKE.name:
         return _said(MAKE, _make(arguments))
     if name == REVIEW.name:
-        return _said(REVIEW, review(await all_keys(app), time(), app.units))
+        return _said(REVIEW, review(await all_keys(app.api), time(), app.units))
     raise ArgumentError(f"There is no prompt {quoted(name)}. There are {', '.join(prompt.name for prompt in PROMPTS)}.")
 
 

@@ -126,7 +126,8 @@ class KeyMaker:
         try:
             for intent in await self._journal.unsettled():
                 with anyio.CancelScope(shield=True):
-                    told.append(await self._settle_one(intent, deadline))
+                    said = await self._settle_one(intent, deadline)
+                told += [said] if said else []
         except CometError as error:
             told.append(f"Whether earlier creates made keys could not be settled: {error}")
         return told
@@ -339,6 +340,13 @@ class KeyMaker:
     async def resume(self, row: Token) -> Created:
         """A key that was made before, with its value stored now if it was not."""
         return await self._store_value(Created(row, None), Deadline(self._timeout))
+
+    async def forget(self, key_id: int) -> list[str]:
+        """Remove the value of a key that was deleted from the store. Returns the places where it was."""
+        try:
+            return await _in_thread(lambda: self._store.forget(key_id))
+        except StoreError:
+            return []  # it is of no use to anybody any more
 
     async def may_ask_usage(self) -> bool:
         """Whether a usage query may be made: it counts as a reveal call, and creates need those more."""

@@ -247,6 +247,7 @@ class ModelPage(Result):
     total: int
     items: list[ListedModel]
     did_you_mean: list[str] | None = None
+    note: str | None = None
 
 
 @dataclass(kw_only=True)

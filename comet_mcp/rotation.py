@@ -14,10 +14,11 @@ from typing import Literal
 
 import anyio
 
-from comet_mcp.changing import change_key, writable_body
+from comet_mcp.changing import change_key, delete_key, writable_body
 from comet_mcp.client import CometAPI
 from comet_mcp.deadline import Deadline
-from comet_mcp.errors import APIError, ArgumentError, CometError, CreateUnclearError, JournalError, NotFoundError
+from comet_mcp.errors import ArgumentError, CometError, CreateUnclearError, JournalError, NotFoundError
+from comet_mcp.flights import Turns
 from comet_mcp.provisioning import Created, KeyMaker
 from comet_mcp.settings import Settings
 from comet_mcp.state import Journal, Rotation
@@ -40,10 +41,11 @@ class Rotated:
 class KeyRotator:
     """Rotates the keys of one account."""
 
-    def __init__(self, api: CometAPI, journal: Journal, keys: KeyMaker, settings: Settings) -> None:
+    def __init__(self, api: CometAPI, journal: Journal, keys: KeyMaker, settings: Settings, turns: Turns) -> None:
         self._api = api
         self._journal = journal
         self._keys = keys
+        self._turns = turns
         self._units = settings.units
         self._timeout = settings.timeout
 
@@ -128,10 +130,11 @@ class KeyRotator:
                     return await self._keys.create(rotation.body, rotation=rotation.id), rotation
                 except CreateUnclearError as error:
                     if error.code != "under_way":
-                        raise  # the next call looks for that key first
+                        text = f"{error.args[0]} Then call rotate_api_key again, which goes on with that key."
+                        raise CreateUnclearError(text, code=error.code) from None
                 except CometError:
                     with contextlib.suppress(JournalError):
-                        await self._journal.end_rotation(rotation.id)  # nothing was made: the next call begins anew
+                        await self._journal.drop_rotation(rotation.id)  # nothing was made: the next call begins anew
                     raise
             if monotonic() > end:
                 raise CreateUnclearError(
@@ -145,13 +148,21 @@ class KeyRotator:
         key_id = done.old.id
         try:
             if rotation.old_key == "delete":
-                await self._delete(key_id)
+                await delete_key(self._api, key_id)
+                await self._keys.forget(key_id)
                 done.steps.append(f"Key {key_id} was deleted.")
                 return None
-            old = await self._api.get_token(key_id)
+            async with self._turns(key_id):
+                return await self._end_working(rotation, done, deadline)
         except NotFoundError:
             done.steps.append(f"Key {key_id} is gone.")
             return None
+
+    async def _end_working(self, rotation: Rotation, done: Rotated, deadline: Deadline) -> Token:
+        """Disable the old key, or give it its grace period."""
+        assert done.old is not None  # noqa: S101 - set by the caller
+        key_id = done.old.id
+        old = await self._api.get_token(key_id)
         if rotation.old_key == "disable":
             changed = await change_key(self._api, old, writable_body(old), Status.DISABLED, deadline)
             done.steps.append(f"Key {key_id} was disabled.")
@@ -159,29 +170,15 @@ class KeyRotator:
             until = rotation.old_until if old.expired_time == NEVER else min(old.expired_time, rotation.old_until)
             wanted = writable_body(old).model_copy(update={"expired_time": until})
             changed = await change_key(self._api, old, wanted, None, deadline)
-            if changed.after.status == Status.ENABLED:
+            if until <= time():
+                done.steps.append(f"The grace period ended at {when(until)}, so key {key_id} has expired.")
+            elif changed.after.status == Status.ENABLED:
                 done.steps.append(f"Key {key_id} works until {when(until)}, and ends by itself.")
                 done.warnings.append(self._together(changed.after, done.new.row, until))
             else:
                 done.steps.append(f"Key {key_id} is {status_word(changed.after.status)}, and expires at {when(until)}.")
         done.warnings += changed.warnings
         return changed.after
-
-    async def _delete(self, key_id: int) -> None:
-        try:
-            await self._api.delete_token(key_id)
-        except NotFoundError:
-            raise
-        except APIError:
-            if not await self._is_gone(key_id):
-                raise
-
-    async def _is_gone(self, key_id: int) -> bool:
-        try:
-            await self._api.get_token(key_id)
-        except NotFoundError:
-            return True
-        return False
 
     def _together(self, old: Token, new: Token, until: int) -> str:
         """What both may spend while both work, which is more than the old one could alone."""

@@ -1,4 +1,4 @@
-"""What a new key's settings must be, checked before anything is sent.
+"""What a key's settings must be, checked before anything is sent.
 
 The API accepts nearly everything in silence: a past expiry, an IP list that matches nobody, a model list it
 ignores. Each rule below refuses or warns, and names where it was learned ("measured" is on a live gateway).
@@ -17,6 +17,7 @@ from comet_mcp.wire import TokenBody
 MAX_NAME = 50
 """Longest name in characters (documented). Some releases count bytes of UTF-8 instead (measured): theirs to say."""
 
+_TEN_YEARS = 10 * 365 * 86_400
 _IP_FORM = (
     "allow_ips is one string with an entry per line, each an IPv4 or IPv6 address or CIDR range: "
     '"198.51.100.10\\n203.0.113.0/24\\n2001:db8::/32"; null allows every address.'
@@ -104,12 +105,17 @@ def _models(body: TokenBody) -> list[str]:
     models = list(dict.fromkeys(entry.strip() for entry in body.model_limits.split(",")))
     models = [model for model in models if model]
     for model in models:
-        if not re.fullmatch(r"[^\s\[\]\"'{}]+", model):
+        if not is_model_id(model):
             raise ArgumentError(
                 f"model_limits has the entry {quoted(model)}, which is no model id. "
                 'model_limits is one string of ids separated by commas: "gpt-4.1-mini,gpt-4o".'
             )
     return models
+
+
+def is_model_id(text: str) -> bool:
+    """Whether it can be the id of a model: no spaces, quotes or brackets."""
+    return re.fullmatch(r"[^\s\[\]\"'{},]+", text) is not None
 
 
 def _ips(allow_ips: str | None) -> str | None:
@@ -119,7 +125,7 @@ def _ips(allow_ips: str | None) -> str | None:
     entries = [entry.strip() for entry in allow_ips.splitlines()]
     entries = list(dict.fromkeys(entry for entry in entries if entry))
     for entry in entries:
-        if not _is_ip(entry):
+        if not is_ip(entry):
             separator = " Separate entries by line breaks, not commas or spaces." if re.search(r"[,;\s]", entry) else ""
             raise ArgumentError(
                 f"allow_ips has the entry {quoted(entry)}, which is no IP address or range.{separator} {_IP_FORM}"
@@ -127,7 +133,7 @@ def _ips(allow_ips: str | None) -> str | None:
     return "\n".join(entries)
 
 
-def _is_ip(entry: str) -> bool:
+def is_ip(entry: str) -> bool:
     """Whether the gateway (Go's ParseIP, ParseCIDR) reads it: no zone, no netmask in dots; host bits may be set."""
     address, _, prefix = entry.partition("/")
     if "%" in address or ("/" in entry and not re.fullmatch(r"[0-9]{1,3}", prefix)):
@@ -157,6 +163,11 @@ def _expiry_warnings(expired_time: int, now: float) -> list[str]:
         raise ArgumentError(
             f"expired_time {expired_time} is more than a hundred years away. Send Unix seconds, or -1 for never."
         )
+    if 0 < expired_time < _TEN_YEARS:
+        raise ArgumentError(
+            f"expired_time {expired_time} is {when(expired_time)}. If that many seconds from now were meant, send "
+            f"{int(now) + expired_time}."
+        )
     if expired_time <= now:
         return [
             f"expired_time {expired_time} is in the past ({when(expired_time)}): the key is refused from the start."
@@ -175,7 +186,8 @@ def _quota_warnings(body: TokenBody, units: Units) -> list[str]:
         return warnings
     if quota == 0:
         # documented: "model requests are refused as exhausted"; usage queries still work
-        return ["remain_quota is 0 and unlimited_quota false: every model request of the key will be refused."]
+        refused = "remain_quota is 0 and unlimited_quota false: every model request of the key will be refused"
+        return [f"{refused}. Set it with update_api_key."]
     if quota < units.per_usd // 100:
         unit = f"the unit is 1/{units.per_usd:,} USD"
         meant = f"If dollars were meant, ${quota} is {quota * units.per_usd}"

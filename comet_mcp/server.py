@@ -118,6 +118,20 @@ def create_server(
         log.info("%s: %s", tool.description.name, "ok" if result else "timed_out")
         return result or _failure(f"[timed_out] The API did not answer within {settings.timeout:g} seconds. Try again.")
 
+    async def answered(work: Awaitable[_T]) -> _T:
+        """What `work` gives; its failure as a protocol error, since only tools have results that are errors."""
+        try:
+            with anyio.fail_after(settings.timeout):
+                return await work
+        except CometError as error:
+            code = INVALID_PARAMS if isinstance(error, NotFoundError | ArgumentError) else INTERNAL_ERROR
+            raise MCPError(code, str(error)) from None
+        except TimeoutError:
+            raise MCPError(INTERNAL_ERROR, f"[timed_out] No answer within {settings.timeout:g} seconds.") from None
+        except Exception as error:  # noqa: BLE001 - the outermost boundary; its text could hold a value
+            log.error("failed at %s", _where(error))  # noqa: TRY400 - see _where
+            raise MCPError(INTERNAL_ERROR, "[internal_error] That is a bug of cometapi-mcp.") from None
+
     async def list_resources(
         _context: ServerRequestContext[App], _params: PaginatedRequestParams | None
     ) -> ListResourcesResult:
@@ -131,7 +145,7 @@ def create_server(
     async def read_resource(
         context: ServerRequestContext[App], params: ReadResourceRequestParams
     ) -> ReadResourceResult:
-        return await _answered(resources.read_resource(context.lifespan_context, str(params.uri)))
+        return await answered(resources.read_resource(context.lifespan_context, str(params.uri)))
 
     async def list_prompts(
         _context: ServerRequestContext[App], _params: PaginatedRequestParams | None
@@ -139,10 +153,10 @@ def create_server(
         return ListPromptsResult(prompts=prompts.PROMPTS)
 
     async def get_prompt(context: ServerRequestContext[App], params: GetPromptRequestParams) -> GetPromptResult:
-        return await _answered(prompts.get_prompt(context.lifespan_context, params.name, params.arguments or {}))
+        return await answered(prompts.get_prompt(context.lifespan_context, params.name, params.arguments or {}))
 
     async def complete(context: ServerRequestContext[App], params: CompleteRequestParams) -> CompleteResult:
-        return CompleteResult(completion=await _answered(resources.complete(context.lifespan_context, params)))
+        return CompleteResult(completion=await answered(resources.complete(context.lifespan_context, params)))
 
     server = Server(
         "cometapi-mcp",
@@ -162,15 +176,6 @@ def create_server(
     )
     server.middleware.clear()  # the SDK's tracing, which costs a span a message where nobody collects them
     return server
-
-
-async def _answered(work: Awaitable[_T]) -> _T:
-    """What `work` gives; its failure as a protocol error, since only tools have results that are errors."""
-    try:
-        return await work
-    except CometError as error:
-        code = INVALID_PARAMS if isinstance(error, NotFoundError | ArgumentError) else INTERNAL_ERROR
-        raise MCPError(code, str(error)) from None
 
 
 def _failure(text: str) -> CallToolResult:

@@ -332,6 +332,14 @@ class Journal:
         query = "UPDATE intent SET phase = 'closed' WHERE rotation = ?"
         await self._write(lambda db: db.execute(query, (rotation,)))
 
+    async def drop_rotation(self, rotation: int) -> None:
+        """Forget a rotation that made no key; one whose create is not settled stays."""
+        query = (
+            "UPDATE rotation SET done = 1 WHERE id = ? "
+            "AND NOT EXISTS (SELECT 1 FROM intent WHERE rotation = ? AND phase != 'closed')"
+        )
+        await self._write(lambda db: db.execute(query, (rotation, rotation)))
+
     async def end_rotation(self, rotation: int) -> None:
         """Note that both keys are as they should be."""
         await self._write(lambda db: db.execute("UPDATE rotation SET done = 1 WHERE id = ?", (rotation,)))

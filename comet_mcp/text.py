@@ -26,4 +26,4 @@ def quoted(text: str, limit: int = 80) -> str:
 
 def backend_text(text: str) -> str:
     """A message of the API fit to be quoted: no tags, nothing that could be a secret, folded white space, cut."""
-    return printable(" ".join(_SECRET.sub("***", _TAG.sub(" ", text[:2000])).split()), 200)
+    return printable(" ".join(_SECRET.sub("***", _TAG.sub(" ", text[:20_000])).split()), 200)

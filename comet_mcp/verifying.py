@@ -10,15 +10,16 @@ from pydantic import SecretStr
 
 from comet_mcp.client import CometAPI
 from comet_mcp.errors import APIError, RefusedError
-from comet_mcp.units import NEVER, when
+from comet_mcp.units import NEVER, expiry, when
 from comet_mcp.wire import Status, Token, Usage, status_word
+
+_ENABLE = 'call update_api_key with status "enabled".'
 
 
 @dataclass(slots=True)
 class Verdict:
     """What the API says to the key. `reasons` is empty where it works; `usage` is None where it was not told."""
 
-    row: Token
     models: list[str] = field(default_factory=list)
     usage: Usage | None = None
     reasons: list[str] = field(default_factory=list)
@@ -30,7 +31,7 @@ async def verify_key(api: CometAPI, row: Token, key: SecretStr, *, ask_usage: bo
     Raises:
         APIError: The API could not be asked, which says nothing of the key.
     """
-    verdict = Verdict(row)
+    verdict = Verdict()
     refusal: RefusedError | None = None
     # first, for a first use is what makes the API note that a key has expired or is exhausted
     try:
@@ -55,10 +56,14 @@ def _reasons(row: Token, refusal: RefusedError) -> list[str]:
     reasons = []
     if row.status not in (Status.ENABLED, Status.EXPIRED, Status.EXHAUSTED):
         reasons.append(f"It is {status_word(row.status)}.")
-    if row.status == Status.EXPIRED or (row.expired_time != NEVER and row.expired_time <= time()):
+    if row.expired_time != NEVER and row.expired_time <= time():
         reasons.append(f"It expired at {when(row.expired_time)}.")
-    if row.status == Status.EXHAUSTED or (row.remain_quota <= 0 and not row.unlimited_quota):
+    elif row.status == Status.EXPIRED:
+        reasons.append(f"Its status is still expired, although it ends {expiry(row.expired_time)}: {_ENABLE}")
+    if row.remain_quota <= 0 and not row.unlimited_quota:
         reasons.append("It has nothing left to spend.")
+    elif row.status == Status.EXHAUSTED:
+        reasons.append(f"Its status is still exhausted, although it has something left to spend: {_ENABLE}")
     if not reasons and row.allow_ips and ("ip" in said.lower().split() or "IP" in said):
         listed = ", ".join(row.allow_ips.splitlines())
         reasons.append(f"This machine's address is not on its IP list ({listed}); elsewhere it may work.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from enum import IntEnum
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from pydantic_core import from_json
 
 from comet_mcp.units import NEVER
 
+_VALUE = re.compile(r"(sk-)?[\x21-\x29\x2b-\x7e]{16,}")  # measured: 48 alphanumerics; a mask has stars
 _LENIENT = ConfigDict(hide_input_in_errors=True, defer_build=True)
 
 
@@ -107,14 +109,13 @@ class Envelope(BaseModel):
 
 
 class Usage(BaseModel):
-    """What a key has left, as the key itself asks. `expires_at` 0 means never, where a record says -1 (measured)."""
+    """What a key has left, as the key itself asks."""
 
     model_config = _LENIENT
 
     total_available: _Number = 0
     total_used: _Number = 0
     unlimited_quota: _Flag = False
-    expires_at: _Number = 0
 
 
 class Account(BaseModel):
@@ -182,7 +183,7 @@ def with_prefix(key: SecretStr) -> SecretStr:
 
 def is_masked(key: str) -> bool:
     """Whether a record's key is a mask (`gLEC**********DQNw`) or missing, so that it has to be revealed."""
-    return not key or "*" in key
+    return not _VALUE.fullmatch(key)
 
 
 def body_of(row: Token) -> TokenBody:

@@ -71,7 +71,7 @@ def test_the_readme_lists_every_setting_with_its_key_in_the_file() -> None:
 
 def test_every_error_code_in_the_readme_exists_in_the_code() -> None:
     known = {error.code for error in _subclasses(CometError)}
-    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "comet_mcp").glob("*.py"))
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "comet_mcp").rglob("*.py"))
     known |= set(re.findall(r'code="([a-z_]+)"', source))
     named = set(re.findall(r"\[([a-z]+_?[a-z_]*)\]", " ".join(row[0] for row in table("you see"))))
     assert named

@@ -54,7 +54,7 @@ def test_the_example_for_the_sdk_makes_a_key(installed: Home, capsys: pytest.Cap
     exec(compile(example("from mcp import"), "README.md", "exec"), {})  # noqa: S102 - that is the test
     (row,) = installed.sandbox.keys
     assert (row.name, row.remain_quota) == ("nightly report", 2_500_000)
-    assert "'name': 'nightly report'" in capsys.readouterr().out
+    assert '"name":"nightly report"' in capsys.readouterr().out
 
 
 async def _tools_of(command: str, args: list[str]) -> list[str]:

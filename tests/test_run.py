@@ -203,11 +203,14 @@ if sys.platform != "win32":
             stdout=subprocess.PIPE,
             text=True,
         ) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-            process.send_signal(number)
-            assert process.stdout.read() == "caught\n"
-            assert process.wait(timeout=30) == 42
+            try:
+                assert process.stdout is not None
+                assert process.stdout.readline() == "ready\n"
+                process.send_signal(number)
+                assert process.stdout.read() == "caught\n"
+                assert process.wait(timeout=30) == 42
+            finally:
+                process.kill()
 
     def test_the_program_reads_what_we_are_given(blog: tuple[Home, Any]) -> None:
         done = subprocess.run(

@@ -18,10 +18,10 @@ import anyio
 from comet_mcp import settings as configuration
 from comet_mcp.app import App
 from comet_mcp.errors import ArgumentError, CometError
+from comet_mcp.newest import all_keys
 from comet_mcp.secret_store.base import KEY_VARIABLE
 from comet_mcp.settings import Settings
 from comet_mcp.text import quoted
-from comet_mcp.tools.keys import all_keys
 from comet_mcp.wire import Token, with_prefix
 
 HELP = f"""\
@@ -47,6 +47,10 @@ def main(arguments: list[str]) -> int:
         return 0 if asked else 2
     openai, wanted, command = parsed
     settings = configuration.load()
+    wrong = [problem for problem in settings.problems if not problem.startswith("COMETAPI_ACCESS_TOKEN is not set")]
+    if wrong:  # a mistyped address would else mean another API's key of the same id
+        print(f"cometapi-mcp run: {' '.join(wrong)}", file=sys.stderr)
+        return 1
     try:
         key = anyio.run(_value, settings, wanted)
     except CometError as error:
@@ -73,7 +77,7 @@ async def _value(settings: Settings, wanted: str) -> str:
                 return with_prefix(known).get_secret_value()
             row = await app.api.get_token(int(wanted))
         else:
-            row = _only(wanted, [row for row in await all_keys(app) if row.name == wanted])
+            row = _only(wanted, [row for row in await all_keys(app.api) if row.name == wanted])
         return with_prefix(await app.keys.value_of(row)).get_secret_value()
     finally:
         await app.aclose()

@@ -38,6 +38,9 @@ def _say(sandbox: Sandbox, url: str) -> None:
     print("# The settings that point cometapi-mcp at it:")
     for name, value in values.items():
         print(form.format(name, value))
+    print("# or, in ~/.config/cometapi/config.toml:")
+    for name, value in values.items():
+        print(f'# {name.removeprefix("COMETAPI_").lower()} = "{value}"')
     sys.stdout.flush()
 
 

@@ -52,6 +52,9 @@ class KeyStore(Protocol):
     def find(self, key_id: int) -> SecretStr | None:
         """The value of a key that was saved here before, None where it was not."""
 
+    def forget(self, key_id: int) -> list[str]:
+        """Remove the value of a key that does not exist any more. Returns the places where it was."""
+
 
 def key_store(settings: Settings) -> KeyStore:
     """The store that the settings ask for."""
@@ -97,6 +100,10 @@ class ResultStore:
         """Nothing is kept."""
         return None
 
+    def forget(self, key_id: int) -> list[str]:  # noqa: ARG002 - the interface
+        """Nothing is kept."""
+        return []
+
 
 class NoStore:
     """Keeps nothing: the person takes the value from the API's own console."""
@@ -115,3 +122,7 @@ class NoStore:
     def find(self, key_id: int) -> SecretStr | None:  # noqa: ARG002 - the interface
         """Nothing is kept."""
         return None
+
+    def forget(self, key_id: int) -> list[str]:  # noqa: ARG002 - the interface
+        """Nothing is kept."""
+        return []

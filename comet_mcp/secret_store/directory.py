@@ -14,7 +14,7 @@ import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from time import time
+from time import monotonic, sleep, time
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # for a named pipe in a file's place
@@ -22,6 +22,8 @@ _BINARY = getattr(os, "O_BINARY", 0)
 _HAS_DIR_FD = os.open in os.supports_dir_fd
 _MOST_BYTES = 1024 * 1024
 _LEFTOVER_AFTER = 60.0
+_LOCK = ".lock"
+_LOCK_WAIT = 3.0
 
 
 class Directory:
@@ -95,6 +97,27 @@ class Directory:
             self.remove(temporary)
             raise
         self._sync()
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Alone among all processes that edit a file here. Raises OSError where somebody else stays too long."""
+        end = monotonic() + _LOCK_WAIT
+        while True:
+            try:
+                self._write(_LOCK, b"")
+                break
+            except FileExistsError:
+                with contextlib.suppress(FileNotFoundError):
+                    age = time() - os.stat(self._in(_LOCK), dir_fd=self._descriptor, follow_symlinks=False).st_mtime
+                    if age > _LOCK_WAIT:
+                        self.remove(_LOCK)  # of a process that was killed
+                if monotonic() > end:
+                    raise
+                sleep(0.01)
+        try:
+            yield
+        finally:
+            self.remove(_LOCK)
 
     def remove_leftovers(self) -> None:
         """Remove what a process that was killed while it wrote has left."""

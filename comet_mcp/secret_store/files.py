@@ -50,7 +50,8 @@ class FileStore:
         value = with_prefix(key).get_secret_value()
         with self._opened() as folder:
             if target.file:
-                path = self._edit(folder, checked_file(target.file), variable, value)
+                with folder.locked():  # two saves into one file must not lose each other's line
+                    path = self._edit(folder, checked_file(target.file), variable, value)
             else:
                 content = f"# CometAPI key {key_id}, {_ascii(name)}\n{variable}={quoted_value(value)}\n"
                 path = self._add(folder, f"{file_name(name)}-{key_id}", content.encode())
@@ -58,15 +59,24 @@ class FileStore:
 
     def find(self, key_id: int) -> SecretStr | None:
         """The value in a file of this key's; None where there is none, or where it can't be read."""
-        value = next((value for _, value in self.files_of(key_id)), None)
-        return None if value is None else SecretStr(value)
+        values = self._own(key_id).values()
+        return SecretStr(next(iter(values))) if values else None
 
-    def files_of(self, key_id: int) -> list[tuple[str, str]]:
+    def forget(self, key_id: int) -> list[str]:
+        """Remove the files of a key's own; lines in other files stay."""
+        names = list(self._own(key_id))
+        if names:
+            with self._opened() as folder:
+                for name in names:
+                    folder.remove(name)
+        return [str(self.directory / name) for name in names]
+
+    def _own(self, key_id: int) -> dict[str, str]:
         """Name and value of each file of a key's own, by the comment that `save` wrote into it."""
         if not self.directory.is_dir():
-            return []
+            return {}
         mark = f"# CometAPI key {key_id}, ".encode()
-        found = []
+        found = {}
         with contextlib.suppress(StoreError), self._opened() as folder:
             for name in sorted(folder.names()):
                 if not re.search(rf"-{key_id}(-[0-9]+)?\.env$", name):
@@ -76,8 +86,8 @@ class FileStore:
                     text = content.decode("utf-8", "replace")
                     variable = re.search(r"^([A-Za-z_][A-Za-z0-9_]*)=", text, re.MULTILINE)
                     if content.startswith(mark) and variable:
-                        found.append((name, value_of(text, variable[1]) or ""))
-        return [(name, value) for name, value in found if value]
+                        found[name] = value_of(text, variable[1]) or ""
+        return {name: value for name, value in found.items() if value}
 
     def _add(self, folder: Directory, stem: str, content: bytes) -> Path:
         """A file of the key's own, under a name that no other key's file has."""
@@ -108,7 +118,8 @@ class FileStore:
         if present and present != value:
             raise StoreError(
                 f"{quoted(str(path), 200)} already has another value for {variable}, and was left as it is. "
-                "Name another file or variable, or remove that line first."
+                "Name another file or variable, or remove that line first.",
+                code="variable_taken",
             )
         if present != value:
             folder.replace(name, with_value(text, variable, value).encode())

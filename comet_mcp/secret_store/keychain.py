@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 from pydantic import SecretStr
@@ -24,8 +25,9 @@ class KeychainStore:
         no_target(target, "keyring")
         ring = self._ring()
         try:
-            ring.set_password(self._service, "check", "made to see whether keys can be stored")
-            ring.delete_password(self._service, "check")
+            name = f"check-{secrets.token_hex(8)}"  # a name of its own, for other calls check at the same moment
+            ring.set_password(self._service, name, "made to see whether keys can be stored")
+            ring.delete_password(self._service, name)
         except Exception as error:  # noqa: BLE001 - backends raise what they like
             raise _refused(error) from None
 
@@ -50,6 +52,16 @@ class KeychainStore:
         except Exception as error:  # noqa: BLE001 - backends raise what they like
             raise _refused(error) from None
         return SecretStr(value) if value else None
+
+    def forget(self, key_id: int) -> list[str]:
+        """Remove the key's entry."""
+        if self.find(key_id) is None:
+            return []
+        try:
+            self._ring().delete_password(self._service, str(key_id))
+        except Exception as error:  # noqa: BLE001 - backends raise what they like
+            raise _refused(error) from None
+        return [f"{self._service}/{key_id}"]
 
     def _ring(self) -> Any:
         try:

@@ -10,6 +10,7 @@ from comet_mcp.app import App
 from comet_mcp.catalog import nearest
 from comet_mcp.errors import APIError
 from comet_mcp.results import AccountInfo, ListedModel, ModelPage
+from comet_mcp.text import quoted
 
 
 async def list_models(
@@ -21,16 +22,22 @@ async def list_models(
 ) -> ModelPage:
     """List the models that keys of the account can call, with prices where the API tells them."""
     models = await app.catalog.models()
-    word = search.casefold()
+    word, kind = search.casefold(), type.casefold()
+    types = sorted({model.model_type for model in models if model.model_type})
+    note = None
+    if kind and not types:
+        kind, note = "", "This API does not tell the types of models, so all types are listed."
+    elif kind and kind not in (known.casefold() for known in types):
+        note = f"There is no type {quoted(type)}. There are {', '.join(types)}."
     found = [
         model
         for model in models
         if (word in model.id.casefold() or word in model.provider.casefold())
-        and type.casefold() in ("", model.model_type.casefold())
+        and kind in ("", model.model_type.casefold())
     ]
     alike = nearest(search, [model.id for model in models]) if search and not found else []
     items = [ListedModel.of(model) for model in found[:limit]]
-    return ModelPage(total=len(found), items=items, did_you_mean=alike or None)
+    return ModelPage(total=len(found), items=items, did_you_mean=alike or None, note=note)
 
 
 async def get_account(app: App) -> AccountInfo:

@@ -9,10 +9,11 @@ import anyio
 from pydantic import Field
 
 from comet_mcp.app import App
-from comet_mcp.changing import change_key, writable_body
+from comet_mcp.changing import change_key, delete_key, writable_body
 from comet_mcp.deadline import Deadline
-from comet_mcp.errors import APIError, ArgumentError, CometError, NotFoundError
+from comet_mcp.errors import ArgumentError, CometError, NotFoundError
 from comet_mcp.lifetimes import duration
+from comet_mcp.newest import all_keys
 from comet_mcp.provisioning import Created
 from comet_mcp.results import (
     APIKey,
@@ -38,7 +39,6 @@ from comet_mcp.wire import Status, Token, TokenBody, status_word
 
 KeyId = Annotated[int, Field(ge=1, description="id from list_api_keys")]
 
-_PAGE = 100
 _MODELS_SHOWN = 20
 
 
@@ -109,7 +109,7 @@ async def list_api_keys(
     """
     notes = await app.keys.settle()
     if keyword:
-        found = [row for row in await all_keys(app) if keyword.casefold() in row.name.casefold()]
+        found = [row for row in await all_keys(app.api) if keyword.casefold() in row.name.casefold()]
         rows, total = found[(p - 1) * page_size : p * page_size], len(found)
     else:
         page = await app.pages.get(p, page_size)
@@ -157,23 +157,24 @@ async def update_api_key(
     if not changes and status is None and add_budget_usd is None:
         raise ArgumentError("Nothing to change is named. Give at least one field beside id.")
     deadline = Deadline(app.settings.timeout)
-    before = await app.api.get_token(id)
-    old = writable_body(before)
-    if add_budget_usd is not None:
-        changes["remain_quota"] = old.remain_quota + _added(app, add_budget_usd, before)
-    wanted, warnings = check_changed_key(old, old.model_copy(update=changes), time(), app.units)
-    if status == "enabled":
-        _check_can_work(wanted)
-    if changes.keys() & {"model_limits", "model_limits_enabled", "group"}:
-        warnings += await app.catalog.warnings(wanted)
-    changed = await change_key(
-        app.api,
-        before,
-        wanted,
-        Status[status.upper()] if status else None,
-        deadline,
-        quota_named=remain_quota is not None,
-    )
+    async with app.turns(id):  # calls at once must not overwrite each other
+        before = await app.api.get_token(id)
+        old = writable_body(before)
+        if add_budget_usd is not None:
+            changes["remain_quota"] = old.remain_quota + _added(app, add_budget_usd, before)
+        wanted, warnings = check_changed_key(old, old.model_copy(update=changes), time(), app.units)
+        if status == "enabled":
+            _check_can_work(wanted)
+        if changes.keys() & {"model_limits", "model_limits_enabled", "group"}:
+            warnings += await app.catalog.warnings(wanted)
+        changed = await change_key(
+            app.api,
+            before,
+            wanted,
+            Status[status.upper()] if status else None,
+            deadline,
+            quota_named=remain_quota is not None,
+        )
     return UpdatedKey(
         **record(changed.after, app.units),
         changed=_difference(changed.before, changed.after),
@@ -187,16 +188,12 @@ async def delete_api_key(app: App, *, id: KeyId) -> DeletedKey:
         row = await app.api.get_token(id)
     except NotFoundError:
         return DeletedKey(id=id, deleted=False, note=f"There is no key {id}: it is gone already, or never was.")
-    note = None
     try:
-        await app.api.delete_token(id)
+        notes = [] if await delete_key(app.api, id) else ["The API's answer was lost, but the key is gone."]
     except NotFoundError:
-        note = "Somebody else deleted it at the same moment."
-    except APIError:
-        if await _exists(app, id):
-            raise
-        note = "The API's answer was lost, but the key is gone."
-    return DeletedKey(id=id, deleted=True, name=row.name, recreate=_recreating(row), note=note)
+        notes = ["Somebody else deleted it at the same moment."]
+    notes += [f"Its value was removed from {place}." for place in await app.keys.forget(id)]
+    return DeletedKey(id=id, deleted=True, name=row.name, recreate=_recreating(row), note=" ".join(notes) or None)
 
 
 async def rotate_api_key(
@@ -253,18 +250,6 @@ async def verify_api_key(app: App, *, id: KeyId) -> VerifiedKey:
     )
 
 
-async def all_keys(app: App) -> list[Token]:
-    """Every key of the account; the API's own search matches whole names only (measured)."""
-    rows: dict[int, Token] = {}
-    number = 1
-    while True:
-        page = await app.api.list_tokens(number, _PAGE)
-        rows.update((row.id, row) for row in page.items)
-        if len(page.items) < _PAGE or len(rows) < number * _PAGE - _PAGE // 2:
-            return list(rows.values())  # the last page, or an API that gives the same page again and again
-        number += 1
-
-
 def _created(app: App, created: Created, warnings: list[str]) -> CreatedKey:
     return CreatedKey(
         **record(created.row, app.units),
@@ -300,7 +285,7 @@ def _recreating(row: Token) -> dict[str, Any]:
     return body.model_dump() | {
         "model_limits": body.model_limits if body.model_limits_enabled else "",
         # measured: 0 is 1970 in a record and never on create; a key that had ended stays one that has
-        "expired_time": body.expired_time if body.expired_time > 0 or body.expired_time == NEVER else 1,
+        "expired_time": body.expired_time if body.expired_time > 0 or body.expired_time == NEVER else row.created_time,
         "remain_quota": max(body.remain_quota, 0),
     }
 
@@ -311,11 +296,3 @@ def _difference(before: Token, after: Token) -> dict[str, list[Any]]:
     found = {name: [getattr(before, name), getattr(after, name)] for name in fields}
     found["status"] = [status_word(before.status), status_word(after.status)]
     return {name: values for name, values in found.items() if values[0] != values[1]}
-
-
-async def _exists(app: App, key_id: int) -> bool:
-    try:
-        await app.api.get_token(key_id)
-    except NotFoundError:
-        return False
-    return True

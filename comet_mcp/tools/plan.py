@@ -11,7 +11,8 @@ from comet_mcp.app import App
 from comet_mcp.errors import ArgumentError
 from comet_mcp.lifetimes import expired_time
 from comet_mcp.results import PlannedKey
-from comet_mcp.rules import MAX_NAME, check_new_key
+from comet_mcp.rules import MAX_NAME, check_new_key, is_ip, is_model_id
+from comet_mcp.text import quoted
 from comet_mcp.units import MAX_QUOTA, NEVER, when
 from comet_mcp.wire import TokenBody
 
@@ -31,8 +32,10 @@ async def plan_api_key(
 
     Creates nothing. Call it first, then create_api_key with what it returns.
     """
-    if (budget_usd is None) is not unlimited:
-        raise ArgumentError("Say either budget_usd or unlimited true: what may the key spend?")
+    if budget_usd is not None and unlimited:
+        raise ArgumentError("Give budget_usd, or unlimited true, not both.")
+    if budget_usd is None and not unlimited:
+        raise ArgumentError("Say what the key may spend: budget_usd, or unlimited true.")
     now = time()
     quota = 0 if budget_usd is None else app.units.from_usd(budget_usd)
     if budget_usd is not None and not 0 < quota <= MAX_QUOTA:
@@ -40,8 +43,13 @@ async def plan_api_key(
             f"budget_usd must be from {app.units.usd(1)}, one quota unit, to {app.units.usd(MAX_QUOTA)}."
         )
     for entry in models:
-        if "," in entry:
-            raise ArgumentError('models is a list with one id each: ["gpt-4.1-mini", "gpt-4o"].')
+        if not is_model_id(entry.strip()):
+            form = 'models is a list with one id each: ["gpt-4.1-mini", "gpt-4o"]'
+            raise ArgumentError(f"models has the entry {quoted(entry)}, which is no model id. {form}.")
+    for entry in ips:
+        if not is_ip(entry.strip()):
+            form = 'ips is a list: ["198.51.100.10", "203.0.113.0/24", "2001:db8::/32"]'
+            raise ArgumentError(f"ips has the entry {quoted(entry)}, which is no IP address or range. {form}.")
     body, warnings = check_new_key(
         TokenBody(
             name=name,
@@ -56,10 +64,12 @@ async def plan_api_key(
         now,
         app.units,
     )
+    if 0 < quota < app.units.per_usd // 100:  # dollars were given: the warning about units would mislead
+        warnings = [f"{app.units.usd(quota)} is less than a cent: hardly a model call."]
     warnings += await app.catalog.warnings(body)
     return PlannedKey(
         create_api_key=body.model_dump(),
         costs_at_most="the account's whole balance" if unlimited else app.units.usd(quota),
-        ends="never" if body.expired_time == NEVER else f"{when(body.expired_time)} (UTC)",
+        ends="never" if body.expired_time == NEVER else when(body.expired_time),
         warnings=warnings or None,
     )
