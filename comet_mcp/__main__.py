@@ -18,6 +18,8 @@ commands:
   (none)     serve over stdio; an MCP client starts it so
   demo       show the main job, end to end, without an account or a network
   run        run a program with a key in its environment (cometapi-mcp run --help)
+  policy     show what the policy allows agents to do, or judge a key (cometapi-mcp policy --help)
+  audit      show, verify or prune the audit trail (cometapi-mcp audit --help)
   sandbox    run a pretend CometAPI on this machine (cometapi-mcp sandbox --help)
 
 options:
@@ -54,6 +56,14 @@ def main(arguments: list[str] | None = None) -> int:
             from comet_mcp.cli.run import main as run  # noqa: PLC0415
 
             return run(rest)
+        case ["policy", *rest]:
+            from comet_mcp.cli.policy import main as policy  # noqa: PLC0415
+
+            return policy(rest)
+        case ["audit", *rest]:
+            from comet_mcp.cli.audit import main as audit  # noqa: PLC0415
+
+            return audit(rest)
         case ["--version" | "-V"]:
             print(f"cometapi-mcp {__version__}")
             return 0
@@ -77,7 +87,7 @@ def serve() -> int:
     # only our own messages below WARNING: httpx and the SDK would log URLs and payloads
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("comet_mcp").setLevel(settings.log)
-    for problem in settings.problems:
+    for problem in dict.fromkeys((*settings.problems, *settings.policy.problems)):
         print(f"cometapi-mcp: {problem}", file=sys.stderr)
     if sys.stdin.isatty():
         print(BY_HAND.format(version=__version__), end="", file=sys.stderr)

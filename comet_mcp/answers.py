@@ -144,7 +144,7 @@ def _unauthorized(said: str, reference: str | None) -> UnauthorizedError:
 
 def _rate_limited(answer: Answer) -> RateLimitedError:
     text = answer.headers.get("retry-after", "")
-    seconds = float(text) if text.isdigit() and len(text) < 6 else None
+    seconds = float(text) if text.isascii() and text.isdigit() and len(text) < 6 else None
     wait = f"Try again in {seconds:.0f} seconds" if seconds else "Wait three minutes before the next call"
     return RateLimitedError(
         f"The API takes no more calls from here for now (429), and did nothing. {wait}.",

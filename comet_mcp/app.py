@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from comet_mcp.audit import AuditTrail
 from comet_mcp.catalog import Catalog
 from comet_mcp.client import CometAPI
+from comet_mcp.confirmation import OPEN, Confirmations, Gate
 from comet_mcp.flights import Turns
+from comet_mcp.guard import Guard
 from comet_mcp.newest import KeyPages
+from comet_mcp.policy import Policy
 from comet_mcp.provisioning import KeyMaker
 from comet_mcp.rotation import KeyRotator
 from comet_mcp.secret_store import KeyStore, key_store
@@ -37,11 +41,25 @@ class App:
     catalog: Catalog
     pages: KeyPages
     turns: Turns
+    audit: AuditTrail
+    confirmations: Confirmations
+    gate: Gate = OPEN
+    """What a tool passes before it changes something; `server` puts one in for each call."""
 
     @property
     def units(self) -> Units:
         """What a quota unit is worth."""
         return self.settings.units
+
+    @property
+    def policy(self) -> Policy:
+        """What agents may do."""
+        return self.settings.policy
+
+    @property
+    def guard(self) -> Guard:
+        """What refuses the rest."""
+        return Guard(self.settings.policy, self.settings.units)
 
     @classmethod
     def of(
@@ -54,10 +72,23 @@ class App:
         api = CometAPI(settings, transport=transport)
         journal = Journal(settings.state, _account(settings))
         store = key_store(settings)
-        keys = KeyMaker(api, journal, store, settings.timeout, gone or anyio.Event())
         turns = Turns()
+        keys = KeyMaker(api, journal, store, settings, gone or anyio.Event())
         rotator = KeyRotator(api, journal, keys, settings, turns)
-        return cls(settings, api, journal, store, keys, rotator, Catalog(api), KeyPages(api), turns)
+        token = settings.access_token.get_secret_value() if settings.access_token else ""
+        return cls(
+            settings=settings,
+            api=api,
+            journal=journal,
+            store=store,
+            keys=keys,
+            rotator=rotator,
+            catalog=Catalog(api),
+            pages=KeyPages(api),
+            turns=turns,
+            audit=AuditTrail(journal, settings.audit, _account(settings), [token]),
+            confirmations=Confirmations(settings, journal),
+        )
 
     async def aclose(self) -> None:
         """Close connections and files."""

@@ -120,23 +120,25 @@ async def _write(
 
 async def _written(api: CometAPI, base: Token, row: Token, deadline: Deadline, *, status_only: bool = False) -> Token:
     """Write, and return what is there then: an unclear answer is judged by that."""
-    unclear = False
+    lost: UnclearError | None = None
     try:
         await api.update_token(row, status_only=status_only, seconds=deadline.left * 0.5)
-    except UnclearError:
-        unclear = True
+    except UnclearError as error:
+        lost = error
     try:
         after = await api.get_token(row.id, seconds=deadline.left)
     except NotFoundError:
         raise
     except APIError as error:
         raise UnclearError(
-            f"The change of key {row.id} was sent, but the key could not be read again: {error} Do not repeat the "
-            f"change: call get_api_key with id {row.id} and see what is there.",
+            f"The change of key {row.id} was sent, but the key could not be read again ({error.code}), so it is not "
+            f"known whether it has changed. Do not repeat the change: call get_api_key with id {row.id} first.",
             code="update_outcome_unknown",
+            request_id=error.request_id,
         ) from None
-    if unclear and _is_as_before(base, after):
-        raise UnclearError("The API's answer to the change was lost, and the change was not made. Try again.")
+    if lost is not None and _is_as_before(base, after):
+        text = "The API's answer to the change was lost, and the change was not made. Try again."
+        raise UnclearError(text, code=lost.code, request_id=lost.request_id)
     return after
 
 

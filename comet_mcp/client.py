@@ -6,6 +6,7 @@ conversations never make a key.
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import zlib
@@ -169,6 +170,8 @@ class CometAPI:
         """One call as a model key, which has no part in the account's own headers."""
         if self._settings.problems:
             raise SettingsError(how_to_mend(self._settings.problems))
+        if not re.fullmatch(r"[\x21-\x7e]+", key.get_secret_value()):
+            raise UnclearError("The API gave a value for the key that is none: it can't be sent. Nothing was changed.")
         headers = {"Authorization": f"Bearer {with_prefix(key).get_secret_value()}", "Accept-Language": "en"}
         return await self._request("GET", path, headers, None, self.seconds, as_key=True)
 
@@ -203,7 +206,10 @@ class CometAPI:
         if answer.status not in (301, 302, 307, 308):
             return None
         base = self._settings.base_url
-        target = urljoin(base + path, answer.headers.get("location", ""))
+        try:
+            target = urljoin(base + path, answer.headers.get("location", ""))
+        except ValueError:
+            return None
         plain, _, query = path.partition("?")
         other = f"{plain.removesuffix('/') if plain.endswith('/') else plain + '/'}{'?' + query if query else ''}"
         return other if target == base + other else None
@@ -221,7 +227,7 @@ class CometAPI:
             raise UnsentError("Too many calls are under way at once, so this one was not sent. Try again.")
         try:
             with anyio.fail_after(max(end - anyio.current_time(), 0)):
-                return await self._read(method, path, headers, body)
+                return await self._read(method, path, headers, body, end)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise UnsentError(
                 f"No connection to {self._host} could be made ({_cause(error)}), so nothing was sent. "
@@ -234,7 +240,7 @@ class CometAPI:
         finally:
             self._slots.release()
 
-    async def _read(self, method: str, path: str, headers: dict[str, str], body: Any) -> Answer:
+    async def _read(self, method: str, path: str, headers: dict[str, str], body: Any, end: float) -> Answer:
         """One exchange with the transport itself: a client would add cookies, redirects and proxies of its own."""
         import httpx  # noqa: PLC0415 - see the module's docstring
 
@@ -244,7 +250,8 @@ class CometAPI:
             self._settings.base_url + path,
             headers=_HEADERS | headers,
             json=body,
-            extensions={"timeout": self._timeouts},
+            # connecting ends before the whole does: what was never connected was never sent
+            extensions={"timeout": self._timeouts | {"connect": min(5.0, (end - anyio.current_time()) * 0.8)}},
         )
         response = await self._http.handle_async_request(request)
         try:

@@ -5,6 +5,9 @@
     ├── SettingsError             the server's own configuration is missing or wrong
     ├── StoreError                the key store can't be written
     ├── JournalError              the journal can't be opened or written
+    ├── PolicyError               the operator's policy does not allow it; nothing was sent
+    ├── AuditError                the audit trail is required and can't be written
+    ├── ConfirmationError         a person has to agree, and has not
     ├── CreateUnclearError        the API may or may not have made the key
     └── APIError                  what the API, or the way to it, answered
         ├── UnsentError           the request provably never left
@@ -65,6 +68,24 @@ class JournalError(CometError):
     """The journal can't be opened or written, so nothing may be created."""
 
     code = "journal_unavailable"
+
+
+class PolicyError(CometError):
+    """The policy of the person who runs the server does not allow it. Raised before anything is changed."""
+
+    code = "policy"
+
+
+class AuditError(CometError):
+    """The audit trail is required and can't be written, so nothing may be changed."""
+
+    code = "audit_unavailable"
+
+
+class ConfirmationError(CometError):
+    """A person has to agree to a call, and has not. Nothing was done."""
+
+    code = "confirmation_needed"
 
 
 class CreateUnclearError(CometError):

@@ -38,10 +38,12 @@ from comet_mcp.errors import (
     UnsentError,
 )
 from comet_mcp.flights import Crowd
+from comet_mcp.guard import Guard
 from comet_mcp.key_values import KeyValues
 from comet_mcp.newest import NewestKeys
 from comet_mcp.secret_store import KeyStore, Saved, Target, mask
-from comet_mcp.state import Floor, Intent, Journal, Phase
+from comet_mcp.settings import Settings
+from comet_mcp.state import Check, Floor, Intent, Journal, Phase
 from comet_mcp.text import quoted
 from comet_mcp.units import when
 from comet_mcp.wire import CreateAnswer, Token, TokenBody, differences, is_masked
@@ -67,12 +69,13 @@ class Created:
 class KeyMaker:
     """Makes keys for one account, and settles what earlier calls, of any server, left unclear."""
 
-    def __init__(self, api: CometAPI, journal: Journal, store: KeyStore, timeout: float, gone: anyio.Event) -> None:
-        """`timeout` is in seconds; `gone` is set once the client reads no answers any more."""
+    def __init__(self, api: CometAPI, journal: Journal, store: KeyStore, settings: Settings, gone: anyio.Event) -> None:
+        """`gone` is set once the client reads no answers any more."""
         self._api = api
         self._journal = journal
         self._store = store
-        self._timeout = timeout
+        self._timeout = settings.timeout
+        self._guard = Guard(settings.policy, settings.units)
         self._gone = gone
         self._creating = Crowd()
         self._finding = Crowd()
@@ -83,11 +86,13 @@ class KeyMaker:
         """Make one key and store its value. A rotation's key is its alone, however equal another is.
 
         Raises:
+            PolicyError: The key would be outside the policy, or one too many; nothing was sent.
             StoreError, JournalError, RateLimitedError: Something needed later is missing; nothing was sent.
             RefusedError, UnsentError: No key was made.
             CreateUnclearError: A key may have been made; the next list, or the next equal create, finds it.
         """
         deadline = Deadline(self._timeout)
+        self._guard.require_new(body)
         await _in_thread(self._store.check)
         if (earlier := await self._settle_equal(body, rotation, deadline)) is not None:
             return earlier
@@ -95,10 +100,16 @@ class KeyMaker:
             await self._values.check_limit()
         floor = await self._newest.floor(deadline.left)
         with anyio.CancelScope(shield=True):
-            intent = await self._journal.begin(body, floor, rotation)
+            intent = await self._journal.begin(body, floor, rotation, self._count_check(body))
         return await _to_the_end(
             lambda: self._make(intent, body, floor, deadline), lambda: self._journal.give_up(intent), self._gone
         )
+
+    def _count_check(self, body: TokenBody) -> Check | None:
+        """What refuses the key that is one too many. None where nothing is limited, which spares reading the counts."""
+        if not self._guard.policy.limits(self._guard.units):
+            return None
+        return lambda spending: self._guard.require_new(body, spending)
 
     async def _make(self, intent: int, body: TokenBody, floor: Floor, deadline: Deadline) -> Created:
         """Send the create, find its key and store its value."""
@@ -228,17 +239,22 @@ class KeyMaker:
             except (UnsentError, RateLimitedError) as error:
                 wait = error.retry_after if isinstance(error, RateLimitedError) else pause
                 if wait is None or attempt == _ATTEMPTS or deadline.left < wait + 2 * MARGIN:
-                    await self._note(intent, "closed")
+                    await self._not_made(intent)
                     raise
                 await anyio.sleep(max(wait, pause))
                 pause *= 2
             except RefusedError:
-                await self._note(intent, "closed")
+                await self._not_made(intent)
                 raise
             else:
                 await self._note(intent, "accepted")
                 return answer
         raise AssertionError  # the last attempt returns or raises
+
+    async def _not_made(self, intent: int) -> None:
+        """Note that there is no key. Where the journal fails now, its count stays: one too few may then be made."""
+        with contextlib.suppress(JournalError):
+            await self._journal.not_made(intent)
 
     async def _note(self, intent: int, phase: Phase) -> None:
         """Note a phase after the POST. Where the journal fails now, the intent stays `sent`, to be settled later."""
@@ -331,10 +347,11 @@ class KeyMaker:
         return saved
 
     async def save(self, key_id: int, target: Target) -> tuple[Token, Saved]:
-        """Store the value of a key that exists. Raises NotFoundError, StoreError or another APIError."""
+        """Store the value of a key that exists. Raises NotFoundError, PolicyError, StoreError or another APIError."""
         deadline = Deadline(self._timeout)
         await _in_thread(lambda: self._store.check(target))
         row = await self._api.get_token(key_id)
+        self._guard.require_own(row)
         return row, await self._save(row, deadline, target)
 
     async def resume(self, row: Token) -> Created:

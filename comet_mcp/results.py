@@ -168,11 +168,19 @@ class KeyPage(Result):
 
 @dataclass(kw_only=True)
 class PlannedKey(Result):
-    """A body for create_api_key, and what a key made from it would be. Nothing was created."""
+    """A body for create_api_key, and what a key made from it would be. Nothing was created.
+
+    `policy` is "allowed" or "refused"; then `broken_rules` say why, and `nearest_allowed` is the body to send instead.
+    """
+
+    unpublished = frozenset({"broken_rules", "nearest_allowed"})
 
     create_api_key: dict[str, Any]
     costs_at_most: str
     ends: str
+    policy: str = "allowed"
+    broken_rules: list[str] | None = None
+    nearest_allowed: dict[str, Any] | None = None
     warnings: list[str] | None = None
 
 

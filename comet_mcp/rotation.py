@@ -8,6 +8,7 @@ has to keep running for it to end.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from time import monotonic, time
 from typing import Literal
@@ -19,6 +20,7 @@ from comet_mcp.client import CometAPI
 from comet_mcp.deadline import Deadline
 from comet_mcp.errors import ArgumentError, CometError, CreateUnclearError, JournalError, NotFoundError
 from comet_mcp.flights import Turns
+from comet_mcp.guard import Guard
 from comet_mcp.provisioning import Created, KeyMaker
 from comet_mcp.settings import Settings
 from comet_mcp.state import Journal, Rotation
@@ -47,22 +49,32 @@ class KeyRotator:
         self._keys = keys
         self._turns = turns
         self._units = settings.units
+        self._guard = Guard(settings.policy, settings.units)
         self._timeout = settings.timeout
 
-    async def rotate(self, key_id: int, old_key: OldKey, grace: int) -> Rotated:
+    async def rotate(
+        self,
+        key_id: int,
+        old_key: OldKey,
+        grace: int,
+        confirm: Callable[[Token, Rotation | None], Awaitable[None]],
+    ) -> Rotated:
         """Replace a key; or go on with its replacement, as it was asked for the first time.
 
         Args:
             key_id: The key to replace.
             old_key: Its end: it expires after `grace`, is disabled, or deleted.
             grace: Seconds.
+            confirm: Called before the first write, with the key and its rotation that was begun; raises to stop.
 
         Raises:
             ArgumentError: The key has ended already, so that an equal one would be useless.
+            PolicyError: The key may not be touched, or the new one would be outside the policy.
             CometError: The new key could not be made (as `KeyMaker.create`); the old one is untouched.
         """
         deadline = Deadline(self._timeout)
         old = await self._api.get_token(key_id)
+        self._guard.require_own(old)
         rotation = await self._journal.rotation(old)
         if rotation is not None and rotation.done:
             if (finished := await self._finished(rotation, old)) is not None:
@@ -71,6 +83,9 @@ class KeyRotator:
         resumed = rotation is not None
         if rotation is None:
             self._check(old)
+            self._guard.require_new(writable_body(old))
+        await confirm(old, rotation)
+        if rotation is None:
             await self._journal.begin_rotation(old, writable_body(old), old_key, int(time()) + grace)
         new, rotation = await self._new_key(old)
         done = Rotated(new, old)

@@ -6,7 +6,8 @@ import logging
 import traceback
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 from mcp.server.lowlevel import Server
@@ -20,6 +21,7 @@ from mcp_types import (
     CompleteResult,
     GetPromptRequestParams,
     GetPromptResult,
+    InputRequiredResult,
     ListPromptsResult,
     ListResourcesResult,
     ListResourceTemplatesResult,
@@ -33,8 +35,9 @@ from mcp_types import (
 from comet_mcp import __version__, prompts, resources
 from comet_mcp.app import App
 from comet_mcp.errors import ArgumentError, CometError, NotFoundError, SettingsError
+from comet_mcp.policy_words import words
 from comet_mcp.settings import how_to_mend
-from comet_mcp.text import quoted
+from comet_mcp.text import printable, quoted
 from comet_mcp.tool import Tool
 from comet_mcp.tools import account, keys, plan
 
@@ -42,12 +45,18 @@ if TYPE_CHECKING:
     import httpx
     from mcp.server.context import ServerRequestContext
 
+    from comet_mcp.confirmation import Gate
     from comet_mcp.settings import Settings
 
 INSTRUCTIONS = (
     "Makes and manages API keys of a CometAPI account. To make one, call plan_api_key and then create_api_key with "
     "what it returns. Give every key a budget and an expiry unless the user says otherwise. {units} quota units are "
     "1 USD. Key values are stored for the user's programs and never shown here: never ask the user for one."
+)
+
+READING = (
+    "Shows API keys of a CometAPI account; it is set up so that it can't make any. {units} quota units are 1 USD. Key "
+    "values are never shown here: never ask the user for one."
 )
 
 log = logging.getLogger(__name__)
@@ -81,7 +90,8 @@ def create_server(
         transport: Replaces the network in tests.
         gone: Set once the client reads no answers any more.
     """
-    offered = {tool.description.name: tool for tool in tools()}
+    offered = {tool.name: tool for tool in tools() if _is_offered(tool, settings)}
+    makes_keys = "create_api_key" in offered
 
     @asynccontextmanager
     async def lifespan(_: Server[App]) -> AsyncIterator[App]:
@@ -96,27 +106,28 @@ def create_server(
     ) -> ListToolsResult:
         return ListToolsResult(tools=[tool.description for tool in offered.values()])
 
-    async def call_tool(context: ServerRequestContext[App], params: CallToolRequestParams) -> CallToolResult:
+    async def call_tool(
+        context: ServerRequestContext[App], params: CallToolRequestParams
+    ) -> CallToolResult | InputRequiredResult:
         tool = offered.get(params.name)
         if tool is None:
             raise MCPError(INVALID_PARAMS, f"There is no tool {quoted(params.name)}. Call tools/list.")
-        result = None
         try:
             if settings.problems:
                 raise SettingsError(how_to_mend(settings.problems))  # noqa: TRY301 - answered like every other
-            with anyio.move_on_after(settings.timeout):
-                result = await tool.call(context.lifespan_context, params.arguments or {})
+            arguments = tool.parse(params.arguments or {})
+            result = await (_written if tool.writes else _read)(tool, context, params, arguments)
         except CometError as error:
-            log.info("%s: %s", tool.description.name, error.code)
+            log.info("%s: %s", tool.name, error.code)
             return _failure(str(error))
         except Exception as error:  # noqa: BLE001 - the outermost boundary: a bug must not end the server
-            log.error("%s failed at %s", tool.description.name, _where(error))  # noqa: TRY400 - see _where
+            log.error("%s failed at %s", tool.name, _where(error))  # noqa: TRY400 - see _where
             return _failure(
-                f"[internal_error] {tool.description.name} failed in a way that was not foreseen "
+                f"[internal_error] {tool.name} failed in a way that was not foreseen "
                 f"({type(error).__name__}): a bug of cometapi-mcp. Call list_api_keys before you repeat anything."
             )
-        log.info("%s: %s", tool.description.name, "ok" if result else "timed_out")
-        return result or _failure(f"[timed_out] The API did not answer within {settings.timeout:g} seconds. Try again.")
+        log.info("%s: %s", tool.name, "ok" if isinstance(result, CallToolResult) else "asked")
+        return result
 
     async def answered(work: Awaitable[_T]) -> _T:
         """What `work` gives; its failure as a protocol error, since only tools have results that are errors."""
@@ -150,7 +161,7 @@ def create_server(
     async def list_prompts(
         _context: ServerRequestContext[App], _params: PaginatedRequestParams | None
     ) -> ListPromptsResult:
-        return ListPromptsResult(prompts=prompts.PROMPTS)
+        return ListPromptsResult(prompts=[p for p in prompts.PROMPTS if p is not prompts.MAKE or makes_keys])
 
     async def get_prompt(context: ServerRequestContext[App], params: GetPromptRequestParams) -> GetPromptResult:
         return await answered(prompts.get_prompt(context.lifespan_context, params.name, params.arguments or {}))
@@ -162,7 +173,8 @@ def create_server(
         "cometapi-mcp",
         version=__version__,
         title="CometAPI keys",
-        instructions=INSTRUCTIONS.format(units=settings.units.per_usd),
+        instructions=(INSTRUCTIONS if makes_keys else READING).format(units=settings.units.per_usd)
+        + _demands(settings),
         website_url="https://github.com/cometapi-mcp/cometapi-mcp",
         lifespan=lifespan,
         on_list_tools=list_tools,
@@ -176,6 +188,54 @@ def create_server(
     )
     server.middleware.clear()  # the SDK's tracing, which costs a span a message where nobody collects them
     return server
+
+
+def _demands(settings: Settings) -> str:
+    """The rules of the policy that are set, in a sentence for the language model."""
+    if settings.policy.problems:
+        return " The policy of this server can't be used: every writing call is refused until a person corrects it."
+    said = [text for _, text in words(settings.policy, settings.units)]
+    return f" The person who runs this server demands: {'; '.join(said)}." if said else ""
+
+
+def _is_offered(tool: Tool, settings: Settings) -> bool:
+    return not (settings.read_only and tool.writes) and tool.name not in settings.disable_tools
+
+
+async def _read(
+    tool: Tool, context: ServerRequestContext[App], _params: CallToolRequestParams, arguments: dict[str, Any]
+) -> CallToolResult:
+    return await _in_time(tool, context.lifespan_context, arguments)
+
+
+async def _written(
+    tool: Tool, context: ServerRequestContext[App], params: CallToolRequestParams, arguments: dict[str, Any]
+) -> CallToolResult | InputRequiredResult:
+    """What a writing tool gives: with its rows in the audit trail, and a person's yes where one is asked for."""
+    app = context.lifespan_context
+
+    async def call(gate: Gate) -> CallToolResult:
+        return await _in_time(tool, replace(app, gate=gate), arguments)
+
+    async with app.audit.call(tool.name, arguments, _client_of(context)) as note:
+        result = await app.confirmations.run(context, params, arguments, note, call, destructive=tool.destructive)
+        if isinstance(result, CallToolResult):
+            made = result.structured_content.get("new_key", result.structured_content)
+            note.key_id = made.get("id")
+        return result
+
+
+async def _in_time(tool: Tool, app: App, arguments: dict[str, Any]) -> CallToolResult:
+    timeout = app.settings.timeout
+    with anyio.move_on_after(timeout):
+        return await tool.run(app, arguments)
+    raise CometError(f"The API did not answer within {timeout:g} seconds. Try again.", code="timed_out")
+
+
+def _client_of(context: ServerRequestContext[App]) -> str:
+    """Name and version of the program that calls, "" where it does not say."""
+    client = context.session.client_params
+    return printable(f"{client.client_info.name} {client.client_info.version}", 100) if client else ""
 
 
 def _failure(text: str) -> CallToolResult:

@@ -22,6 +22,8 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from comet_mcp.policy import Policy
+from comet_mcp.policy_rules import RULES, read_policy
 from comet_mcp.text import quoted
 from comet_mcp.units import PER_USD, Units
 
@@ -31,6 +33,22 @@ MAX_TIMEOUT = 15.0
 
 Secrets = Literal["file", "keyring", "result", "none"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+Confirm = Literal["never", "destructive", "writes"]
+Fallback = Literal["refuse", "allow"]
+AuditMode = Literal["on", "required", "off"]
+ToolName = Literal[
+    "plan_api_key",
+    "create_api_key",
+    "list_api_keys",
+    "get_api_key",
+    "update_api_key",
+    "delete_api_key",
+    "rotate_api_key",
+    "save_api_key",
+    "verify_api_key",
+    "list_models",
+    "get_account",
+]
 _T = TypeVar("_T")
 
 
@@ -98,6 +116,35 @@ SETTINGS = (
         "Calls of the API in three minutes, at most; the API itself allows 360. 0 for no limit.",
         "350",
     ),
+    Setting(
+        "COMETAPI_MCP_READ_ONLY",
+        "mcp.read_only",
+        "1 leaves out every tool that changes something.",
+        "0",
+    ),
+    Setting(
+        "COMETAPI_MCP_DISABLE_TOOLS",
+        "mcp.disable_tools",
+        "Names of tools to leave out, separated by commas.",
+    ),
+    Setting(
+        "COMETAPI_MCP_CONFIRM",
+        "mcp.confirm",
+        "What a person confirms first: never, destructive (update, delete, rotate), writes (create and save too).",
+        "never",
+    ),
+    Setting(
+        "COMETAPI_MCP_CONFIRM_FALLBACK",
+        "mcp.confirm_fallback",
+        "What happens where the client can't ask a person: refuse, allow.",
+        "refuse",
+    ),
+    Setting(
+        "COMETAPI_MCP_AUDIT",
+        "mcp.audit",
+        "The audit trail of writing calls: on, required (no write without its entry), off.",
+        "on",
+    ),
     Setting("COMETAPI_MCP_LOG", "mcp.log", "Log level on stderr: DEBUG, INFO, WARNING, ERROR.", "WARNING"),
     Setting(
         "COMETAPI_MCP_CONFIG",
@@ -105,6 +152,7 @@ SETTINGS = (
         "Another config file, for a second account.",
         str(Path("~/.config/cometapi/config.toml")),
     ),
+    *(Setting(rule.variable, rule.key, rule.help, rule.default) for rule in RULES),
 )
 
 
@@ -130,7 +178,13 @@ class Settings:
     proxy: SecretStr | None = None
     ca_bundle: Path | None = None
     calls: int = 350
+    read_only: bool = False
+    disable_tools: frozenset[ToolName] = frozenset()
+    confirm: Confirm = "never"
+    confirm_fallback: Fallback = "refuse"
+    audit: AuditMode = "on"
     log: LogLevel = "WARNING"
+    policy: Policy = Policy()  # noqa: RUF009 - frozen
     problems: tuple[str, ...] = ()
 
 
@@ -142,6 +196,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
     """Read every setting. Never raises for a wrong value: what is wrong is in `problems`."""
     problems: list[str] = []
     config = _config_file(environ, problems)
+    policy = read_policy(environ, config, unread=" ".join(problems))
 
     def read(variable: str, parse: Callable[[str], _T], default: _T) -> _T:
         text, source = _lookup(variable, environ, config)
@@ -170,7 +225,13 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         proxy=read("COMETAPI_MCP_PROXY", _proxy, None),
         ca_bundle=read("COMETAPI_MCP_CA_BUNDLE", _file, None),
         calls=read("COMETAPI_MCP_CALLS", _calls, base.calls),
+        read_only=read("COMETAPI_MCP_READ_ONLY", _flag, base.read_only),
+        disable_tools=read("COMETAPI_MCP_DISABLE_TOOLS", _tool_names, base.disable_tools),
+        confirm=read("COMETAPI_MCP_CONFIRM", _one_of(get_args(Confirm)), base.confirm),
+        confirm_fallback=read("COMETAPI_MCP_CONFIRM_FALLBACK", _one_of(get_args(Fallback)), base.confirm_fallback),
+        audit=read("COMETAPI_MCP_AUDIT", _one_of(get_args(AuditMode)), base.audit),
         log=read("COMETAPI_MCP_LOG", _one_of(get_args(LogLevel)), base.log),
+        policy=policy,
         problems=tuple(problems),
     )
 
@@ -214,6 +275,8 @@ def _lookup(variable: str, environ: Mapping[str, str], config: dict[str, Any]) -
         value = value.get(part) if isinstance(value, dict) else None
     if isinstance(value, bool):
         value = str(int(value))
+    if isinstance(value, list):
+        value = ",".join(map(str, value))
     return ("" if value is None else str(value)), f"{key} in the config file ({variable})"
 
 
@@ -292,6 +355,15 @@ def _flag(text: str) -> bool:
     if text.lower() in ("0", "false", "no", "off"):
         return False
     raise _WrongSettingError("must be 1 or 0")
+
+
+def _tool_names(text: str) -> frozenset[ToolName]:
+    known = {name: name for name in get_args(ToolName)}
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in known:
+            raise _WrongSettingError(f"names {quoted(name)}, which is no tool; the tools are {', '.join(known)}")
+    return frozenset(known[name] for name in names)
 
 
 def _path(text: str) -> Path:

@@ -13,16 +13,21 @@ An *intent* is one create. Its phase tells how far it came:
     undelivered  done, but the client had given up the call: nobody read that there is a key
     closed       no key of ours: refused, never sent, given up, or told as ambiguous
 
+What each create and each top-up may cost is counted in `spending` before it is sent (see comet_mcp.spending).
+
 A claim is the pair (key_id, key_created) of an intent, unique per account: two servers never hand out one key. The
 creation time is part of it because a restarted sandbox counts its ids from 1 again. No secret is in this file.
 
-An intent that stays `sent`, `accepted` or `unclear` longer than any call lasts belonged to a server that died.
+An intent that stays `sent`, `accepted` or `unclear` longer than any call lasts belonged to a server that died, and so
+did one whose process is gone.
 """
 
 from __future__ import annotations
 
 import os
+import socket
 import sqlite3
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,12 +38,15 @@ import anyio
 import anyio.to_thread
 
 from comet_mcp.errors import CreateUnclearError, JournalError
+from comet_mcp.spending import LONGEST_WINDOW, Spending
 from comet_mcp.text import printable, quoted
 from comet_mcp.wire import Token, TokenBody
 
 Phase = Literal[
     "sent", "accepted", "unclear", "unlisted", "lost", "claimed", "unsaved", "saved", "undelivered", "closed"
 ]
+Check = Callable[[Spending], None]
+"""Raises where what is asked for would exceed a limit."""
 _T = TypeVar("_T")
 
 DEAD_AFTER = 30.0
@@ -47,9 +55,13 @@ DEAD_AFTER = 30.0
 UNDELIVERED_FOR = 3600.0
 """Seconds in which a repeated create finds the key of a cancelled one; later it is a new wish."""
 
+Database = sqlite3.Connection
+"""What `Journal.read` and `Journal.write` hand to their work; sqlite3 stays this module's own."""
+
+_ANSWERS_KEPT = 86_400.0  # far longer than an answer is good for
 _LOCK_WAIT = 3.0
 _VERSION = 1
-_COLUMNS = "id, body, newest_before, not_before, begun, phase, key_id, given_up"
+_COLUMNS = "id, body, newest_before, not_before, begun, phase, key_id, given_up, owner"
 _SCHEMA = """
 CREATE TABLE intent (
     id INTEGER PRIMARY KEY,
@@ -62,7 +74,8 @@ CREATE TABLE intent (
     key_id INTEGER,
     key_created INTEGER,
     rotation INTEGER,
-    given_up INTEGER NOT NULL DEFAULT 0
+    given_up INTEGER NOT NULL DEFAULT 0,
+    owner TEXT NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX claim ON intent (account, key_id, key_created) WHERE key_id IS NOT NULL;
 CREATE UNIQUE INDEX one_new_key ON intent (rotation) WHERE rotation IS NOT NULL AND phase != 'closed';
@@ -80,6 +93,18 @@ CREATE TABLE rotation (
 ) STRICT;
 CREATE UNIQUE INDEX open_rotation ON rotation (account, old_id, old_created) WHERE NOT done;
 CREATE TABLE reveal (account TEXT NOT NULL, at REAL NOT NULL) STRICT;
+CREATE TABLE audit (id INTEGER PRIMARY KEY AUTOINCREMENT, entry TEXT NOT NULL, hash TEXT NOT NULL) STRICT;
+CREATE TABLE answered (nonce TEXT PRIMARY KEY, at REAL NOT NULL) STRICT;
+CREATE TABLE spending (
+    id INTEGER PRIMARY KEY,
+    account TEXT NOT NULL,
+    at REAL NOT NULL,
+    keys INTEGER NOT NULL,
+    units INTEGER NOT NULL,
+    intent INTEGER
+) STRICT;
+CREATE INDEX spending_of ON spending (account, at);
+CREATE INDEX spending_for ON spending (intent) WHERE intent IS NOT NULL;
 """
 
 
@@ -110,11 +135,13 @@ class Intent:
     phase: Phase
     key_id: int | None
     given_up: bool
+    owner: str
 
     @property
     def in_flight(self) -> bool:
         """Whether a call is still at work on it, although its client has given up."""
-        return self.phase in ("sent", "accepted", "unclear", "claimed") and self.begun > time() - DEAD_AFTER
+        young = self.begun > time() - DEAD_AFTER
+        return self.phase in ("sent", "accepted", "unclear", "claimed") and young and not _is_dead(self.owner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,24 +183,67 @@ class Journal:
             self._db.close()
             self._db = None
 
-    async def begin(self, body: TokenBody, floor: Floor, rotation: int | None = None) -> int:
-        """Note a create that is about to be sent; on disk when this returns. Returns the intent's id.
+    async def begin(
+        self, body: TokenBody, floor: Floor, rotation: int | None = None, check: Check | None = None
+    ) -> int:
+        """Note a create that is about to be sent, and count its key and budget; on disk when this returns.
+
+        Counting and `check` are one transaction: two servers never pass one limit together. Returns the intent's id.
 
         Raises:
             CreateUnclearError: The rotation has its one create already, code `under_way`.
+            CometError: What `check` raises of the spending before; nothing is noted then.
         """
 
         def work(db: sqlite3.Connection) -> int:
             cursor = db.execute(
-                "INSERT OR IGNORE INTO intent (account, body, newest_before, not_before, begun, phase, rotation) "
-                "VALUES (?, ?, ?, ?, ?, 'sent', ?)",
-                (self._account, _canonical(body), floor.id, floor.since, time(), rotation),
+                "INSERT OR IGNORE INTO intent "
+                "(account, body, newest_before, not_before, begun, phase, rotation, owner) "
+                "VALUES (?, ?, ?, ?, ?, 'sent', ?, ?)",
+                (self._account, _canonical(body), floor.id, floor.since, time(), rotation, _server()),
             )
             if not cursor.rowcount or cursor.lastrowid is None:
                 raise CreateUnclearError("Another call is making this key right now.", code="under_way")
-            return cursor.lastrowid
+            intent = cursor.lastrowid
+            if check is not None:
+                check(self._spending(db))
+            self._spend(db, 1, 0 if body.unlimited_quota else body.remain_quota, intent)
+            return intent
 
         return await self._write(work)
+
+    async def spending(self) -> Spending:
+        """The keys made and budgets given so far; none where no journal was ever written."""
+        if not self.path.exists():
+            return Spending()
+        return await self._read(self._spending)
+
+    async def reserve(self, units: int, check: Check) -> int:
+        """Count a budget, in quota units, that is about to be added to a key. Returns what `release` takes.
+
+        Raises:
+            CometError: What `check` raises of the spending before; nothing is counted then.
+        """
+
+        def work(db: sqlite3.Connection) -> int:
+            check(self._spending(db))
+            return self._spend(db, 0, units, None)
+
+        return await self._write(work)
+
+    async def release(self, reservation: int) -> None:
+        """Take back what `reserve` counted, because it was provably not given."""
+        await self._write(lambda db: db.execute("DELETE FROM spending WHERE id = ?", (reservation,)))
+
+    async def not_made(self, intent: int) -> None:
+        """Close an intent that provably made no key, and take back what was counted for it."""
+
+        def work(db: sqlite3.Connection) -> None:
+            query = "UPDATE intent SET phase = 'closed' WHERE id = ? AND key_id IS NULL"
+            if db.execute(query, (intent,)).rowcount:
+                db.execute("DELETE FROM spending WHERE intent = ?", (intent,))
+
+        await self._write(work)
 
     async def set_phase(self, intent: int, phase: Phase) -> None:
         """Note how far an intent came that has no key yet; one that has is left alone."""
@@ -204,10 +274,11 @@ class Journal:
         The key counts as claimed until its value is stored (once more).
         """
         query = (
-            "UPDATE intent SET phase = 'claimed', given_up = 0, begun = ? "
-            "WHERE id = ? AND (phase IN ('undelivered', 'unsaved') OR (phase = 'claimed' AND begun < ?))"
+            "UPDATE intent SET phase = 'claimed', given_up = 0, begun = ?, owner = ? "
+            "WHERE id = ? AND (phase IN ('undelivered', 'unsaved') "
+            "OR (phase = 'claimed' AND (begun < ? OR owner != ?)))"
         )
-        values = (time(), intent, time() - DEAD_AFTER)
+        values = (time(), _server(), intent, time() - DEAD_AFTER, _server())
         return await self._write(lambda db: db.execute(query, values).rowcount == 1)
 
     async def claim(self, intent: int, rows: dict[int, int]) -> Claim:
@@ -264,19 +335,22 @@ class Journal:
             rows = db.execute(
                 f"SELECT {_COLUMNS} FROM intent WHERE account = ? AND "  # noqa: S608 - a constant
                 "(phase IN ('lost', 'unlisted') OR (phase IN ('sent', 'accepted', 'unclear', 'claimed') AND "
-                "(begun < ? OR given_up)) "
+                "(begun < ? OR given_up OR owner != ?)) "
                 "OR (phase = 'unsaved' AND (? OR given_up)) "
                 "OR (phase = 'undelivered' AND begun > ?)) AND (? OR rotation IS ?) ORDER BY id",
                 (
                     self._account,
                     time() - DEAD_AFTER,
+                    _server(),
                     body is None,
                     time() - UNDELIVERED_FOR,
                     body is None,
                     rotation,
                 ),
             ).fetchall()
-            return [_intent(row) for row in rows if wanted is None or row[1] == wanted]
+            found = [_intent(row) for row in rows if wanted is None or row[1] == wanted]
+            # another server's call that is still at work is that server's to settle
+            return [intent for intent in found if intent.given_up or not intent.in_flight]
 
         return await self._read(work)
 
@@ -363,6 +437,33 @@ class Journal:
 
         return await self._read(work)
 
+    def _spending(self, db: sqlite3.Connection) -> Spending:
+        keys, units = db.execute(
+            "SELECT COALESCE(SUM(keys), 0), COALESCE(SUM(units), 0) FROM spending WHERE account = ?", (self._account,)
+        ).fetchone()
+        recent = db.execute(
+            "SELECT at, keys, units FROM spending WHERE account = ? AND at > ? ORDER BY at",
+            (self._account, time() - LONGEST_WINDOW),
+        ).fetchall()
+        return Spending(keys, units, tuple(recent))
+
+    def _spend(self, db: sqlite3.Connection, keys: int, units: int, intent: int | None) -> int:
+        cursor = db.execute(
+            "INSERT INTO spending (account, at, keys, units, intent) VALUES (?, ?, ?, ?, ?)",
+            (self._account, time(), keys, units, intent),
+        )
+        assert cursor.lastrowid is not None  # noqa: S101 - an INSERT without OR IGNORE has one
+        return cursor.lastrowid
+
+    async def use_answer(self, nonce: str) -> bool:
+        """Note that a person's answer has served. False where it had already."""
+
+        def work(db: sqlite3.Connection) -> bool:
+            db.execute("DELETE FROM answered WHERE at < ?", (time() - _ANSWERS_KEPT,))
+            return db.execute("INSERT OR IGNORE INTO answered VALUES (?, ?)", (nonce, time())).rowcount == 1
+
+        return await self.write(work)
+
     def _is_taken(self, db: sqlite3.Connection, key_id: int, created: int) -> bool:
         query = "SELECT 1 FROM intent WHERE account = ? AND key_id = ? AND key_created = ?"
         return db.execute(query, (self._account, key_id, created)).fetchone() is not None
@@ -372,15 +473,21 @@ class Journal:
             "UPDATE intent SET phase = 'claimed', key_id = ?, key_created = ? WHERE id = ?", (key_id, created, intent)
         )
 
-    async def _read(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+    async def read(self, work: Callable[[Database], _T]) -> _T:
         """Run `work` on one consistent state of the file; it waits for no writer."""
         return await self._run("BEGIN", work)
 
-    async def _write(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
-        """Run `work` in one transaction that is on disk when this returns."""
-        return await self._run("BEGIN IMMEDIATE", work)
+    async def write(self, work: Callable[[Database], _T], *, synced: bool = True) -> _T:
+        """Run `work` in one transaction; no other writer comes between.
 
-    async def _run(self, begin: str, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        It is on disk when this returns. Where not `synced` it outlives this process, however that ends, and reaches
+        the disk with the next transaction that is: a failure of the power may take it along.
+        """
+        return await self._run("BEGIN IMMEDIATE", work, synced=synced)
+
+    _read, _write = read, write
+
+    async def _run(self, begin: str, work: Callable[[sqlite3.Connection], _T], *, synced: bool = True) -> _T:
         """Run `work` on a thread, for SQLite waits for locks and for the disk.
 
         Who waited for his turn while the file was found locked is told so at once, instead of waiting as long again.
@@ -394,6 +501,8 @@ class Journal:
                 if self._db is None:
                     self._db = _open(self.path)
                 db = self._db
+                # a commit is on disk when it returns: the POST must not be better remembered by the API than by us
+                db.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
                 db.execute(begin)
                 try:
                     result = work(db)
@@ -413,10 +522,29 @@ class Journal:
         return await anyio.to_thread.run_sync(run, limiter=self._one_at_a_time)
 
 
+def _server() -> str:
+    """This process, by its machine and number."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _is_dead(owner: str) -> bool:
+    """Whether the process is surely gone. Never of another machine's (or container's), nor on Windows."""
+    host, _, number = owner.rpartition(":")
+    if sys.platform == "win32" or host != socket.gethostname():
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
 def _intent(row: tuple[Any, ...]) -> Intent:
-    key, body, newest_before, not_before, begun, phase, key_id, given_up = row
+    key, body, newest_before, not_before, begun, phase, key_id, given_up, owner = row
     floor = Floor(newest_before, not_before)
-    return Intent(key, TokenBody.model_validate_json(body), floor, begun, phase, key_id, bool(given_up))
+    return Intent(key, TokenBody.model_validate_json(body), floor, begun, phase, key_id, bool(given_up), owner)
 
 
 def _canonical(body: TokenBody) -> str:
@@ -434,7 +562,6 @@ def _open(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=_LOCK_WAIT, isolation_level=None, check_same_thread=False)
     try:
         db.execute("PRAGMA journal_mode = WAL")
-        # a commit is on disk when it returns: the POST must not be better remembered by the API than by us
         db.execute("PRAGMA synchronous = FULL")
         db.execute("BEGIN IMMEDIATE")
         version = db.execute("PRAGMA user_version").fetchone()[0]

@@ -76,7 +76,7 @@ async def stdio_streams(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ending.begin, number)
     reader, _ = await loop.connect_read_pipe(lambda: _Input(connection), wire_in)
-    writer, output = await loop.connect_write_pipe(_Output, wire_out)
+    writer, output = await loop.connect_write_pipe(lambda: _Output(ending), wire_out)
     connection.reading, connection.output = reader, output
     output.transport = writer
     async with anyio.create_task_group() as tasks:
@@ -225,8 +225,9 @@ class _Input(asyncio.Protocol):
 class _Output(asyncio.Protocol):
     """Tells when the client reads too slowly."""
 
-    def __init__(self) -> None:
+    def __init__(self, ending: Ending) -> None:
         self.transport: asyncio.WriteTransport
+        self._ending = ending
         self.gone = False
         self._ready = anyio.Event()
         self._ready.set()
@@ -240,6 +241,7 @@ class _Output(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the interface
         self.gone = True
+        self._ending.begin()  # nobody would be told of a key that is made now
         self._ready.set()
         self._closed.set()
 

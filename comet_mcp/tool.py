@@ -61,9 +61,28 @@ class Tool:
             ),
         )
 
-    async def call(self, app: App, arguments: dict[str, Any]) -> CallToolResult:
-        """Check the arguments, run the function, and give its result as structured content and as the same text."""
-        result = await self.fn(app, **parse_arguments(self.arguments, arguments))
+    @property
+    def name(self) -> str:
+        """The name by which it is called."""
+        return self.description.name
+
+    @property
+    def writes(self) -> bool:
+        """Whether it changes something: an account's keys, or where their values are."""
+        return not (self.description.annotations and self.description.annotations.read_only_hint)
+
+    @property
+    def destructive(self) -> bool:
+        """Whether it changes or ends a key that exists."""
+        return bool(self.description.annotations and self.description.annotations.destructive_hint)
+
+    def parse(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The arguments, checked and complete. Raises ArgumentError."""
+        return parse_arguments(self.arguments, arguments)
+
+    async def run(self, app: App, arguments: dict[str, Any]) -> CallToolResult:
+        """Run the function, and give its result as structured content and as the same text."""
+        result = await self.fn(app, **arguments)
         structured = result.as_json()
         return CallToolResult(
             content=[TextContent(type="text", text=to_json(structured).decode())], structured_content=structured

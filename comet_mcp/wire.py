@@ -31,7 +31,16 @@ def status_word(status: int) -> str:
 
 
 _Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
-_Number = Annotated[int, BeforeValidator(lambda value: 0 if value is None else value)]
+
+
+def _whole(value: Any) -> Any:
+    """The API counts in 64 bits: what is beyond is nonsense, and must not hide the page it is on."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return max(-(2**63), min(value, 2**63 - 1))
+    return 0 if value is None else value
+
+
+_Number = Annotated[int, BeforeValidator(_whole)]
 _Secret = Annotated[SecretStr, BeforeValidator(lambda value: "" if value is None else value)]
 _Flag = Annotated[bool, BeforeValidator(lambda value: False if value is None else value)]
 

@@ -8,12 +8,15 @@ from typing import Annotated, Any, Literal
 import anyio
 from pydantic import Field
 
+from comet_mcp import questions
+from comet_mcp.allowance import counted
 from comet_mcp.app import App
 from comet_mcp.changing import change_key, delete_key, writable_body
 from comet_mcp.deadline import Deadline
 from comet_mcp.errors import ArgumentError, CometError, NotFoundError
 from comet_mcp.lifetimes import duration
 from comet_mcp.newest import all_keys
+from comet_mcp.policy import Past
 from comet_mcp.provisioning import Created
 from comet_mcp.results import (
     APIKey,
@@ -33,9 +36,10 @@ from comet_mcp.rotation import OldKey
 from comet_mcp.rules import MAX_NAME, check_changed_key, check_new_key
 from comet_mcp.secret_store import Target, mask
 from comet_mcp.secret_store.base import KEY_VARIABLE
+from comet_mcp.state import Rotation
 from comet_mcp.units import MAX_QUOTA, NEVER, expiry, when
 from comet_mcp.verifying import verify_key
-from comet_mcp.wire import Status, Token, TokenBody, status_word
+from comet_mcp.wire import Status, Token, TokenBody, body_of, status_word
 
 KeyId = Annotated[int, Field(ge=1, description="id from list_api_keys")]
 
@@ -76,6 +80,8 @@ async def create_api_key(
         time(),
         app.units,
     )
+    app.guard.require_new(body)
+    await app.gate.passes(questions.creating(body, warnings, app.units))
     refused: CometError | None = None
     async with anyio.create_task_group() as beside:
 
@@ -93,6 +99,11 @@ async def create_api_key(
             beside.cancel_scope.cancel()
     if refused is not None:
         raise refused
+    stored = body_of(created.row)
+    if broken := app.policy.check(stored, time(), app.units, Past.of(created.row)):
+        warnings.append(
+            f"The API stored the key otherwise than it was sent, outside the policy: {' '.join(map(str, broken))}"
+        )
     return _created(app, created, warnings)
 
 
@@ -107,7 +118,7 @@ async def list_api_keys(
 
     Also settles creates whose outcome was unknown.
     """
-    notes = await app.keys.settle()
+    notes = [] if app.settings.read_only else await app.keys.settle()
     if keyword:
         found = [row for row in await all_keys(app.api) if keyword.casefold() in row.name.casefold()]
         rows, total = found[(p - 1) * page_size : p * page_size], len(found)
@@ -159,22 +170,22 @@ async def update_api_key(
     deadline = Deadline(app.settings.timeout)
     async with app.turns(id):  # calls at once must not overwrite each other
         before = await app.api.get_token(id)
+        app.guard.require_own(before)
         old = writable_body(before)
         if add_budget_usd is not None:
             changes["remain_quota"] = old.remain_quota + _added(app, add_budget_usd, before)
         wanted, warnings = check_changed_key(old, old.model_copy(update=changes), time(), app.units)
+        new_status = Status[status.upper()] if status else None
+        app.guard.require_change(before, wanted, new_status)
         if status == "enabled":
             _check_can_work(wanted)
         if changes.keys() & {"model_limits", "model_limits_enabled", "group"}:
             warnings += await app.catalog.warnings(wanted)
-        changed = await change_key(
-            app.api,
-            before,
-            wanted,
-            Status[status.upper()] if status else None,
-            deadline,
-            quota_named=remain_quota is not None,
-        )
+        await app.gate.passes(questions.updating(before, wanted, new_status, app.units))
+        # where budgets are limited, what the key spends meanwhile must not come on top of what was judged
+        quota_named = remain_quota is not None and not app.policy.limits_budgets
+        async with counted(app, before, wanted):
+            changed = await change_key(app.api, before, wanted, new_status, deadline, quota_named=quota_named)
     return UpdatedKey(
         **record(changed.after, app.units),
         changed=_difference(changed.before, changed.after),
@@ -188,6 +199,8 @@ async def delete_api_key(app: App, *, id: KeyId) -> DeletedKey:
         row = await app.api.get_token(id)
     except NotFoundError:
         return DeletedKey(id=id, deleted=False, note=f"There is no key {id}: it is gone already, or never was.")
+    app.guard.require_own(row)
+    await app.gate.passes(questions.deleting(row, app.units))
     try:
         notes = [] if await delete_key(app.api, id) else ["The API's answer was lost, but the key is gone."]
     except NotFoundError:
@@ -207,7 +220,12 @@ async def rotate_api_key(
 
     Called again after a failure it goes on; it never makes a third key.
     """
-    done = await app.rotator.rotate(id, old_key, duration(grace))
+    seconds = duration(grace)
+
+    async def confirm(old: Token, begun: Rotation | None) -> None:
+        await app.gate.passes(questions.rotating(old, begun, old_key, int(time()) + seconds, app.units))
+
+    done = await app.rotator.rotate(id, old_key, seconds, confirm)
     old: dict[str, Any] = {"id": id, "status": "deleted"}
     if done.old is not None:
         old |= {"status": status_word(done.old.status), "expires": expiry(done.old.expired_time)}
@@ -224,7 +242,12 @@ async def save_api_key(
     variable: Annotated[str, Field(description="Its name in the file")] = KEY_VARIABLE,
 ) -> SavedKey:
     """Store the value of an existing API key where the user's programs read it; the result says where."""
-    row, saved = await app.keys.save(id, Target(file, variable))
+    target = Target(file, variable)
+    if app.gate.asks:
+        row = await app.api.get_token(id)
+        app.guard.require_own(row)
+        await app.gate.passes(questions.saving(row, target))
+    row, saved = await app.keys.save(id, target)
     return SavedKey(id=row.id, name=row.name, key=mask(row.key), secret=Secret.of(saved))
 
 

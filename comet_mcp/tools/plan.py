@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from comet_mcp.allowance import verdict
 from comet_mcp.app import App
 from comet_mcp.errors import ArgumentError
 from comet_mcp.lifetimes import expired_time
@@ -67,8 +68,12 @@ async def plan_api_key(
     if 0 < quota < app.units.per_usd // 100:  # dollars were given: the warning about units would mislead
         warnings = [f"{app.units.usd(quota)} is less than a cent: hardly a model call."]
     warnings += await app.catalog.warnings(body)
+    broken, nearest = await verdict(app, body)
     return PlannedKey(
         create_api_key=body.model_dump(),
+        policy="refused" if broken else "allowed",
+        broken_rules=broken or None,
+        nearest_allowed=nearest,
         costs_at_most="the account's whole balance" if unlimited else app.units.usd(quota),
         ends="never" if body.expired_time == NEVER else when(body.expired_time),
         warnings=warnings or None,

@@ -74,7 +74,7 @@ _CHANGES = st.fixed_dictionaries(
     optional={
         "name": st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=50),
         "expired_time": st.one_of(st.just(-1), st.integers(LATER, LATER + 10**8)),
-        "remain_quota": st.integers(0, 500_000_000_000_000),
+        "remain_quota": st.integers(1, 500_000_000_000_000),
         "unlimited_quota": st.booleans(),
         "model_limits_enabled": st.booleans(),
         "model_limits": st.lists(st.sampled_from(["gpt-5", "gpt-4o", "o3"]), unique=True).map(",".join),

@@ -1,0 +1,157 @@
+"""`cometapi-mcp audit`: the audit trail as a table or as JSON lines, its verification, and its pruning."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, TypeVar, get_args
+
+import anyio
+
+from comet_mcp import audit
+from comet_mcp import settings as configuration
+from comet_mcp.errors import ArgumentError, CometError
+from comet_mcp.lifetimes import duration
+from comet_mcp.settings import ToolName
+from comet_mcp.state import Database, Journal
+from comet_mcp.text import printable
+
+_T = TypeVar("_T")
+_ARGUMENTS_SHOWN = 100
+
+DESCRIPTION = """\
+Show what the servers of this user changed: each writing call, its arguments, its client and how it ended.
+
+Each row of the trail carries the hash of the one before. "verify" finds what was altered or cut out. Such hashes tell
+of accidents and careless hands, not of somebody who rewrites the whole file: against that, keep the hash that "verify"
+prints somewhere else, and give it back later with --head.
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Do what is asked. Returns 0; 1 where the chain is broken or the journal can't be read; 2 for a wrong command."""
+    options = _parser().parse_args(arguments)
+    settings = configuration.load()
+    wrong = [problem for problem in settings.problems if "COMETAPI_MCP_STATE" in problem or "config file" in problem]
+    if wrong:
+        print(f"cometapi-mcp audit: {' '.join(wrong)}", file=sys.stderr)
+        return 2
+    if not settings.state.exists():
+        print(f"There is no audit trail: {printable(str(settings.state), 300)} does not exist.", file=sys.stderr)
+        return 1 if options.command == "verify" and options.head else 0
+    journal = Journal(settings.state, "")
+
+    def in_journal(work: Callable[[Database], _T], *, writing: bool = False) -> _T:
+        return anyio.run(journal.write if writing else journal.read, work)
+
+    try:
+        if options.command == "verify":
+            return _verify(in_journal(lambda db: (audit.verify(db), audit.holds(db, options.head or ""))), options.head)
+        if options.command == "prune":
+            dropped = in_journal(lambda db: audit.prune(db, options.before), writing=True)
+            print(f"{dropped} rows from before {options.before} were dropped.")
+            return 0
+        _show(in_journal(audit.rows_of), options)
+    except CometError as error:
+        print(f"cometapi-mcp audit: {error}", file=sys.stderr)
+        return 1
+    finally:
+        journal.close()
+    return 0
+
+
+def _show(rows: list[audit.Row], options: argparse.Namespace) -> None:
+    running_since = audit.stamp(datetime.now(UTC) - timedelta(seconds=audit.UNDER_WAY_FOR))
+    calls = [
+        call
+        for call in audit.calls(rows, running_since)
+        if (options.since is None or str(call.get("begun") or call.get("ended") or "") >= options.since)
+        and (options.tool is None or call["tool"] == options.tool)
+        and (options.key is None or options.key in call["key_ids"])
+    ]
+    if options.json:
+        for call in calls:
+            print(json.dumps(call))
+        return
+    lines = [("time", "tool", "key", "outcome", "confirmed", "client", "arguments"), *map(_cells, calls)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]) - 1)]
+    for line in lines:
+        print("  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]]).rstrip())
+
+
+def _cells(call: dict[str, Any]) -> tuple[str, ...]:
+    given = call.get("arguments") or {}
+    words = [f"{name}={json.dumps(value)}" for name, value in given.items() if value not in (False, "", None)]
+    state = call["state"].replace("_", " ")
+    return tuple(
+        printable(str(cell))
+        for cell in (
+            (call.get("begun") or call.get("ended") or "?")[:19],
+            call["tool"] or "?",
+            ", ".join(map(str, call["key_ids"])) or "-",
+            call["outcome"] if call["state"] == "ended" else state,
+            call.get("confirmation") or "-",
+            call.get("client") or "-",
+            printable(" ".join(words), _ARGUMENTS_SHOWN),
+        )
+    )
+
+
+def _verify(found: tuple[audit.Verified, bool], head: str | None) -> int:
+    verified, holds = found
+    if verified.fault:
+        print(f"The audit trail is not whole. {verified.fault}")
+        return 1
+    if head and not holds:
+        print(
+            f"The audit trail is whole in itself, but no row of it has the hash {printable(head)}: it was rewritten "
+            "or replaced after that hash was kept, or the row was pruned."
+        )
+        return 1
+    print(f"The audit trail is whole: {verified.rows} rows, head {verified.head}")
+    return 0
+
+
+def _moment(text: str) -> str:
+    """A date, a time or an age, in the form that entries have."""
+    try:
+        moment = _date(text) or datetime.now(UTC) - timedelta(seconds=duration(text))
+    except (ArgumentError, OverflowError):
+        raise argparse.ArgumentTypeError(
+            f"{printable(text)!a} is no time. Give a date (2027-01-31), a time (2027-01-31T12:00Z) or an age (7d); UTC."
+        ) from None
+    return audit.stamp(moment)
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            return None
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cometapi-mcp audit",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    when = "WHEN"
+    parser.add_argument("--since", type=_moment, metavar=when, help="calls begun since a date, a time or an age (7d)")
+    parser.add_argument("--tool", choices=get_args(ToolName), metavar="NAME", help="calls of one tool")
+    parser.add_argument("--key", type=int, metavar="ID", help="calls about one key, or that made it")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line, for programs")
+    commands = parser.add_subparsers(dest="command", metavar="{verify,prune}")
+    verify = commands.add_parser("verify", help="name the first row that was altered or is missing")
+    verify.add_argument("--head", metavar="HASH", help="a hash kept elsewhere, which some row must still have")
+    prune = commands.add_parser("prune", help="drop old rows; the rest can still be verified")
+    prune.add_argument("--before", type=_moment, metavar=when, required=True, help="a date, a time or an age (365d)")
+    return parser

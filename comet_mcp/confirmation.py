@@ -1,0 +1,308 @@
+"""A person confirms what changes something, by MCP elicitation: a form with one checkbox, shown by the client.
+
+A tool passes a gate before its first write and says there what it is about to do. Without an answer the gate ends the
+call with `Asked`, having changed nothing; the question goes to the person, and with the answer the tool runs again from
+its start. So what is asked is what is done: the checks and the policy come first, and the key is read again after the
+answer. An answer holds for this tool, these arguments and the key as it was shown, within five minutes, once.
+
+    2026-07-28          the question is the call's result (InputRequiredResult); the client repeats the call with the
+                        answer, and with a state that this process signed
+    2025-11-25, before  the question is a request of its own in the middle of the call
+
+It rests on the client: one that answers without showing the question to anybody can't be told from one that does.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from time import time
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    CallToolRequestParams,
+    CallToolResult,
+    ElicitRequest,
+    ElicitRequestFormParams,
+    ElicitResult,
+    InputRequests,
+    InputRequiredResult,
+)
+from mcp_types.version import is_version_at_least
+from pydantic import ValidationError
+
+from comet_mcp.audit import Note
+from comet_mcp.errors import ConfirmationError, JournalError
+from comet_mcp.settings import Settings
+from comet_mcp.state import Journal
+
+if TYPE_CHECKING:
+    from mcp.server.context import ServerRequestContext
+
+ANSWER_WITHIN = 300.0
+"""Seconds a person has for an answer. They do not count against COMETAPI_MCP_TIMEOUT."""
+
+_QUESTION = "confirm"
+_FORM: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "confirm": {"type": "boolean", "title": "Do it", "description": "Leave unticked to refuse", "default": False}
+    },
+    "required": ["confirm"],
+}
+_ASKED_IN_RESULTS_SINCE = "2026-07-28"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a person is asked, and a digest of what has to be the same when the answer comes."""
+
+    text: str
+    state: str
+
+
+class Asked(Exception):  # noqa: N818 - no error: a call that waits for a person
+    """A tool has come to its first write, and nobody has confirmed it yet. Nothing is changed."""
+
+    def __init__(self, question: Question) -> None:
+        super().__init__("a person has to confirm this")
+        self.question = question
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A person's yes: for which call and which state, until when (Unix seconds), and the word that is used up by it."""
+
+    call: str
+    state: str
+    expires: float
+    nonce: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What a writing tool passes, once, before its first write. Without a journal it is open: nobody is asked."""
+
+    journal: Journal | None = None
+    grant: Grant | None = None
+
+    @property
+    def asks(self) -> bool:
+        """Whether a person is asked."""
+        return self.journal is not None
+
+    async def passes(self, question: Question) -> None:
+        """Return where nobody needs to be asked, or the person has confirmed this very question.
+
+        Raises:
+            Asked: Nobody has answered yet.
+            ConfirmationError: The key is another one than was shown, the answer is too old, or served already.
+        """
+        if self.journal is None:
+            return
+        if self.grant is None:
+            raise Asked(question)
+        if not hmac.compare_digest(self.grant.state, question.state):
+            raise ConfirmationError(
+                "The key was changed after the user was asked. Nothing was done. Call again: the user is then asked "
+                "about the key as it is now.",
+                code="confirmation_stale",
+            )
+        await _use_up(self.journal, self.grant)
+
+
+OPEN = Gate()
+"""The gate of a server that asks nobody."""
+
+
+class Confirmations:
+    """Asks the person on behalf of one server process. What it signs is worth nothing to any other process."""
+
+    def __init__(self, settings: Settings, journal: Journal) -> None:
+        self._mode = settings.confirm
+        self._fallback = settings.confirm_fallback
+        self._journal = journal
+        self._key = secrets.token_bytes(32)
+
+    async def run(
+        self,
+        context: ServerRequestContext[Any],
+        params: CallToolRequestParams,
+        arguments: dict[str, Any],
+        note: Note,
+        call: Callable[[Gate], Awaitable[CallToolResult]],
+        *,
+        destructive: bool,
+    ) -> CallToolResult | InputRequiredResult:
+        """Run a writing call, after a person has confirmed it where that is asked for.
+
+        Args:
+            context: The request.
+            params: The call as it came; in the newer era it may carry an answer.
+            arguments: The call's arguments as they were checked.
+            note: The audit trail's; what the person answered is written there.
+            call: Runs the tool with a gate, within the time a call has.
+            destructive: Whether the tool changes or ends a key that exists.
+
+        Raises:
+            ConfirmationError: Nobody could be asked, or the answer was no, too late, altered or used already.
+            CometError: What the tool raises.
+        """
+        if self._mode == "never" or (self._mode == "destructive" and not destructive):
+            return await call(OPEN)
+        if not _can_ask(context):
+            return await self._unasked(note, call)
+        asked_for = _digest([params.name, arguments])
+        in_results = is_version_at_least(context.protocol_version, _ASKED_IN_RESULTS_SINCE)
+        if in_results and params.request_state is not None:
+            grant = self._opened(params.request_state, asked_for)
+            await self._judge((params.input_responses or {}).get(_QUESTION), grant, note)
+            return await call(Gate(self._journal, grant))
+        try:
+            return await call(Gate(self._journal))
+        except Asked as asked:
+            question = asked.question
+        grant = Grant(asked_for, question.state, time() + ANSWER_WITHIN, secrets.token_urlsafe(16))
+        if in_results:
+            note.outcome = "asked"
+            form = ElicitRequestFormParams(message=question.text, requested_schema=_FORM)
+            requests: InputRequests = {_QUESTION: ElicitRequest(params=form)}
+            return InputRequiredResult(input_requests=requests, request_state=self._sealed(grant))
+        await self._judge(await _asked(context, question.text, note), grant, note)
+        return await call(Gate(self._journal, grant))
+
+    async def _unasked(self, note: Note, call: Callable[[Gate], Awaitable[CallToolResult]]) -> CallToolResult:
+        if self._fallback == "allow":
+            note.confirmation = "not asked: the client can't"
+            return await call(OPEN)
+        note.confirmation = "not asked: the client can't"
+        raise ConfirmationError(
+            "This server lets a person confirm such calls, and this MCP client can't show a question (it lacks form "
+            "elicitation). Nothing was done. Tell the user: use a client that can, or have the person who runs the "
+            "server set COMETAPI_MCP_CONFIRM_FALLBACK=allow or COMETAPI_MCP_CONFIRM=never.",
+            code="confirmation_needed",
+        )
+
+    async def _judge(self, answer: object, grant: Grant, note: Note) -> None:
+        """Return if the answer is yes. Any other uses the question up."""
+        if not isinstance(answer, ElicitResult):
+            raise ConfirmationError(
+                "The call came without an answer of the user. Nothing was done. Call again to ask.",
+                code="confirmation_needed",
+            )
+        if answer.action == "accept" and (answer.content or {}).get("confirm") is True:
+            note.confirmation = "confirmed"
+            return
+        cancelled = answer.action == "cancel"
+        note.confirmation = "cancelled" if cancelled else "declined"
+        await _use_up(self._journal, grant)
+        if cancelled:
+            raise ConfirmationError(
+                "The user closed the question without an answer. Nothing was done. Ask them what they want before you "
+                "call again.",
+                code="confirmation_cancelled",
+            )
+        raise ConfirmationError(
+            "The user said no. Nothing was done. Do not call again unless the user asks for it.",
+            code="confirmation_declined",
+        )
+
+    def _sealed(self, grant: Grant) -> str:
+        said = json.dumps([grant.call, grant.state, grant.expires, grant.nonce], separators=(",", ":")).encode()
+        return f"{_text(said)}.{_text(self._signature(said))}"
+
+    def _opened(self, state: str, asked_for: str) -> Grant:
+        """What `_sealed` made for the same call. Raises ConfirmationError for anything else."""
+        said, _, signature = state.partition(".")
+        try:
+            bytes_, given = base64.urlsafe_b64decode(said), base64.urlsafe_b64decode(signature)
+        except ValueError:
+            bytes_, given = b"", b""
+        if not hmac.compare_digest(given, self._signature(bytes_)):
+            raise ConfirmationError(
+                "The answer belongs to no question of this server. Nothing was done. Call again without it to ask.",
+                code="confirmation_invalid",
+            )
+        grant = Grant(*json.loads(bytes_))
+        if not hmac.compare_digest(grant.call, asked_for):
+            raise ConfirmationError(
+                "The user was asked about a call with other arguments. Nothing was done. Call again to ask about this "
+                "one.",
+                code="confirmation_invalid",
+            )
+        return grant
+
+    def _signature(self, said: bytes) -> bytes:
+        return hmac.digest(self._key, said, "sha256")
+
+
+def digest_of(*parts: object) -> str:
+    """A digest of what a question is about; equal for equal parts."""
+    return _digest(list(parts))
+
+
+async def _asked(context: ServerRequestContext[Any], text: str, note: Note) -> ElicitResult:
+    """The person's answer to a question in the middle of the call."""
+    try:
+        with anyio.move_on_after(ANSWER_WITHIN):
+            return await context.session.elicit_form(text, _FORM, context.request_id)
+    except (MCPError, ValidationError) as error:
+        note.confirmation = "not asked: the client failed"
+        log.warning("the client did not show the question: %s", type(error).__name__)
+        raise ConfirmationError(
+            "The MCP client said it can show a question to the user, and then failed to. Nothing was done. Tell the "
+            "user.",
+            code="confirmation_needed",
+        ) from None
+    note.confirmation = "timed out"
+    raise _too_late()
+
+
+async def _use_up(journal: Journal, grant: Grant) -> None:
+    """Note on disk that this answer has served."""
+    if time() >= grant.expires:
+        raise _too_late()
+    try:
+        fresh = await journal.use_answer(grant.nonce)
+    except JournalError as error:
+        raise ConfirmationError(
+            f"That the user has answered could not be noted, so nothing was done. {error.args[0]}",
+            code="journal_unavailable",
+        ) from None
+    if not fresh:
+        raise ConfirmationError(
+            "That answer of the user has served already. Nothing was done. Call again to ask anew.",
+            code="confirmation_used",
+        )
+
+
+def _too_late() -> ConfirmationError:
+    return ConfirmationError(
+        f"The user did not answer within {ANSWER_WITHIN / 60:g} minutes. Nothing was done. Call again to ask anew.",
+        code="confirmation_timed_out",
+    )
+
+
+def _can_ask(context: ServerRequestContext[Any]) -> bool:
+    """Whether the client shows forms; one that names no mode means forms, the only mode there was at first."""
+    capabilities = context.session.client_capabilities
+    elicitation = capabilities.elicitation if capabilities else None
+    return elicitation is not None and (elicitation.form is not None or elicitation.url is None)
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _text(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode()

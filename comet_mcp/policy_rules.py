@@ -1,0 +1,201 @@
+"""How a policy is written: one environment variable or one line of the config file's `[policy]` table a rule.
+
+What can't be understood is never left out: the policy then has `problems`, and with any nothing may be written. The
+environment wins over the file rule by rule, as for every other setting.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal
+
+from comet_mcp.errors import ArgumentError
+from comet_mcp.lifetimes import duration
+from comet_mcp.policy import Policy
+from comet_mcp.text import quoted
+
+PREFIX = "COMETAPI_MCP_POLICY_"
+TABLE = "policy"
+
+_LONGEST = 100 * 366 * 86_400
+_LONGEST_PREFIX = 30
+_MOST_USD = Decimal(10**9)
+_MOST_KEYS = 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule: the field of `Policy`, the form of its value, and what it means."""
+
+    name: str
+    form: Literal["usd", "lifetime", "flag", "patterns", "prefix", "count"]
+    help: str
+    default: str = ""
+
+    @property
+    def variable(self) -> str:
+        """The environment variable."""
+        return PREFIX + self.name.upper()
+
+    @property
+    def key(self) -> str:
+        """The key in the config file, dotted."""
+        return f"{TABLE}.{self.name}"
+
+
+RULES = (
+    Rule("max_budget_usd", "usd", "US dollars that one key may spend in all."),
+    Rule("max_lifetime", "lifetime", "Longest time from a key's creation to its expiry, such as 90d or 6 months."),
+    Rule("require_expiry", "flag", "1 refuses keys that never expire.", "0"),
+    Rule("allow_unlimited", "flag", "0 refuses keys without a budget.", "1"),
+    Rule("allowed_models", "patterns", "Models that keys may be limited to: patterns such as gpt-4.1*, with commas."),
+    Rule("allowed_groups", "patterns", "Groups that keys may have: patterns, with commas; none is for no group."),
+    Rule("require_ips", "flag", "1 refuses keys without a list of IP addresses.", "0"),
+    Rule("name_prefix", "prefix", "How every key's name must begin."),
+    Rule("only_own_prefix", "flag", "1: only keys with name_prefix may be changed, deleted, rotated or saved.", "0"),
+    Rule("max_keys_per_hour", "count", "Keys that may be made per hour."),
+    Rule("max_keys_per_day", "count", "Keys that may be made per day."),
+    Rule("max_keys_total", "count", "Keys that may be made in all, those deleted since included."),
+    Rule("max_sum_usd_per_hour", "usd", "US dollars of budget that may be given to keys per hour."),
+    Rule("max_sum_usd_per_day", "usd", "US dollars of budget that may be given to keys per day."),
+    Rule("max_sum_usd_total", "usd", "US dollars of budget that may be given to keys in all."),
+)
+_BY_NAME = {rule.name: rule for rule in RULES}
+_BY_VARIABLE = {rule.variable: rule for rule in RULES}
+
+
+class _WrongRuleError(ValueError):
+    """A rule's value is not what it has to be; the text says what would be right."""
+
+
+def read_policy(environ: Mapping[str, str], config: Mapping[str, Any], unread: str = "") -> Policy:
+    """The policy that the environment and the parsed config file say together.
+
+    Args:
+        environ: All variables; those that begin with the prefix are the policy's.
+        config: The whole config file.
+        unread: Why the config file could not be read, "" where it could, or where there is none.
+    """
+    problems = [unread] if unread else []
+    texts: dict[str, tuple[str, str]] = {}
+    for name, value in _table(config, problems).items():
+        if name not in _BY_NAME:
+            problems.append(f"{quoted(name)} in the [{TABLE}] table of the config file is no rule. {_known()}")
+            continue
+        source = f"{TABLE}.{name} in the config file"
+        try:
+            texts[name] = (_as_text(value), source)
+        except _WrongRuleError as wrong:
+            problems.append(f"{source} {wrong}.")
+    for variable, text in environ.items():
+        if not text or not variable.upper().startswith(PREFIX.rstrip("_")):
+            continue
+        if variable not in _BY_VARIABLE:
+            problems.append(f"The variable {quoted(variable)} is no rule of the policy. {_known()}")
+            continue
+        texts[_BY_VARIABLE[variable].name] = (text, variable)
+    values: dict[str, Any] = {}
+    for name, (text, source) in texts.items():
+        try:
+            values[name] = _parsed(_BY_NAME[name], text)
+        except _WrongRuleError as wrong:
+            problems.append(f"{source} {wrong}.")
+    if values.get("only_own_prefix") and "name_prefix" not in values:
+        problems.append("only_own_prefix is on, but there is no name_prefix that it could mean.")
+    return Policy(**values, problems=tuple(problems))
+
+
+def _table(config: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
+    """The `[policy]` table. Rules that stand elsewhere would be read by nobody, so they are a problem too."""
+    for name in config:
+        if name != TABLE and name.casefold() == TABLE:
+            problems.append(f"The table of the policy is written [{TABLE}], not [{quoted(name)}].")
+        if name in _BY_NAME:
+            problems.append(f"{name} stands outside the [{TABLE}] table of the config file.")
+    own = config.get("mcp")
+    problems += [
+        f"mcp.{name} in the config file: the rules of the policy stand in [{TABLE}]."
+        for name in (own if isinstance(own, dict) else ())
+        if name in _BY_NAME or name.casefold() == TABLE
+    ]
+    table = config.get(TABLE, {})
+    if not isinstance(table, dict):
+        problems.append(f"{TABLE} in the config file must be a table, [{TABLE}].")
+        return {}
+    return table
+
+
+def _as_text(value: Any) -> str:
+    """A value of the file in the form that it would have in the environment."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and value and all(isinstance(entry, str) and "," not in entry for entry in value):
+        return ",".join(value)
+    raise _WrongRuleError("must be a text, a number, true, false or a list of texts")
+
+
+def _parsed(rule: Rule, text: str) -> Any:
+    match rule.form:
+        case "usd":
+            return _usd(text)
+        case "count":
+            if not re.fullmatch(r"[0-9]{1,10}", text.strip()) or int(text) > _MOST_KEYS:
+                raise _WrongRuleError("must be a whole number, such as 5")
+            return int(text)
+        case "flag":
+            return _flag(text)
+        case "lifetime":
+            return _lifetime(text)
+        case "patterns":
+            return _patterns(text)
+        case "prefix":
+            if not text.strip() or len(text) > _LONGEST_PREFIX or not text.isprintable():
+                raise _WrongRuleError(f"must be a text of 1 to {_LONGEST_PREFIX} characters that print")
+            return text
+
+
+def _usd(text: str) -> float:
+    try:
+        amount = Decimal(text.strip())
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or not 0 <= amount <= _MOST_USD:
+        raise _WrongRuleError("must be a number of US dollars, such as 5 or 0.50")
+    return float(amount)
+
+
+def _flag(text: str) -> bool:
+    if text.strip().lower() in ("1", "true", "yes", "on"):
+        return True
+    if text.strip().lower() in ("0", "false", "no", "off"):
+        return False
+    raise _WrongRuleError("must be 1 or 0")
+
+
+def _lifetime(text: str) -> str:
+    words = " ".join(text.split())
+    try:
+        seconds = duration(words)
+    except ArgumentError:
+        seconds = 0
+    if not 0 < seconds <= _LONGEST:
+        raise _WrongRuleError('must be a span of time of at most a hundred years, such as "90d" or "6 months"')
+    return words
+
+
+def _patterns(text: str) -> tuple[str, ...]:
+    patterns = [entry.strip() for entry in text.split(",")]
+    if not all(re.fullmatch(r"\S{1,200}", pattern) and pattern.isprintable() for pattern in patterns):
+        raise _WrongRuleError("must be one or more patterns without spaces inside, separated by commas")
+    return tuple(dict.fromkeys(patterns))
+
+
+def _known() -> str:
+    return f"The rules are {', '.join(_BY_NAME)}."

@@ -1,0 +1,304 @@
+"""A server that is killed at a step of its work: afterwards list, store and journal tell the truth."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from time import time
+from typing import Any
+
+import pytest
+
+from tests.e2e.steps import LONG, intents, let_pass, served, started, stored, values
+from tests.support import Home, data_of
+
+MakeHome = Callable[..., Home]
+
+DEAD = 31
+"""Seconds after which a create in flight has no server any more."""
+SETTLED = 61
+"""Seconds after which a create without a row counts as not made."""
+
+KILLED_AT = """
+import functools, importlib, inspect, os, signal, sys
+
+def kill():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def killing(module, path, when, nth):
+    owner, name = importlib.import_module(module), path.split(".")
+    for part in name[:-1]:
+        owner = getattr(owner, part)
+    real = getattr(owner, name[-1])
+    calls = 0
+
+    def is_it():
+        nonlocal calls
+        calls += 1
+        return calls == nth
+
+    @functools.wraps(real)
+    async def later(*arguments, **named):
+        it = is_it()
+        if it and when == "before":
+            kill()
+        result = await real(*arguments, **named)
+        if it:
+            kill()
+        return result
+
+    @functools.wraps(real)
+    def now(*arguments, **named):
+        it = is_it()
+        if it and when == "before":
+            kill()
+        if it and when == "half":
+            folder, file, content = arguments
+            real(folder, file, content[: len(content) // 2])
+            kill()
+        result = real(*arguments, **named)
+        if it:
+            kill()
+        return result
+
+    setattr(owner, name[-1], later if inspect.iscoroutinefunction(real) else now)
+
+killing({module!r}, {path!r}, {when!r}, {nth})
+from comet_mcp.__main__ import main
+sys.exit(main([]))
+"""
+
+JOURNAL, CLIENT, DIRECTORY = "comet_mcp.state", "comet_mcp.client", "comet_mcp.secret_store.directory"
+Step = tuple[str, str, str, int]
+
+# A name for each step of a create; what is killed there, and whether the key exists then.
+CREATE: dict[str, tuple[Step, bool]] = {
+    "before the store was checked": ((DIRECTORY, "Directory.write_temporary", "before", 1), False),
+    "while the store was checked": ((DIRECTORY, "Directory.write_temporary", "after", 1), False),
+    "before the newest key was asked for": ((CLIENT, "CometAPI.list_tokens", "before", 1), False),
+    "before the journal knew": ((JOURNAL, "Journal.begin", "before", 1), False),
+    "once the journal knew": ((JOURNAL, "Journal.begin", "after", 1), False),
+    "before the create was sent": ((CLIENT, "CometAPI.create_token", "before", 1), False),
+    "once the create was answered": ((CLIENT, "CometAPI.create_token", "after", 1), True),
+    "once the answer was noted": ((JOURNAL, "Journal.set_phase", "after", 1), True),
+    "before its row was looked for": ((CLIENT, "CometAPI.list_tokens", "before", 2), True),
+    "once its row was listed": ((CLIENT, "CometAPI.list_tokens", "after", 2), True),
+    "before its row was claimed": ((JOURNAL, "Journal.claim", "before", 1), True),
+    "once its row was claimed": ((JOURNAL, "Journal.claim", "after", 1), True),
+    "before its value was asked for": ((CLIENT, "CometAPI.reveal_key", "before", 1), True),
+    "once its value was known": ((CLIENT, "CometAPI.reveal_key", "after", 1), True),
+    "before its file was written": ((DIRECTORY, "Directory.write_temporary", "before", 2), True),
+    "when half its file was written": ((DIRECTORY, "Directory._write", "half", 2), True),
+    "once its file was written": ((DIRECTORY, "Directory.write_temporary", "after", 2), True),
+    "before its file had its name": ((DIRECTORY, "Directory._name_new", "before", 1), True),
+    "once its file had its name": ((DIRECTORY, "Directory._name_new", "after", 1), True),
+    "once its file was durable": ((DIRECTORY, "Directory._sync", "after", 1), True),
+    "before the journal knew of the file": ((JOURNAL, "Journal.saved", "before", 1), True),
+}
+TOLD_NOBODY: Step = (JOURNAL, "Journal.saved", "after", 1)
+
+SAVE: dict[str, Step] = {
+    "before the key was read": (CLIENT, "CometAPI.get_token", "before", 1),
+    "once the key was read": (CLIENT, "CometAPI.get_token", "after", 1),
+    "before its value was asked for": (CLIENT, "CometAPI.reveal_key", "before", 1),
+    "once its value was known": (CLIENT, "CometAPI.reveal_key", "after", 1),
+    "before its file was written": (DIRECTORY, "Directory.write_temporary", "before", 2),
+    "when half its file was written": (DIRECTORY, "Directory._write", "half", 2),
+    "once its file was written": (DIRECTORY, "Directory.write_temporary", "after", 2),
+    "once its file had its name": (DIRECTORY, "Directory._sync", "before", 1),
+    "before the journal knew of the file": (JOURNAL, "Journal.saved", "before", 1),
+    "once the journal knew of the file": (JOURNAL, "Journal.saved", "after", 1),
+}
+
+# What a rotation does before and after the create inside it.
+ROTATE: dict[str, tuple[Step, bool]] = {
+    "before the old key was read": ((CLIENT, "CometAPI.get_token", "before", 1), False),
+    "before the journal knew of the rotation": ((JOURNAL, "Journal.begin_rotation", "before", 1), False),
+    "once the journal knew of the rotation": ((JOURNAL, "Journal.begin_rotation", "after", 1), False),
+    **CREATE,
+    "once the journal knew of the new file": (TOLD_NOBODY, True),
+    "before the old key was read again": ((CLIENT, "CometAPI.get_token", "before", 2), True),
+    "before the old key's end was written": ((CLIENT, "CometAPI.update_token", "before", 1), True),
+    "once the old key's end was written": ((CLIENT, "CometAPI.update_token", "after", 1), True),
+    "before the journal knew that it is done": ((JOURNAL, "Journal.end_rotation", "before", 1), True),
+}
+
+BODY: dict[str, Any] = {"name": "to be killed", "remain_quota": 500_000}
+
+
+def some(steps: Iterable[str], every: int) -> list[Any]:
+    """All the steps; of them the short run has one in `every`."""
+    return [
+        step if number % every == 0 else pytest.param(step, marks=pytest.mark.long) for number, step in enumerate(steps)
+    ]
+
+
+if sys.platform != "win32":
+
+    def _killed(home: Home, step: Step, tool: str, arguments: dict[str, Any]) -> None:
+        """Call a tool of a server that is killed at that step."""
+        module, path, when, nth = step
+        code = KILLED_AT
+        for name, value in (("module", module), ("path", path), ("when", when), ("nth", nth)):
+            code = code.replace("{" + name + "!r}", repr(value)).replace("{" + name + "}", repr(value))
+        with started(home.environment, code=code) as server:
+            server.initialize()
+            server.start_call(tool, arguments)
+            assert server.process.wait(LONG) == -signal.SIGKILL, "it was not killed at this step"
+
+    def _leftovers(home: Home) -> list[Path]:
+        return [path for path in home.key_dir.rglob("*") if path.is_file() and path.suffix != ".env"]
+
+    def _grow_old(home: Home) -> None:
+        for path in _leftovers(home):
+            os.utime(path, (time() - 120, time() - 120))
+
+    def _whole(home: Home) -> None:
+        """Each key file has the whole value of a key that exists, and says whose it is."""
+        by_id = {key.id: key.key for key in home.sandbox.keys}
+        for path in home.key_files:
+            text = path.read_text(encoding="utf-8")
+            found = re.fullmatch(r"# CometAPI key ([0-9]+), .*\nCOMETAPI_KEY=sk-(\w{48})\n", text)
+            assert found, text
+            assert by_id[int(found[1])] == found[2]
+            assert path.stat().st_mode & 0o077 == 0
+
+    @pytest.mark.parametrize("step", some(CREATE, 2))
+    async def test_after_a_create_was_killed_a_list_tells_the_truth_and_how_to_get_the_key(
+        make_home: MakeHome, step: str
+    ) -> None:
+        home = make_home(dialect="gateway")
+        at, exists = CREATE[step]
+        _killed(home, at, "create_api_key", BODY)
+        assert len(home.sandbox.keys) == exists
+        _whole(home)
+        if home.state.exists():
+            let_pass(home, SETTLED)
+        _grow_old(home)
+        async with served(home) as client:
+            page = data_of(await client.call_tool("list_api_keys", {}))
+            told = " ".join(page.get("notes", []))
+            assert len(page["items"]) == exists
+            if exists:
+                (row,) = home.sandbox.keys
+                assert f"ey {row.id} " in told
+                if "save_api_key" in told:
+                    assert f"save_api_key with id {row.id}" in told
+                    data_of(await client.call_tool("save_api_key", {"id": row.id}))
+                else:
+                    assert str(home.key_files[0]) in told
+                assert intents(home) == [("saved", row.id)]
+            else:
+                assert "save_api_key" not in told
+                assert all(phase == "closed" for phase, _ in intents(home))
+            assert "notes" not in data_of(await client.call_tool("list_api_keys", {}))
+            # a check removes what a killed one left
+            data_of(await client.call_tool("create_api_key", {"name": "next"}))
+        assert _leftovers(home) == []
+        _whole(home)
+        assert stored(home) == values(home)
+
+    @pytest.mark.parametrize("step", some(list(CREATE)[1:], 4))
+    async def test_after_a_create_was_killed_an_equal_one_makes_no_second_key(make_home: MakeHome, step: str) -> None:
+        home = make_home(dialect="gateway")
+        at, exists = CREATE[step]
+        _killed(home, at, "create_api_key", BODY)
+        if home.state.exists():
+            let_pass(home, SETTLED)
+        _grow_old(home)
+        async with served(home) as client:
+            key = data_of(await client.call_tool("create_api_key", BODY))
+            assert "secret" in key
+            assert ("earlier call" in " ".join(key.get("warnings", []))) is exists
+        assert [row.id for row in home.sandbox.keys] == [key["id"]]
+        assert stored(home) == values(home)
+        assert _leftovers(home) == []
+        _whole(home)
+
+    @pytest.mark.parametrize("step", ["once the create was answered", "when half its file was written"])
+    async def test_right_after_the_kill_an_equal_create_gets_the_key_that_was_made(
+        make_home: MakeHome, step: str
+    ) -> None:
+        """A process that is gone is known to be: nobody has to wait until its call would have ended."""
+        home = make_home(dialect="gateway")
+        _killed(home, CREATE[step][0], "create_api_key", BODY)
+        async with served(home) as client:
+            key = data_of(await client.call_tool("create_api_key", BODY))
+        assert [row.id for row in home.sandbox.keys] == [key["id"]]
+        assert "earlier call" in " ".join(key["warnings"])
+        assert (home.sandbox.count("create"), stored(home)) == (1, values(home))
+
+    async def test_a_key_whose_answer_was_killed_is_listed_and_stored(make_home: MakeHome) -> None:
+        home = make_home(dialect="gateway")
+        _killed(home, TOLD_NOBODY, "create_api_key", BODY)
+        let_pass(home, DEAD)
+        async with served(home) as client:
+            (item,) = data_of(await client.call_tool("list_api_keys", {}))["items"]
+        assert item["name"] == BODY["name"]
+        assert stored(home) == values(home)
+        assert intents(home) == [("saved", item["id"])]
+
+    @pytest.mark.parametrize("step", some(SAVE, 3))
+    async def test_after_a_save_was_killed_it_works_again(make_home: MakeHome, step: str) -> None:
+        home = make_home(dialect="gateway")
+        row = home.sandbox.add_key("to be saved")
+        _killed(home, SAVE[step], "save_api_key", {"id": row.id})
+        _whole(home)
+        _grow_old(home)
+        async with served(home) as client:
+            assert "notes" not in data_of(await client.call_tool("list_api_keys", {}))
+            saved = data_of(await client.call_tool("save_api_key", {"id": row.id}))
+        assert [str(path) for path in home.key_files] == [saved["secret"]["path"]]
+        assert _leftovers(home) == []
+        assert stored(home) == values(home)
+
+    @pytest.mark.parametrize("step", ["before", "half", "after"])
+    async def test_after_a_save_into_a_named_file_was_killed_its_other_lines_are_there(
+        make_home: MakeHome, step: str
+    ) -> None:
+        home = make_home(dialect="gateway")
+        row = home.sandbox.add_key("to be saved")
+        async with served(home) as client:
+            data_of(await client.call_tool("save_api_key", {"id": row.id, "file": "app.env", "variable": "FIRST"}))
+        (file,) = home.key_files
+        before = file.read_text(encoding="utf-8")
+        arguments = {"id": row.id, "file": "app.env", "variable": "SECOND"}
+        method = "Directory._write" if step == "half" else "Directory.replace"
+        _killed(home, (DIRECTORY, method, step, 2 if step == "half" else 1), "save_api_key", arguments)
+        text = file.read_text(encoding="utf-8")
+        assert text == before if step != "after" else text.startswith(before)
+        _grow_old(home)
+        async with served(home) as client:
+            data_of(await client.call_tool("save_api_key", arguments))
+        assert file.read_text(encoding="utf-8").count(f"sk-{row.key}") == 2
+        assert _leftovers(home) == []
+
+    @pytest.mark.parametrize("step", some(ROTATE, 4))
+    async def test_after_a_rotation_was_killed_the_next_one_ends_it_with_two_keys(
+        make_home: MakeHome, step: str
+    ) -> None:
+        home = make_home(dialect="gateway")
+        old = home.sandbox.add_key("to be rotated", remain_quota=500_000)
+        at, exists = ROTATE[step]
+        _killed(home, at, "rotate_api_key", {"id": old.id})
+        assert len(home.sandbox.keys) == 1 + exists
+        _whole(home)
+        if home.state.exists():
+            let_pass(home, SETTLED)
+        _grow_old(home)
+        async with served(home) as client:
+            data_of(await client.call_tool("list_api_keys", {}))
+            done = data_of(await client.call_tool("rotate_api_key", {"id": old.id}))
+            # its check removes what a killed server left
+            data_of(await client.call_tool("save_api_key", {"id": done["new_key"]["id"]}))
+        assert [row.id for row in home.sandbox.keys] == [old.id, done["new_key"]["id"]]
+        assert home.sandbox.keys[0].expired_time > time()
+        assert "secret" in done["new_key"]
+        assert stored(home) == [f"sk-{home.sandbox.keys[1].key}"]
+        assert home.sandbox.count("create") == 1
+        assert _leftovers(home) == []
+        _whole(home)

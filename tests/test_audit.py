@@ -1,0 +1,393 @@
+"""The chain of the audit trail: whatever is done to its rows is found. And the command that shows it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, get_args
+
+import anyio
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from comet_mcp import audit
+from comet_mcp.audit import NO_HASH, AuditTrail, append, calls, hashed, holds, prune, rows_of, verify, without_secrets
+from comet_mcp.errors import AuditError, PolicyError
+from comet_mcp.settings import ToolName
+from comet_mcp.state import Journal
+
+SOON = "9999"
+SCHEMA = "CREATE TABLE audit (id INTEGER PRIMARY KEY AUTOINCREMENT, entry TEXT NOT NULL, hash TEXT NOT NULL) STRICT"
+
+
+@contextmanager
+def trail(rows: int, day: int = 1) -> Iterator[sqlite3.Connection]:
+    """A trail in memory of that many rows, one a day."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        db.execute(SCHEMA)
+        for number in range(rows):
+            append(db, {"kind": "begin", "time": f"2027-01-{day + number:02d}T00:00:00.000Z", "tool": "t", "n": number})
+        yield db
+
+
+def content(db: sqlite3.Connection) -> list[tuple[Any, ...]]:
+    return db.execute("SELECT id, entry, hash FROM audit ORDER BY id").fetchall()
+
+
+# What is done to the rows.
+
+
+def test_a_trail_that_nobody_touched_is_whole() -> None:
+    for rows in (0, 1, 2, 9):
+        with trail(rows) as db:
+            verified = verify(db)
+            assert (verified.rows, verified.fault) == (rows, None)
+            assert verified.head == (content(db)[-1][2] if rows else NO_HASH)
+
+
+def test_each_row_has_the_hash_of_the_one_before_its_number_and_its_entry() -> None:
+    with trail(3) as db:
+        previous = NO_HASH
+        for number, entry, found in content(db):
+            assert found == hashlib.sha256(f"{previous}\n{number}\n{entry}".encode()).hexdigest()
+            previous = found
+
+
+tamperings = st.one_of(
+    st.tuples(st.sampled_from(["entry", "hash"]), st.integers(0, 7), st.integers(0, 10**6), st.text(max_size=3)),
+    st.tuples(st.just("delete"), st.integers(0, 7), st.integers(0, 7), st.just("")),
+    st.tuples(st.just("swap"), st.integers(0, 7), st.integers(0, 7), st.just("")),
+    st.tuples(st.just("insert"), st.integers(0, 12), st.integers(0, 7), st.text(max_size=3)),
+    st.tuples(st.just("rehash"), st.integers(0, 6), st.integers(0, 7), st.text(max_size=3)),
+)
+
+
+def tamper(db: sqlite3.Connection, what: str, one: int, other: int, text: str) -> None:
+    """Change the rows as a careless hand would."""
+    number = one + 1
+    rows = {row[0]: row for row in content(db)}
+    if what in ("entry", "hash") and number in rows:
+        old = rows[number][1 if what == "entry" else 2]
+        place = other % (len(old) + 1)
+        db.execute(f"UPDATE audit SET {what} = ? WHERE id = ?", (old[:place] + text + old[place + 1 :], number))  # noqa: S608
+    elif what == "delete":
+        db.execute("DELETE FROM audit WHERE id BETWEEN ? AND ?", (number, number + other % 3))
+    elif what == "swap" and number in rows and other + 1 in rows:
+        for target, source in ((number, other + 1), (other + 1, number)):
+            db.execute("UPDATE audit SET entry = ?, hash = ? WHERE id = ?", (*rows[source][1:], target))
+    elif what == "insert":
+        copied = rows.get(other + 1, (0, "{}", NO_HASH))
+        db.execute("INSERT OR REPLACE INTO audit VALUES (?, ?, ?)", (number, copied[1] + text, copied[2]))
+    elif what == "rehash" and number in rows and number - 1 in rows:
+        entry = rows[number][1] + text
+        db.execute(
+            "UPDATE audit SET entry = ?, hash = ? WHERE id = ?",
+            (entry, hashed(rows[number - 1][2], number, entry), number),
+        )
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(tamperings, min_size=1, max_size=3), st.integers(0, 4))
+def test_whatever_is_done_to_the_rows_the_first_one_that_is_wrong_is_named(
+    done: list[tuple[str, int, int, str]], pruned: int
+) -> None:
+    with trail(8) as db:
+        prune(db, f"2027-01-{pruned + 1:02d}")
+        before = content(db)
+        for step in done:
+            tamper(db, *step)
+        after = content(db)
+        fault = verify(db).fault
+    if after == before:
+        assert fault is None
+        return
+    assert fault is not None
+    first = min(row[0] for row in {*before} ^ {*after})
+    named = next(int(word) for word in fault.replace(".", "").split() if word.isdigit())
+    # an altered row whose hash was made to fit shows at the next one
+    last = first + max(1, sum(what == "rehash" for what, *_ in done))
+    if pruned and before[-1] not in after:
+        assert named <= last  # the note of the pruning is gone, and with it the begin
+    else:
+        assert min(first, before[-1][0] + 1) <= named <= last  # a row put in beyond the last leaves a gap
+
+
+def test_a_row_cut_out_is_named_as_missing_wherever_it_was() -> None:
+    for gone, said in ((1, "Row 1 is"), (3, "Row 3 is"), (5, "Row 5 is")):
+        with trail(5) as db:
+            db.execute("DELETE FROM audit WHERE id = ?", (gone,))
+            assert verify(db).fault == f"{said} missing."
+    with trail(5) as db:
+        db.execute("DELETE FROM audit")
+        assert verify(db).fault == "Rows 1 to 5 are missing."
+        append(db, {"kind": "begin"})
+        assert verify(db).fault == "Rows 1 to 5 are missing."
+
+
+def test_a_byte_that_is_no_text_any_more_is_found_too() -> None:
+    with trail(3) as db:
+        db.execute("UPDATE audit SET entry = CAST(x'7bff7d' AS TEXT) WHERE id = 2")
+        assert (verify(db).fault or "").startswith("Row 2 was altered")
+
+
+# Old rows.
+
+
+@given(st.integers(1, 9), st.integers(1, 12), st.integers(0, 3))
+@settings(max_examples=60, deadline=None)
+def test_what_is_left_after_pruning_can_still_be_verified(rows: int, before: int, later: int) -> None:
+    with trail(rows) as db:
+        head = verify(db).head
+        dropped = prune(db, f"2027-01-{before:02d}")
+        assert dropped == min(rows, before - 1)
+        for _ in range(later):
+            append(db, {"kind": "begin", "time": "2027-02-01"})
+        assert verify(db).fault is None
+        assert holds(db, head)
+        left = content(db)
+        assert len(left) == rows - dropped + bool(dropped) + later
+        prune(db, SOON)
+        assert verify(db).fault is None
+        assert len(content(db)) == 1
+
+
+def test_rows_that_somebody_deleted_are_not_taken_for_pruned_ones() -> None:
+    with trail(6) as db:
+        prune(db, "2027-01-03")
+        db.execute("DELETE FROM audit WHERE id = 3")
+        assert verify(db).fault == "Row 3 is missing."
+
+
+def test_pruning_notes_what_was_wrong_with_the_rows_it_drops() -> None:
+    with trail(4) as db:
+        db.execute("UPDATE audit SET entry = replace(entry, '\"n\":1', '\"n\":7') WHERE id = 2")
+        prune(db, "2027-01-04")
+        assert verify(db).fault is None
+        assert rows_of(db)[-1].fields["fault"].startswith("Row 2 was altered")
+
+
+def test_a_hash_kept_elsewhere_shows_a_trail_that_was_written_anew() -> None:
+    with trail(4) as db:
+        kept = content(db)[1][2]
+        assert holds(db, kept)
+    with trail(4, day=2) as db:
+        assert verify(db).fault is None
+        assert not holds(db, kept)
+
+
+# What is written.
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("the key sk-abcdefghijklmnop for you", "the key *** for you"),
+        ("EMaJXyHZ6RPnKbv3kcW0QeTGu1ofLBdVm2sA9tC5gI7jN8qD", "***"),
+        ("0123456789abcdef0123456789abcdef", "***"),
+        ("token=canary/token", "token=***"),
+        ("claude-3-5-sonnet-20241022,deepseek-ai/DeepSeek-V3", "claude-3-5-sonnet-20241022,deepseek-ai/DeepSeek-V3"),
+        ("team_blog_2024_production.env", "team_blog_2024_production.env"),
+        ("198.51.100.0/24\n2001:db8::/32", "198.51.100.0/24\n2001:db8::/32"),
+        ("nightly report 2027", "nightly report 2027"),
+    ],
+)
+def test_what_could_be_a_secret_is_left_out_of_an_argument_and_names_stay_readable(text: str, shown: str) -> None:
+    assert without_secrets(text, ["canary/token"]) == shown
+    assert without_secrets([text], ["canary/token"]) == [shown]
+
+
+def test_a_long_argument_is_cut_and_a_number_is_left_alone() -> None:
+    assert without_secrets("x" * 5_000) == "x" * 2_000 + "… (5000 characters)"
+    assert without_secrets(5) == 5
+
+
+async def test_how_a_call_ended_is_in_its_second_row(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.sqlite3", "account")
+    trail = AuditTrail(journal, "on", "account")
+    async with trail.call("create_api_key", {"name": "x", "group": None}, "client 1") as note:
+        note.key_id, note.confirmation = 7, "confirmed"
+    with pytest.raises(PolicyError):
+        async with trail.call("delete_api_key", {"id": 7}, ""):
+            raise PolicyError("max_budget_usd: at most $5.00.")
+    with pytest.raises(ZeroDivisionError):
+        async with trail.call("delete_api_key", {"id": 7}, ""):
+            raise ZeroDivisionError
+    with anyio.CancelScope() as scope:
+        async with trail.call("delete_api_key", {"id": 8}, ""):
+            scope.cancel()
+            await anyio.sleep(1)
+    found = calls(await journal.read(rows_of), SOON)
+    journal.close()
+    assert [call["outcome"] for call in found] == ["ok", "policy", "internal_error", "cancelled"]
+    assert [call["key_ids"] for call in found] == [[7], [7], [7], [8]]
+    assert (found[0]["arguments"], found[0]["client"], found[0]["confirmation"]) == (
+        {"name": "x"},
+        "client 1",
+        "confirmed",
+    )
+    assert found[1]["policy"] == "max_budget_usd: at most $5.00."
+
+
+async def test_a_trail_that_is_off_writes_nothing_and_one_that_is_required_lets_nothing_run_unwritten(
+    tmp_path: Path,
+) -> None:
+    journal = Journal(tmp_path / "off.sqlite3", "account")
+    async with AuditTrail(journal, "off", "account").call("delete_api_key", {"id": 1}, ""):
+        pass
+    assert not journal.path.exists()
+    broken = Journal(tmp_path, "account")
+    with pytest.raises(AuditError, match="COMETAPI_MCP_AUDIT=required"):
+        async with AuditTrail(broken, "required", "account").call("delete_api_key", {"id": 1}, ""):
+            raise AssertionError("it ran")
+    async with AuditTrail(broken, "on", "account").call("delete_api_key", {"id": 1}, "") as note:
+        assert note.outcome == "ok"
+
+
+def test_a_call_without_its_second_row_is_under_way_and_later_never_ended() -> None:
+    with trail(2) as db:
+        rows = rows_of(db)
+    assert [call["state"] for call in calls(rows, "2027-01-02")] == ["never_ended", "under_way"]
+
+
+def test_an_end_whose_begin_was_pruned_is_still_shown() -> None:
+    with trail(1) as db:
+        append(db, {"kind": "end", "time": "2027-01-05", "call": 1, "tool": "t", "outcome": "ok", "key_id": 4})
+        prune(db, "2027-01-02")
+        (call,) = calls(rows_of(db), SOON)
+    assert (call["begun"], call["ended"], call["outcome"], call["key_ids"]) == (None, "2027-01-05", "ok", [4])
+
+
+# The command.
+
+
+def run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "comet_mcp", "audit", *arguments],
+        env={"HOME": str(home), "USERPROFILE": str(home), "COMETAPI_MCP_STATE": str(home / "journal.sqlite3")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    """A journal with a create a year ago, a refused delete, and an update in the last minute that was killed."""
+    path = tmp_path / "journal.sqlite3"
+    journal = Journal(path, "account")
+
+    def fill(db: sqlite3.Connection) -> None:
+        now = datetime.now(UTC)
+        for age, fields in (
+            (365.0, {"kind": "begin", "tool": "create_api_key", "arguments": {"name": "blog", "group": ""}}),
+            (365.0, {"kind": "end", "call": 1, "tool": "create_api_key", "outcome": "ok", "key_id": 7}),
+            (
+                9.0,
+                {"kind": "begin", "tool": "delete_api_key", "arguments": {"id": 8}, "key_id": 8, "client": "c\x1b[1m"},
+            ),
+            (9.0, {"kind": "end", "call": 3, "tool": "delete_api_key", "outcome": "policy", "policy": "no"}),
+            (1.0, {"kind": "begin", "tool": "update_api_key", "arguments": {"id": 7, "name": "x"}, "key_id": 7}),
+            (0.0, {"kind": "begin", "tool": "delete_api_key", "arguments": {"id": 9}, "key_id": 9}),
+        ):
+            append(db, {**fields, "time": audit.stamp(now - timedelta(days=age))})
+
+    anyio.run(journal.write, fill)
+    journal.close()
+    return path
+
+
+def test_the_table_shows_each_call_with_its_outcome_in_printable_characters(journal: Path) -> None:
+    shown = run(journal.parent)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    heading, create, delete, update, last = shown.stdout.splitlines()
+    assert heading.split() == ["time", "tool", "key", "outcome", "confirmed", "client", "arguments"]
+    assert create.split()[1:4] == ["create_api_key", "7", "ok"]
+    assert create.endswith('name="blog"')
+    assert delete.split()[1:4] == ["delete_api_key", "8", "policy"]
+    assert "never ended" in update
+    assert "under way" in last
+    assert "\x1b" not in shown.stdout
+
+
+def test_calls_are_chosen_by_time_tool_and_key(journal: Path) -> None:
+    def tools(*arguments: str) -> list[str]:
+        done = run(journal.parent, "--json", *arguments)
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line)["tool"] for line in done.stdout.splitlines()]
+
+    year = str(datetime.now(UTC).year - 2)
+    assert tools("--since", "10d") == ["delete_api_key", "update_api_key", "delete_api_key"]
+    assert tools("--since", f"{year}-01-31T12:00Z", "--tool", "create_api_key") == ["create_api_key"]
+    assert tools("--key", "7") == ["create_api_key", "update_api_key"]
+    assert tools("--since", "9999-01-01") == []
+    assert tools("--since", "2d", "--key", "8") == []
+
+
+def test_json_lines_hold_what_both_rows_say(journal: Path) -> None:
+    lines = [json.loads(line) for line in run(journal.parent, "--json").stdout.splitlines()]
+    assert [line["state"] for line in lines] == ["ended", "ended", "never_ended", "under_way"]
+    assert (lines[1]["outcome"], lines[1]["policy"], lines[1]["arguments"]) == ("policy", "no", {"id": 8})
+
+
+def test_verify_prints_the_head_and_finds_it_again_or_what_was_altered(journal: Path) -> None:
+    whole = run(journal.parent, "verify")
+    assert whole.returncode == 0
+    head = whole.stdout.split()[-1]
+    assert run(journal.parent, "verify", "--head", head).returncode == 0
+    other = run(journal.parent, "verify", "--head", "0" * 64)
+    assert (other.returncode, "no row of it has the hash" in other.stdout) == (1, True)
+    with closing(sqlite3.connect(journal)) as db, db:
+        db.execute("DELETE FROM audit WHERE id = 4")
+    broken = run(journal.parent, "verify", "--head", head)
+    assert (broken.returncode, broken.stdout) == (1, "The audit trail is not whole. Row 4 is missing.\n")
+
+
+def test_prune_drops_old_rows_and_what_is_left_is_whole(journal: Path) -> None:
+    head = run(journal.parent, "verify").stdout.split()[-1]
+    done = run(journal.parent, "prune", "--before", "30d")
+    assert (done.returncode, done.stdout.split()[0]) == (0, "2")
+    assert run(journal.parent, "verify", "--head", head).returncode == 0
+    assert len(run(journal.parent).stdout.splitlines()) == 4
+    assert run(journal.parent, "prune").returncode == 2
+
+
+@pytest.mark.parametrize("wrong", [["--since", "yesterday-ish"], ["--tool", "steal"], ["--key", "x"], ["forge"]])
+def test_a_wrong_argument_is_refused(journal: Path, wrong: list[str]) -> None:
+    done = run(journal.parent, *wrong)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "usage:" in done.stderr
+
+
+def test_without_a_journal_it_says_so_and_makes_none(tmp_path: Path) -> None:
+    assert "There is no audit trail" in run(tmp_path).stderr
+    assert run(tmp_path, "verify").returncode == 0
+    assert run(tmp_path, "verify", "--head", "0" * 64).returncode == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_journal_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "journal.sqlite3").write_bytes(b"not a journal\n" * 1000)
+    done = run(tmp_path, "verify")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "[journal_unavailable]" in done.stderr
+
+
+def test_the_help_says_what_the_hashes_are_worth(tmp_path: Path) -> None:
+    text = " ".join(run(tmp_path, "--help").stdout.split())
+    assert "accidents and careless hands, not of somebody who rewrites the whole file" in text
+    assert "--head" in text
+
+
+def test_every_tool_can_be_asked_for() -> None:
+    from comet_mcp.server import tools  # noqa: PLC0415 - the command does without the server
+
+    assert list(get_args(ToolName)) == [tool.name for tool in tools()]
