@@ -7,6 +7,7 @@ one, since the running one may have been answered before their key was made; all
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Generic, Self, TypeVar
 from weakref import WeakValueDictionary
@@ -67,7 +68,11 @@ class Flights(Generic[_Wish, _T]):
     """Calls that are made one after the other, each for all who asked while the one before was under way."""
 
     def __init__(
-        self, call: Callable[[list[_Wish], float], Awaitable[_T]], crowd: Crowd | None = None, patience: float = 0
+        self,
+        call: Callable[[list[_Wish], float], Awaitable[_T]],
+        crowd: Crowd | None = None,
+        patience: float = 0,
+        pace: tuple[int, float] | None = None,
     ) -> None:
         """Make flights.
 
@@ -75,7 +80,10 @@ class Flights(Generic[_Wish, _T]):
             call: Gets the wishes of one flight, and the seconds it may take.
             crowd: Those who will ask soon: a flight waits for them, so that they need no other.
             patience: How many seconds it waits at most.
+            pace: How many flights there are in how many seconds at most; who comes meanwhile shares the next.
         """
+        self._begun: deque[float] | None = deque(maxlen=pace[0]) if pace else None
+        self._within = pace[1] if pace else 0.0
         self._call = call
         self._crowd = crowd or Crowd()
         self._patience = patience
@@ -103,6 +111,10 @@ class Flights(Generic[_Wish, _T]):
 
     async def _fly(self, flight: _Flight[_Wish, _T]) -> None:
         await self._crowd.arrival(self._patience)
+        if self._begun is not None:
+            if len(self._begun) == self._begun.maxlen:
+                await anyio.sleep_until(self._begun[0] + self._within)
+            self._begun.append(anyio.current_time())
         flight.begun = True
         self._next = _Flight()
         try:

@@ -11,6 +11,7 @@ _FIRST_PAGE = 20
 _PAGE = 100
 _MOST_PAGES = 20
 _PATIENCE = 0.3
+_PACE = (10, 1.0)
 _CLOCKS_APART = 2
 
 
@@ -52,8 +53,8 @@ class NewestKeys:
         """`creating` are the creates whose answer is awaited: a list waits for them, so that it shows their rows."""
         self._api = api
         self._known: int | None = None
-        self._ids = Flights(self._newest_id)
-        self._rows = Flights(self._rows_above, creating, _PATIENCE)
+        self._ids = Flights(self._newest_id, pace=_PACE)
+        self._rows = Flights(self._rows_above, creating, _PATIENCE, _PACE)
 
     async def floor(self, seconds: float) -> Floor:
         """The floor of a create that is sent now. Raises APIError.
@@ -71,7 +72,8 @@ class NewestKeys:
 
     async def _newest_id(self, _: list[None], seconds: float) -> int:
         page = await self._api.list_tokens(1, 1, seconds=seconds)
-        return max((row.id for row in page.items), default=0)
+        self._known = max((row.id for row in page.items), default=0)
+        return self._known
 
     async def _rows_above(self, floors: list[int], seconds: float) -> list[Token]:
         rows = await self._listed(min(floors), len(floors), seconds)
