@@ -77,7 +77,12 @@ def main(arguments: list[str] | None = None) -> int:
 def serve() -> int:
     """Serve one client over stdio until it closes its end, or a signal comes."""
     gc.disable()  # collections while modules load find nothing; freeze() then keeps them out of every later one
-    import anyio  # noqa: PLC0415 - --version and --help need none of these
+    from pydantic import BaseModel  # noqa: PLC0415 - --version and --help need none of these
+
+    # the SDK has some 500 models, for every message of every version of the protocol; built where one is used
+    BaseModel.model_config["defer_build"] = True
+
+    import anyio  # noqa: PLC0415
 
     from comet_mcp import settings as configuration  # noqa: PLC0415
     from comet_mcp.server import create_server  # noqa: PLC0415

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from comet_mcp.errors import NotFoundError, RateLimitedError, RefusedError, UnauthorizedError, UnclearError
 from comet_mcp.settings import TOKEN_PAGE
 from comet_mcp.text import backend_text, printable
-from comet_mcp.wire import Envelope, parse_json
+from comet_mcp.wire import Envelope, parse_json, payload
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -177,7 +177,7 @@ def unusable(answer: Answer, what: str) -> UnclearError:
 def parse(model: type[_Model], value: Any, answer: Answer) -> _Model:
     """`value` as `model`; an UnclearError, which names the place but never the value, where it has another shape."""
     try:
-        return model.model_validate(value)
+        return payload(model, value)
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors(include_input=False, include_url=False)[0]["loc"])
         raise unusable(answer, f"has another shape than expected{where and f' (at {printable(where, 60)})'}") from None

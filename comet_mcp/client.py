@@ -66,8 +66,6 @@ class CometAPI:
         # what a call may take: the caller still has to read the answer and to write its own
         self.seconds = settings.timeout - min(1.0, settings.timeout / 4)
         self._limit = CallLimit(settings.calls)
-        timeout = settings.timeout
-        self._timeouts = {"connect": min(5.0, timeout * 0.4), "read": timeout, "write": timeout, "pool": timeout}
         self._slots = anyio.Semaphore(MAX_CONNECTIONS, fast_acquire=True)
         self._host = urlsplit(settings.base_url).netloc
 
@@ -221,14 +219,11 @@ class CometAPI:
         if self._http is None:
             self._http = self._connect()
         self._limit.count()
-        with anyio.CancelScope(deadline=end) as waiting:
-            await self._slots.acquire()
-        if waiting.cancelled_caught:
-            raise UnsentError("Too many calls are under way at once, so this one was not sent. Try again.")
+        await self._take_slot(end)
         try:
             with anyio.fail_after(max(end - anyio.current_time(), 0)):
                 return await self._read(method, path, headers, body, end)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise UnsentError(
                 f"No connection to {self._host} could be made ({_cause(error)}), so nothing was sent. "
                 "Check the network and COMETAPI_BASE_URL, then try again."
@@ -239,6 +234,18 @@ class CometAPI:
             raise self._unanswered(method, f"broke the connection ({type(error).__name__})") from None
         finally:
             self._slots.release()
+
+    async def _take_slot(self, end: float) -> None:
+        """Wait for one of the connections. Raises UnsentError where none is free before `end`."""
+        try:
+            self._slots.acquire_nowait()
+        except anyio.WouldBlock:
+            with anyio.CancelScope(deadline=end) as waiting:
+                await self._slots.acquire()
+            if waiting.cancelled_caught:
+                raise UnsentError(
+                    "Too many calls are under way at once, so this one was not sent. Try again."
+                ) from None
 
     async def _read(self, method: str, path: str, headers: dict[str, str], body: Any, end: float) -> Answer:
         """One exchange with the transport itself: a client would add cookies, redirects and proxies of its own."""
@@ -251,7 +258,7 @@ class CometAPI:
             headers=_HEADERS | headers,
             json=body,
             # connecting ends before the whole does: what was never connected was never sent
-            extensions={"timeout": self._timeouts | {"connect": min(5.0, (end - anyio.current_time()) * 0.8)}},
+            extensions={"timeout": {"connect": min(5.0, (end - anyio.current_time()) * 0.8)}},
         )
         response = await self._http.handle_async_request(request)
         try:

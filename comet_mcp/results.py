@@ -7,7 +7,7 @@ where the operator asked for it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from comet_mcp.secret_store import Saved, mask
@@ -28,14 +28,13 @@ class Result:
 
     def as_json(self) -> dict[str, Any]:
         """The result as JSON knows it."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: _plain(value) for name, value in values.items() if value is not None}
+        return {name: _plain(value) for name, value in vars(self).items() if value is not None}
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Result):
-        return value.as_json()
-    return [_plain(item) for item in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value.as_json() if isinstance(value, Result) else value
 
 
 @dataclass(kw_only=True)

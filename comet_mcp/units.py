@@ -1,6 +1,6 @@
 """Quota units and USD, Unix seconds and dates: the only place where they are converted.
 
-Decimal throughout: a float's rounding must not decide what a key may spend.
+Whole numbers and Decimal throughout: a float's rounding must not decide what a key may spend.
 """
 
 from __future__ import annotations
@@ -29,12 +29,11 @@ class Units:
 
     def usd(self, units: int) -> str:
         """Quota units as dollars: "$5.00", and below a dollar as many digits as it takes, "$0.0004"."""
-        amount = Decimal(units) / self.per_usd
-        sign, amount = ("-" if amount < 0 else ""), abs(amount)
-        cents = amount.quantize(Decimal("0.01"), rounding=ROUND_DOWN)
-        if amount == cents or amount >= 1:
-            return f"{sign}${cents:,}"
-        return f"{sign}${amount.normalize():f}"
+        sign, units = ("-" if units < 0 else ""), abs(units)
+        cents, rest = divmod(units * 100, self.per_usd)
+        if not rest or cents >= 100:
+            return f"{sign}${cents // 100:,}.{cents % 100:02}"
+        return f"{sign}${(Decimal(units) / self.per_usd).normalize():f}"
 
     def from_usd(self, amount: float) -> int:
         """Dollars as quota units, rounded down to a whole one.
@@ -48,8 +47,8 @@ def when(seconds: int) -> str:
     """Unix seconds as an ISO date and time in UTC, "2027-09-03T12:00Z"; seconds are shown where not zero."""
     if not 0 <= seconds <= _LAST_SECOND:
         return f"{seconds} (Unix seconds)"
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}" if moment.second else f"{moment:%Y-%m-%dT%H:%MZ}"
+    shown = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds" if seconds % 60 else "minutes")
+    return shown.replace("+00:00", "Z")
 
 
 def expiry(expired_time: int) -> str:

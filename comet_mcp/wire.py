@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import re
 from enum import IntEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_core import from_json
 
 from comet_mcp.units import NEVER
 
 _VALUE = re.compile(r"(sk-)?[\x21-\x29\x2b-\x7e]{16,}")  # measured: 48 alphanumerics; a mask has stars
+_Model = TypeVar("_Model", bound=BaseModel)
 _LENIENT = ConfigDict(hide_input_in_errors=True, defer_build=True)
 
 
@@ -25,24 +26,17 @@ class Status(IntEnum):
     EXHAUSTED = 4
 
 
+_WORDS = {int(status): status.name.lower() for status in Status}
+
+
 def status_word(status: int) -> str:
     """A record's status in a word."""
-    return Status(status).name.lower() if status in Status.__members__.values() else f"unknown ({status})"
+    return _WORDS.get(status) or f"unknown ({status})"
 
 
-_Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
-
-
-def _whole(value: Any) -> Any:
-    """The API counts in 64 bits: what is beyond is nonsense, and must not hide the page it is on."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return max(-(2**63), min(value, 2**63 - 1))
-    return 0 if value is None else value
-
-
-_Number = Annotated[int, BeforeValidator(_whole)]
-_Secret = Annotated[SecretStr, BeforeValidator(lambda value: "" if value is None else value)]
-_Flag = Annotated[bool, BeforeValidator(lambda value: False if value is None else value)]
+_MOST = 2**63 - 1
+_Number = Annotated[int, Field(ge=-_MOST - 1, le=_MOST)]
+"""The API counts in 64 bits."""
 
 
 class TokenBody(BaseModel):
@@ -62,29 +56,29 @@ class TokenBody(BaseModel):
 
 
 class Token(BaseModel):
-    """One record of the API. Tolerant: a release may add fields, and may send null for any.
+    """One record of the API. A release may add fields, and may send null for any: `payload` minds that.
 
     `key` is the full value or a masked one, by release, without the `sk-` that programs put in front.
     """
 
     model_config = _LENIENT
 
-    id: int
+    id: _Number
     user_id: _Number = 0
-    key: _Secret = SecretStr("")
+    key: SecretStr = SecretStr("")
     status: _Number = 0
-    name: _Text = ""
+    name: str = ""
     created_time: _Number = 0
     accessed_time: _Number = 0
     expired_time: _Number = NEVER
     remain_quota: _Number = 0
-    unlimited_quota: _Flag = False
-    model_limits_enabled: _Flag = False
-    model_limits: _Text = ""
-    allow_ips: _Text = ""
+    unlimited_quota: bool = False
+    model_limits_enabled: bool = False
+    model_limits: str = ""
+    allow_ips: str = ""
     used_quota: _Number = 0
-    group: _Text = ""
-    cross_group_retry: _Flag = False
+    group: str = ""
+    cross_group_retry: bool = False
 
 
 class CreateAnswer(BaseModel):
@@ -113,7 +107,7 @@ class Envelope(BaseModel):
     model_config = _LENIENT
 
     success: bool
-    message: _Text = ""
+    message: str = ""
     data: Any = None
 
 
@@ -124,7 +118,7 @@ class Usage(BaseModel):
 
     total_available: _Number = 0
     total_used: _Number = 0
-    unlimited_quota: _Flag = False
+    unlimited_quota: bool = False
 
 
 class Account(BaseModel):
@@ -132,8 +126,8 @@ class Account(BaseModel):
 
     model_config = _LENIENT
 
-    username: _Text = ""
-    group: _Text = ""
+    username: str = ""
+    group: str = ""
     quota: _Number = 0
     used_quota: _Number = 0
     request_count: _Number = 0
@@ -142,7 +136,7 @@ class Account(BaseModel):
 class Pricing(BaseModel):
     """Prices in `currency`: per million tokens, per call, or per second of output."""
 
-    currency: _Text = "USD"
+    currency: str = "USD"
     input: float | None = None
     output: float | None = None
     per_request: float | None = None
@@ -153,8 +147,8 @@ class CatalogModel(BaseModel):
     """A model that the account may use; gateways tell only its id."""
 
     id: str
-    provider: _Text = ""
-    model_type: _Text = ""
+    provider: str = ""
+    model_type: str = ""
     pricing: Pricing | None = None
 
 
@@ -182,6 +176,28 @@ def parse_json(body: bytes) -> Any:
             return from_json(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
         except RecursionError:
             raise ValueError("nested too deeply") from None
+
+
+def payload(model: type[_Model], value: Any) -> _Model:
+    """`value` as `model`. Raises ValidationError where it has another shape.
+
+    What is null stands for the default, and a number beyond 64 bits, which is nonsense, for the largest there is:
+    neither may hide the page it is on. Most answers have none of that, so only those that fail are gone through.
+    """
+    try:
+        return model.model_validate(value)
+    except ValidationError:
+        return model.model_validate(_mended(value))
+
+
+def _mended(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _mended(item) for name, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_mended(item) for item in value]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return max(-_MOST - 1, min(value, _MOST))
+    return value
 
 
 def with_prefix(key: SecretStr) -> SecretStr:
