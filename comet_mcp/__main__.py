@@ -85,8 +85,8 @@ def serve() -> int:
     import anyio  # noqa: PLC0415
 
     from comet_mcp import settings as configuration  # noqa: PLC0415
+    from comet_mcp.protocol.stdio import Ending, stdio_streams  # noqa: PLC0415
     from comet_mcp.server import create_server  # noqa: PLC0415
-    from comet_mcp.stdio import Ending, stdio_streams  # noqa: PLC0415
 
     settings = configuration.load()
     # only our own messages below WARNING: httpx and the SDK would log URLs and payloads

@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from comet_mcp.api.client import CometAPI
 from comet_mcp.audit import AuditTrail
 from comet_mcp.catalog import Catalog
-from comet_mcp.client import CometAPI
 from comet_mcp.confirmation import OPEN, Confirmations, Gate
-from comet_mcp.flights import Turns
-from comet_mcp.guard import Guard
-from comet_mcp.newest import KeyPages
-from comet_mcp.policy import Policy
-from comet_mcp.provisioning import KeyMaker
-from comet_mcp.rotation import KeyRotator
+from comet_mcp.keys.allowance import Allowance
+from comet_mcp.keys.flights import Turns
+from comet_mcp.keys.newest import KeyPages
+from comet_mcp.keys.provisioning import KeyMaker
+from comet_mcp.keys.rotation import KeyRotator
+from comet_mcp.policy.guard import Guard
+from comet_mcp.policy.policy import Policy
 from comet_mcp.secret_store import KeyStore, key_store
-from comet_mcp.state import Journal
+from comet_mcp.state.journal import Journal
 from comet_mcp.units import Units
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class App:
     catalog: Catalog
     pages: KeyPages
     turns: Turns
+    guard: Guard
+    allowance: Allowance
     audit: AuditTrail
     confirmations: Confirmations
     gate: Gate = OPEN
@@ -56,11 +59,6 @@ class App:
         """What agents may do."""
         return self.settings.policy
 
-    @property
-    def guard(self) -> Guard:
-        """What refuses the rest."""
-        return Guard(self.settings.policy, self.settings.units)
-
     @classmethod
     def of(
         cls,
@@ -73,8 +71,9 @@ class App:
         journal = Journal(settings.state, _account(settings))
         store = key_store(settings)
         turns = Turns()
-        keys = KeyMaker(api, journal, store, settings, gone or anyio.Event())
-        rotator = KeyRotator(api, journal, keys, settings, turns)
+        guard = Guard(settings.policy, settings.units)
+        keys = KeyMaker(api, journal, store, guard, gone or anyio.Event())
+        rotator = KeyRotator(api, journal, keys, guard, turns)
         token = settings.access_token.get_secret_value() if settings.access_token else ""
         return cls(
             settings=settings,
@@ -86,8 +85,10 @@ class App:
             catalog=Catalog(api),
             pages=KeyPages(api),
             turns=turns,
-            audit=AuditTrail(journal, settings.audit, _account(settings), [token]),
-            confirmations=Confirmations(settings, journal),
+            allowance=Allowance(api, journal.ledger, guard),
+            guard=guard,
+            audit=AuditTrail(journal.file, settings.audit, _account(settings), [token]),
+            confirmations=Confirmations(settings, journal.used_answers),
         )
 
     async def aclose(self) -> None:

@@ -30,7 +30,8 @@ import anyio
 
 from comet_mcp.errors import AuditError, CometError, JournalError
 from comet_mcp.settings import AuditMode
-from comet_mcp.state import DEAD_AFTER, Database, Journal
+from comet_mcp.state.file import Database, StateFile
+from comet_mcp.state.intents import DEAD_AFTER
 
 NO_HASH = "0" * 64
 """What stands before the first row of a trail."""
@@ -86,8 +87,8 @@ class Verified:
 class AuditTrail:
     """The trail of one account's calls. `known` are secrets to leave out wherever they turn up in an argument."""
 
-    def __init__(self, journal: Journal, mode: AuditMode, account: str, known: Iterable[str] = ()) -> None:
-        self._journal = journal
+    def __init__(self, file: StateFile, mode: AuditMode, account: str, known: Iterable[str] = ()) -> None:
+        self._file = file
         self._mode = mode
         self._account = account
         self._known = [secret for secret in known if secret]
@@ -139,7 +140,7 @@ class AuditTrail:
         }
         try:
             # a create writes its intent next, and with it this row is on disk before anything is sent
-            return await self._journal.write(lambda db: append(db, entry), synced=tool != "create_api_key")
+            return await self._file.write(lambda db: append(db, entry), synced=tool != "create_api_key")
         except JournalError as error:
             if self._mode == "required":
                 raise AuditError(
@@ -162,7 +163,7 @@ class AuditTrail:
         }
         known = {name: value for name, value in entry.items() if value is not None}
         try:
-            await self._journal.write(lambda db: append(db, known), synced=False)
+            await self._file.write(lambda db: append(db, known), synced=False)
         except JournalError as error:
             log.warning("the end of %s (%s) is not in the audit trail: %s", tool, note.outcome, error)
 

@@ -13,10 +13,10 @@ from typing import Generic, TypeVar
 
 import anyio
 
-from comet_mcp.client import CometAPI
+from comet_mcp.api.client import CometAPI
+from comet_mcp.api.wire import CatalogModel, TokenBody
 from comet_mcp.errors import APIError
 from comet_mcp.text import quoted
-from comet_mcp.wire import CatalogModel, TokenBody
 
 _T = TypeVar("_T")
 

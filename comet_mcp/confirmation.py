@@ -42,7 +42,7 @@ from pydantic import ValidationError
 from comet_mcp.audit import Note
 from comet_mcp.errors import ConfirmationError, JournalError
 from comet_mcp.settings import Settings
-from comet_mcp.state import Journal
+from comet_mcp.state.used_answers import UsedAnswers
 
 if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
@@ -91,15 +91,15 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What a writing tool passes, once, before its first write. Without a journal it is open: nobody is asked."""
+    """What a writing tool passes, once, before its first write. Without `used_answers` it is open: nobody is asked."""
 
-    journal: Journal | None = None
+    used_answers: UsedAnswers | None = None
     grant: Grant | None = None
 
     @property
     def asks(self) -> bool:
         """Whether a person is asked."""
-        return self.journal is not None
+        return self.used_answers is not None
 
     async def passes(self, question: Question) -> None:
         """Return where nobody needs to be asked, or the person has confirmed this very question.
@@ -108,7 +108,7 @@ class Gate:
             Asked: Nobody has answered yet.
             ConfirmationError: The key is another one than was shown, the answer is too old, or served already.
         """
-        if self.journal is None:
+        if self.used_answers is None:
             return
         if self.grant is None:
             raise Asked(question)
@@ -118,7 +118,7 @@ class Gate:
                 "about the key as it is now.",
                 code="confirmation_stale",
             )
-        await _use_up(self.journal, self.grant)
+        await _use_up(self.used_answers, self.grant)
 
 
 OPEN = Gate()
@@ -128,10 +128,10 @@ OPEN = Gate()
 class Confirmations:
     """Asks the person on behalf of one server process. What it signs is worth nothing to any other process."""
 
-    def __init__(self, settings: Settings, journal: Journal) -> None:
+    def __init__(self, settings: Settings, used_answers: UsedAnswers) -> None:
         self._mode = settings.confirm
         self._fallback = settings.confirm_fallback
-        self._journal = journal
+        self._used_answers = used_answers
         self._key = secrets.token_bytes(32)
 
     async def run(
@@ -167,9 +167,9 @@ class Confirmations:
         if in_results and params.request_state is not None:
             grant = self._opened(params.request_state, asked_for)
             await self._judge((params.input_responses or {}).get(_QUESTION), grant, note)
-            return await call(Gate(self._journal, grant))
+            return await call(Gate(self._used_answers, grant))
         try:
-            return await call(Gate(self._journal))
+            return await call(Gate(self._used_answers))
         except Asked as asked:
             question = asked.question
         grant = Grant(asked_for, question.state, time() + ANSWER_WITHIN, secrets.token_urlsafe(16))
@@ -179,7 +179,7 @@ class Confirmations:
             requests: InputRequests = {_QUESTION: ElicitRequest(params=form)}
             return InputRequiredResult(input_requests=requests, request_state=self._sealed(grant))
         await self._judge(await _asked(context, question.text, note), grant, note)
-        return await call(Gate(self._journal, grant))
+        return await call(Gate(self._used_answers, grant))
 
     async def _unasked(self, note: Note, call: Callable[[Gate], Awaitable[CallToolResult]]) -> CallToolResult:
         if self._fallback == "allow":
@@ -205,7 +205,7 @@ class Confirmations:
             return
         cancelled = answer.action == "cancel"
         note.confirmation = "cancelled" if cancelled else "declined"
-        await _use_up(self._journal, grant)
+        await _use_up(self._used_answers, grant)
         if cancelled:
             raise ConfirmationError(
                 "The user closed the question without an answer. Nothing was done. Ask them what they want before you "
@@ -268,12 +268,12 @@ async def _asked(context: ServerRequestContext[Any], text: str, note: Note) -> E
     raise _too_late()
 
 
-async def _use_up(journal: Journal, grant: Grant) -> None:
+async def _use_up(used_answers: UsedAnswers, grant: Grant) -> None:
     """Note on disk that this answer has served."""
     if time() >= grant.expires:
         raise _too_late()
     try:
-        fresh = await journal.use_answer(grant.nonce)
+        fresh = await used_answers.use(grant.nonce)
     except JournalError as error:
         raise ConfirmationError(
             f"That the user has answered could not be noted, so nothing was done. {error.args[0]}",

@@ -23,6 +23,9 @@ have had an effect is the class: UnsentError and RefusedError mean it had none, 
 
 from __future__ import annotations
 
+TOKEN_PAGE = "https://www.cometapi.com/console/personal"  # noqa: S105 - a page's address
+"""Where a person finds the access token."""
+
 
 class CometError(Exception):
     """A failure that was foreseen.

@@ -7,12 +7,12 @@ from time import time
 
 from mcp_types import GetPromptResult, Prompt, PromptArgument, PromptMessage, TextContent
 
+from comet_mcp.api.wire import Status, Token, status_word
 from comet_mcp.app import App
 from comet_mcp.errors import ArgumentError
-from comet_mcp.newest import all_keys
+from comet_mcp.keys.newest import all_keys
 from comet_mcp.text import quoted
 from comet_mcp.units import NEVER, Units, expiry, when
-from comet_mcp.wire import Status, Token, status_word
 
 UNUSED_FOR = 30 * 86_400
 """Seconds without use after which the review names a key."""

@@ -6,12 +6,12 @@ it was given in all: a key in use spends while the person reads.
 
 from __future__ import annotations
 
+from comet_mcp.api.wire import Status, Token, TokenBody, body_of, status_word
 from comet_mcp.confirmation import Question, digest_of
 from comet_mcp.secret_store import Target
-from comet_mcp.state import Rotation
+from comet_mcp.state.rotations import Rotation
 from comet_mcp.text import printable, quoted
 from comet_mcp.units import NEVER, Units, expiry, when
-from comet_mcp.wire import Status, Token, TokenBody, body_of, status_word
 
 _LONGEST = 300
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
+from comet_mcp.api.wire import CatalogModel, Pricing, Token, TokenBody, status_word
 from comet_mcp.secret_store import Saved, mask
 from comet_mcp.units import Units, expiry, when
-from comet_mcp.wire import CatalogModel, Pricing, Token, TokenBody, status_word
 
 _MIRRORED = (*(name for name in TokenBody.model_fields if name != "name"), "used_quota")
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from ipaddress import ip_network
 
+from comet_mcp.api.wire import TokenBody
 from comet_mcp.errors import ArgumentError
 from comet_mcp.text import quoted
 from comet_mcp.units import NEVER, Units, seconds_from, when
-from comet_mcp.wire import TokenBody
 
 MAX_NAME = 50
 """Longest name in characters (documented). Some releases count bytes of UTF-8 instead (measured): theirs to say."""

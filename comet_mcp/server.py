@@ -34,11 +34,10 @@ from mcp_types import (
 
 from comet_mcp import __version__, prompts, resources
 from comet_mcp.app import App
-from comet_mcp.errors import ArgumentError, CometError, NotFoundError, SettingsError
-from comet_mcp.policy_words import words
-from comet_mcp.settings import how_to_mend
+from comet_mcp.errors import ArgumentError, CometError, NotFoundError
+from comet_mcp.policy.words import words
+from comet_mcp.protocol.tool import Tool
 from comet_mcp.text import printable, quoted
-from comet_mcp.tool import Tool
 from comet_mcp.tools import account, keys, plan
 
 if TYPE_CHECKING:
@@ -113,8 +112,7 @@ def create_server(
         if tool is None:
             raise MCPError(INVALID_PARAMS, f"There is no tool {quoted(params.name)}. Call tools/list.")
         try:
-            if settings.problems:
-                raise SettingsError(how_to_mend(settings.problems))  # noqa: TRY301 - answered like every other
+            settings.require_usable()
             arguments = tool.parse(params.arguments or {})
             result = await (_written if tool.writes else _read)(tool, context, params, arguments)
         except CometError as error:

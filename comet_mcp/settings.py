@@ -22,13 +22,13 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from comet_mcp.policy import Policy
-from comet_mcp.policy_rules import RULES, read_policy
+from comet_mcp.errors import TOKEN_PAGE, SettingsError
+from comet_mcp.policy.policy import Policy
+from comet_mcp.policy.reading import RULES, read_policy
 from comet_mcp.text import quoted
 from comet_mcp.units import PER_USD, Units
 
 PUBLIC_API = "https://api.cometapi.com"
-TOKEN_PAGE = "https://www.cometapi.com/console/personal"  # noqa: S105 - a page's address
 MAX_TIMEOUT = 15.0
 
 Secrets = Literal["file", "keyring", "result", "none"]
@@ -187,9 +187,27 @@ class Settings:
     policy: Policy = Policy()  # noqa: RUF009 - frozen
     problems: tuple[str, ...] = ()
 
+    def require_usable(self) -> None:
+        """Raise SettingsError, with the steps that mend it, while something is wrong."""
+        if self.problems:
+            raise SettingsError(how_to_mend(self.problems))
+
 
 class _WrongSettingError(ValueError):
     """One value is not what it has to be; the text says what would be right."""
+
+
+def how_to_mend(problems: tuple[str, ...]) -> str:
+    """The problems, then the steps that mend them: the answer to every call while something is wrong."""
+    steps = (
+        "Ask the person who runs this server to: "
+        f"1. copy a personal access token from {TOKEN_PAGE}; "
+        '2. put it, with nothing around it, into the "env" block of this server in the MCP client\'s config as '
+        'COMETAPI_ACCESS_TOKEN, or as access_token = "..." into ~/.config/cometapi/config.toml; '
+        "3. restart the client. Do not ask for the token in the conversation."
+    )
+    other = "Ask the person who runs this server to correct that in the MCP client's config and restart the client."
+    return " ".join(problems) + " " + (steps if any("ACCESS_TOKEN" in problem for problem in problems) else other)
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -234,19 +252,6 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         policy=policy,
         problems=tuple(problems),
     )
-
-
-def how_to_mend(problems: tuple[str, ...]) -> str:
-    """The problems, then the steps that mend them: the answer to every call while something is wrong."""
-    steps = (
-        "Ask the person who runs this server to: "
-        f"1. copy a personal access token from {TOKEN_PAGE}; "
-        '2. put it, with nothing around it, into the "env" block of this server in the MCP client\'s config as '
-        'COMETAPI_ACCESS_TOKEN, or as access_token = "..." into ~/.config/cometapi/config.toml; '
-        "3. restart the client. Do not ask for the token in the conversation."
-    )
-    other = "Ask the person who runs this server to correct that in the MCP client's config and restart the client."
-    return " ".join(problems) + " " + (steps if any("ACCESS_TOKEN" in problem for problem in problems) else other)
 
 
 def _config_file(environ: Mapping[str, str], problems: list[str]) -> dict[str, Any]:

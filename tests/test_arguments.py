@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comet_mcp.arguments import arguments_model, parse_arguments
 from comet_mcp.errors import ArgumentError
+from comet_mcp.protocol.arguments import arguments_model, parse_arguments
 from comet_mcp.tools.keys import create_api_key, get_api_key, list_api_keys
 
 CREATE = arguments_model(create_api_key)

@@ -22,7 +22,7 @@ from comet_mcp import audit
 from comet_mcp.audit import NO_HASH, AuditTrail, append, calls, hashed, holds, prune, rows_of, verify, without_secrets
 from comet_mcp.errors import AuditError, PolicyError
 from comet_mcp.settings import ToolName
-from comet_mcp.state import Journal
+from comet_mcp.state.file import StateFile
 
 SOON = "9999"
 SCHEMA = "CREATE TABLE audit (id INTEGER PRIMARY KEY AUTOINCREMENT, entry TEXT NOT NULL, hash TEXT NOT NULL) STRICT"
@@ -210,8 +210,8 @@ def test_a_long_argument_is_cut_and_a_number_is_left_alone() -> None:
 
 
 async def test_how_a_call_ended_is_in_its_second_row(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "journal.sqlite3", "account")
-    trail = AuditTrail(journal, "on", "account")
+    file = StateFile(tmp_path / "journal.sqlite3")
+    trail = AuditTrail(file, "on", "account")
     async with trail.call("create_api_key", {"name": "x", "group": None}, "client 1") as note:
         note.key_id, note.confirmation = 7, "confirmed"
     with pytest.raises(PolicyError):
@@ -224,8 +224,8 @@ async def test_how_a_call_ended_is_in_its_second_row(tmp_path: Path) -> None:
         async with trail.call("delete_api_key", {"id": 8}, ""):
             scope.cancel()
             await anyio.sleep(1)
-    found = calls(await journal.read(rows_of), SOON)
-    journal.close()
+    found = calls(await file.read(rows_of), SOON)
+    file.close()
     assert [call["outcome"] for call in found] == ["ok", "policy", "internal_error", "cancelled"]
     assert [call["key_ids"] for call in found] == [[7], [7], [7], [8]]
     assert (found[0]["arguments"], found[0]["client"], found[0]["confirmation"]) == (
@@ -239,11 +239,11 @@ async def test_how_a_call_ended_is_in_its_second_row(tmp_path: Path) -> None:
 async def test_a_trail_that_is_off_writes_nothing_and_one_that_is_required_lets_nothing_run_unwritten(
     tmp_path: Path,
 ) -> None:
-    journal = Journal(tmp_path / "off.sqlite3", "account")
-    async with AuditTrail(journal, "off", "account").call("delete_api_key", {"id": 1}, ""):
+    file = StateFile(tmp_path / "off.sqlite3")
+    async with AuditTrail(file, "off", "account").call("delete_api_key", {"id": 1}, ""):
         pass
-    assert not journal.path.exists()
-    broken = Journal(tmp_path, "account")
+    assert not file.path.exists()
+    broken = StateFile(tmp_path)
     with pytest.raises(AuditError, match="COMETAPI_MCP_AUDIT=required"):
         async with AuditTrail(broken, "required", "account").call("delete_api_key", {"id": 1}, ""):
             raise AssertionError("it ran")
@@ -283,7 +283,7 @@ def run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def journal(tmp_path: Path) -> Path:
     """A journal with a create a year ago, a refused delete, and an update in the last minute that was killed."""
     path = tmp_path / "journal.sqlite3"
-    journal = Journal(path, "account")
+    file = StateFile(path)
 
     def fill(db: sqlite3.Connection) -> None:
         now = datetime.now(UTC)
@@ -300,8 +300,8 @@ def journal(tmp_path: Path) -> Path:
         ):
             append(db, {**fields, "time": audit.stamp(now - timedelta(days=age))})
 
-    anyio.run(journal.write, fill)
-    journal.close()
+    anyio.run(file.write, fill)
+    file.close()
     return path
 
 

@@ -12,10 +12,10 @@ import jsonschema
 import pytest
 
 from comet_mcp import __version__
+from comet_mcp.api.wire import TokenBody
 from comet_mcp.errors import CometError
 from comet_mcp.server import tools
 from comet_mcp.settings import SETTINGS
-from comet_mcp.wire import TokenBody
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -95,6 +95,16 @@ def test_files_named_in_the_prose_exist(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     named = set(re.findall(r"`((?:comet_mcp|tests)/[\w/.]+)`", text))
     assert all((ROOT / path).exists() for path in named), sorted(p for p in named if not (ROOT / p).exists())
+
+
+@pytest.mark.parametrize("name", ["README.md", "AGENTS.md", "CHANGELOG.md", "benchmarks/README.md"])
+def test_no_heading_and_no_paragraph_stands_twice(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    headings = re.findall(r"^#+ .*$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
+    rows = [line for line in text.splitlines() if re.match(r"\| [^|-]", line)]
+    paragraphs = [block.strip() for block in text.split("\n\n") if len(block) > 80]
+    repeated = {entry for group in (headings, rows, paragraphs) for entry in group if group.count(entry) > 1}
+    assert not repeated
 
 
 def _subclasses(cls: type[CometError]) -> set[type[CometError]]:

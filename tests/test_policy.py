@@ -12,17 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comet_mcp.addresses import covers, restricts
+from comet_mcp.api.wire import Status, Token, TokenBody
 from comet_mcp.errors import PolicyError
-from comet_mcp.guard import Guard
-from comet_mcp.policy import CLOCKS_DIFFER, Past, Policy
-from comet_mcp.policy_rules import RULES, read_policy
-from comet_mcp.policy_words import words
+from comet_mcp.policy.addresses import covers, restricts
+from comet_mcp.policy.guard import Guard
+from comet_mcp.policy.limits import DAY, HOUR, Limit, Spending
+from comet_mcp.policy.policy import CLOCKS_DIFFER, Past, Policy
+from comet_mcp.policy.reading import RULES, read_policy
+from comet_mcp.policy.widening import added_units, widens
+from comet_mcp.policy.words import words
 from comet_mcp.settings import SETTINGS, load
-from comet_mcp.spending import DAY, HOUR, Limit, Spending
 from comet_mcp.units import Units
-from comet_mcp.widening import added_units, widens
-from comet_mcp.wire import Status, Token, TokenBody
 from tests.test_command_line import run
 
 NOW = 1_795_000_000.0
@@ -591,6 +591,8 @@ def test_the_command_names_a_file_that_is_not_there_and_explains_itself(tmp_path
 
 
 def test_the_policy_is_pure_and_imports_neither_the_environment_nor_the_journal() -> None:
-    code = "import sys, comet_mcp.guard; print(sorted({'sqlite3', 'httpx', 'comet_mcp.state'} & set(sys.modules)))"
+    code = (
+        "import sys, comet_mcp.policy.guard; print(sorted({'sqlite3', 'httpx', 'comet_mcp.state'} & set(sys.modules)))"
+    )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout == "[]\n"

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from comet_mcp.api.wire import TokenBody
 from comet_mcp.errors import ArgumentError
 from comet_mcp.rules import check_new_key
 from comet_mcp.units import Units
-from comet_mcp.wire import TokenBody
 
 NOW = 1_795_000_000.0  # 2026-11-18
 MONTH = 30 * 86_400

@@ -11,8 +11,8 @@ from typing import Any
 import jsonschema
 import pytest
 
+from comet_mcp.protocol.tool import Tool
 from comet_mcp.server import tools
-from comet_mcp.tool import Tool
 
 SNAPSHOTS = Path(__file__).parent / "schemas"
 TOOLS = {tool.description.name: tool for tool in tools()}

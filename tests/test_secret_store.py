@@ -16,13 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from comet_mcp.api.wire import with_prefix
 from comet_mcp.errors import ArgumentError, StoreError
 from comet_mcp.secret_store import KeyStore, Target, mask
 from comet_mcp.secret_store.base import NoStore, ResultStore
 from comet_mcp.secret_store.files import FileStore, load_line
 from comet_mcp.secret_store.keychain import KeychainStore
 from comet_mcp.secret_store.names import checked_file, checked_variable, file_name, host_directory
-from comet_mcp.wire import with_prefix
 
 VALUE = "madeUpKey0123456789" * 2 + "abcdefghij"
 KEY = SecretStr(VALUE)

@@ -16,7 +16,7 @@ from comet_mcp import settings as configuration
 from comet_mcp.errors import ArgumentError, CometError
 from comet_mcp.lifetimes import duration
 from comet_mcp.settings import ToolName
-from comet_mcp.state import Database, Journal
+from comet_mcp.state.file import Database, StateFile
 from comet_mcp.text import printable
 
 _T = TypeVar("_T")
@@ -42,10 +42,10 @@ def main(arguments: list[str]) -> int:
     if not settings.state.exists():
         print(f"There is no audit trail: {printable(str(settings.state), 300)} does not exist.", file=sys.stderr)
         return 1 if options.command == "verify" and options.head else 0
-    journal = Journal(settings.state, "")
+    file = StateFile(settings.state)
 
     def in_journal(work: Callable[[Database], _T], *, writing: bool = False) -> _T:
-        return anyio.run(journal.write if writing else journal.read, work)
+        return anyio.run(file.write if writing else file.read, work)
 
     try:
         if options.command == "verify":
@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> int:
         print(f"cometapi-mcp audit: {error}", file=sys.stderr)
         return 1
     finally:
-        journal.close()
+        file.close()
     return 0
 
 

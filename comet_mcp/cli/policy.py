@@ -10,18 +10,18 @@ from time import time
 from pydantic_core import from_json
 
 from comet_mcp import settings as configuration
-from comet_mcp.arguments import arguments_model, parse_arguments
+from comet_mcp.api.wire import TokenBody
 from comet_mcp.errors import ArgumentError
-from comet_mcp.guard import Guard
-from comet_mcp.policy import Policy
-from comet_mcp.policy_rules import RULES
-from comet_mcp.policy_words import words
+from comet_mcp.policy.guard import Guard
+from comet_mcp.policy.policy import Policy
+from comet_mcp.policy.reading import RULES
+from comet_mcp.policy.words import words
+from comet_mcp.protocol.arguments import arguments_model, parse_arguments
 from comet_mcp.rules import check_new_key
 from comet_mcp.settings import Settings
 from comet_mcp.text import printable, quoted
 from comet_mcp.tools.keys import create_api_key
 from comet_mcp.units import Units
-from comet_mcp.wire import TokenBody
 
 HELP = """\
 usage: cometapi-mcp policy [check FILE]

@@ -16,13 +16,13 @@ from collections.abc import Mapping
 import anyio
 
 from comet_mcp import settings as configuration
+from comet_mcp.api.wire import Token, with_prefix
 from comet_mcp.app import App
 from comet_mcp.errors import ArgumentError, CometError
-from comet_mcp.newest import all_keys
+from comet_mcp.keys.newest import all_keys
 from comet_mcp.secret_store.base import KEY_VARIABLE
 from comet_mcp.settings import Settings
 from comet_mcp.text import quoted
-from comet_mcp.wire import Token, with_prefix
 
 HELP = f"""\
 usage: cometapi-mcp run [--openai] NAME-or-ID -- PROGRAM [ARGUMENT ...]

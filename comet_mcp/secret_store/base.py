@@ -1,4 +1,4 @@
-"""What a store is, the two that keep nothing, and the choice between all."""
+"""What a store is, and the two that keep nothing."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
+from comet_mcp.api.wire import with_prefix
 from comet_mcp.errors import ArgumentError
-from comet_mcp.secret_store.names import host_directory
-from comet_mcp.settings import Settings
-from comet_mcp.wire import with_prefix
 
 KEY_VARIABLE = "COMETAPI_KEY"
 """The variable that holds a model key, by the official cli's convention."""
@@ -54,20 +52,6 @@ class KeyStore(Protocol):
 
     def forget(self, key_id: int) -> list[str]:
         """Remove the value of a key that does not exist any more. Returns the places where it was."""
-
-
-def key_store(settings: Settings) -> KeyStore:
-    """The store that the settings ask for."""
-    host = host_directory(settings.base_url)
-    if settings.secrets == "file":
-        from comet_mcp.secret_store.files import FileStore  # noqa: PLC0415 - only the store in use is loaded
-
-        return FileStore(settings.key_dir / host)
-    if settings.secrets == "keyring":
-        from comet_mcp.secret_store.keychain import KeychainStore  # noqa: PLC0415
-
-        return KeychainStore(host)
-    return ResultStore() if settings.secrets == "result" else NoStore()
 
 
 def mask(key: SecretStr) -> str:

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from comet_mcp.api.wire import with_prefix
 from comet_mcp.errors import StoreError
 from comet_mcp.secret_store.base import DEFAULT, KEY_VARIABLE, Saved, Target
 from comet_mcp.secret_store.directory import Directory
 from comet_mcp.secret_store.dotenv import quoted_value, value_of, with_value
 from comet_mcp.secret_store.names import checked_file, checked_variable, file_name
 from comet_mcp.text import printable, quoted
-from comet_mcp.wire import with_prefix
 
 _MOST_NAMESAKES = 100
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from comet_mcp.api.wire import with_prefix
 from comet_mcp.errors import StoreError
 from comet_mcp.secret_store.base import DEFAULT, Saved, Target, no_target
-from comet_mcp.wire import with_prefix
 
 
 class KeychainStore:

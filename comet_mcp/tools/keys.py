@@ -9,15 +9,17 @@ import anyio
 from pydantic import Field
 
 from comet_mcp import questions
-from comet_mcp.allowance import counted
+from comet_mcp.api.wire import Status, Token, TokenBody, body_of, status_word
 from comet_mcp.app import App
-from comet_mcp.changing import change_key, delete_key, writable_body
-from comet_mcp.deadline import Deadline
 from comet_mcp.errors import ArgumentError, CometError, NotFoundError
+from comet_mcp.keys.changing import change_key, delete_key, writable_body
+from comet_mcp.keys.deadline import Deadline
+from comet_mcp.keys.newest import all_keys
+from comet_mcp.keys.provisioning import Created
+from comet_mcp.keys.rotation import OldKey
+from comet_mcp.keys.verifying import verify_key
 from comet_mcp.lifetimes import duration
-from comet_mcp.newest import all_keys
-from comet_mcp.policy import Past
-from comet_mcp.provisioning import Created
+from comet_mcp.policy.policy import Past
 from comet_mcp.results import (
     APIKey,
     CreatedKey,
@@ -32,14 +34,11 @@ from comet_mcp.results import (
     record,
     remaining,
 )
-from comet_mcp.rotation import OldKey
 from comet_mcp.rules import MAX_NAME, check_changed_key, check_new_key
 from comet_mcp.secret_store import Target, mask
 from comet_mcp.secret_store.base import KEY_VARIABLE
-from comet_mcp.state import Rotation
+from comet_mcp.state.rotations import Rotation
 from comet_mcp.units import MAX_QUOTA, NEVER, expiry, when
-from comet_mcp.verifying import verify_key
-from comet_mcp.wire import Status, Token, TokenBody, body_of, status_word
 
 KeyId = Annotated[int, Field(ge=1, description="id from list_api_keys")]
 
@@ -184,7 +183,7 @@ async def update_api_key(
         await app.gate.passes(questions.updating(before, wanted, new_status, app.units))
         # where budgets are limited, what the key spends meanwhile must not come on top of what was judged
         quota_named = remain_quota is not None and not app.policy.limits_budgets
-        async with counted(app, before, wanted):
+        async with app.allowance.counted(before, wanted):
             changed = await change_key(app.api, before, wanted, new_status, deadline, quota_named=quota_named)
     return UpdatedKey(
         **record(changed.after, app.units),

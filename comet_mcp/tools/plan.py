@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from comet_mcp.allowance import verdict
+from comet_mcp.api.wire import TokenBody
 from comet_mcp.app import App
 from comet_mcp.errors import ArgumentError
 from comet_mcp.lifetimes import expired_time
@@ -15,7 +15,6 @@ from comet_mcp.results import PlannedKey
 from comet_mcp.rules import MAX_NAME, check_new_key, is_ip, is_model_id
 from comet_mcp.text import quoted
 from comet_mcp.units import MAX_QUOTA, NEVER, when
-from comet_mcp.wire import TokenBody
 
 
 async def plan_api_key(
@@ -68,7 +67,7 @@ async def plan_api_key(
     if 0 < quota < app.units.per_usd // 100:  # dollars were given: the warning about units would mislead
         warnings = [f"{app.units.usd(quota)} is less than a cent: hardly a model call."]
     warnings += await app.catalog.warnings(body)
-    broken, nearest = await verdict(app, body)
+    broken, nearest = await app.allowance.verdict(body)
     return PlannedKey(
         create_api_key=body.model_dump(),
         policy="refused" if broken else "allowed",

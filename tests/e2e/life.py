@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from mcp import Client
 
+from comet_mcp.api.wire import TokenBody
 from comet_mcp.sandbox import Key, Sandbox
 from comet_mcp.server import create_server
-from comet_mcp.wire import TokenBody
 from tests.support import Home
 
 FIELDS = tuple(TokenBody.model_fields)

@@ -441,9 +441,9 @@ __main__.main([])
 @pytest.mark.parametrize(
     ("module", "name", "tool"),
     [
-        ("client", "parse", "get_api_key"),
+        ("api.client", "parse", "get_api_key"),
         ("secret_store.files", "with_prefix", "save_api_key"),
-        ("verifying", "_reasons", "verify_api_key"),
+        ("keys.verifying", "_reasons", "verify_api_key"),
         ("tools.keys", "change_key", "update_api_key"),
     ],
 )

@@ -12,9 +12,10 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult
 
+from comet_mcp.api.wire import TokenBody
 from comet_mcp.sandbox import Sandbox
-from comet_mcp.state import Floor, Journal
-from comet_mcp.wire import TokenBody
+from comet_mcp.state.intents import Floor, Intents
+from comet_mcp.state.journal import Journal
 from tests.e2e.steps import (
     blocking_until,
     code_of,
@@ -140,15 +141,15 @@ async def test_creates_at_once_all_answer_in_time_where_a_call_they_share_hangs(
 
 
 @pytest.fixture
-def journals(tmp_path: Path) -> Iterator[list[Journal]]:
+def both(tmp_path: Path) -> Iterator[list[Intents]]:
     opened = [Journal(tmp_path / "journal.sqlite3", "account") for _ in range(2)]
-    yield opened
+    yield [journal.intents for journal in opened]
     for journal in opened:
         journal.close()
 
 
-async def test_a_create_that_another_server_has_settled_takes_no_second_key(journals: list[Journal]) -> None:
-    one, other = journals
+async def test_a_create_that_another_server_has_settled_takes_no_second_key(both: list[Intents]) -> None:
+    one, other = both
     body = TokenBody(name="x")
     lost = await one.begin(body, Floor(0))
     await one.set_phase(lost, "unclear")

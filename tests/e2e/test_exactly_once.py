@@ -12,12 +12,12 @@ import httpx
 import pytest
 from mcp_types import CallToolResult
 
+from comet_mcp.api.wire import Token, TokenPage
 from comet_mcp.errors import APIError
-from comet_mcp.flights import Crowd
-from comet_mcp.newest import NewestKeys
+from comet_mcp.keys.flights import Crowd
+from comet_mcp.keys.newest import NewestKeys
 from comet_mcp.sandbox import DIALECTS, FAULTS
-from comet_mcp.state import Floor
-from comet_mcp.wire import Token, TokenPage
+from comet_mcp.state.intents import Floor
 from tests.e2e.steps import code_of, intents, let_pass, on_each, served, stored, until, values
 from tests.support import Home, data_of, error_of, text_of
 

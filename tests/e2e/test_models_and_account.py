@@ -184,7 +184,7 @@ async def test_no_failure_of_the_catalog_stops_a_create(call: str, fault: str, h
 async def test_a_list_of_models_of_another_shape_is_no_crash_and_stops_no_create(
     names: Any, make_home: Callable[..., Home], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from comet_mcp.client import CometAPI  # noqa: PLC0415 - patched here alone
+    from comet_mcp.api.client import CometAPI  # noqa: PLC0415 - patched here alone
 
     manage = CometAPI._manage
 

@@ -72,7 +72,8 @@ from comet_mcp.__main__ import main
 sys.exit(main([]))
 """
 
-JOURNAL, CLIENT, DIRECTORY = "comet_mcp.state", "comet_mcp.client", "comet_mcp.secret_store.directory"
+INTENTS, ROTATIONS = "comet_mcp.state.intents", "comet_mcp.state.rotations"
+CLIENT, DIRECTORY = "comet_mcp.api.client", "comet_mcp.secret_store.directory"
 Step = tuple[str, str, str, int]
 
 # A name for each step of a create; what is killed there, and whether the key exists then.
@@ -80,15 +81,15 @@ CREATE: dict[str, tuple[Step, bool]] = {
     "before the store was checked": ((DIRECTORY, "Directory.write_temporary", "before", 1), False),
     "while the store was checked": ((DIRECTORY, "Directory.write_temporary", "after", 1), False),
     "before the newest key was asked for": ((CLIENT, "CometAPI.list_tokens", "before", 1), False),
-    "before the journal knew": ((JOURNAL, "Journal.begin", "before", 1), False),
-    "once the journal knew": ((JOURNAL, "Journal.begin", "after", 1), False),
+    "before the journal knew": ((INTENTS, "Intents.begin", "before", 1), False),
+    "once the journal knew": ((INTENTS, "Intents.begin", "after", 1), False),
     "before the create was sent": ((CLIENT, "CometAPI.create_token", "before", 1), False),
     "once the create was answered": ((CLIENT, "CometAPI.create_token", "after", 1), True),
-    "once the answer was noted": ((JOURNAL, "Journal.set_phase", "after", 1), True),
+    "once the answer was noted": ((INTENTS, "Intents.set_phase", "after", 1), True),
     "before its row was looked for": ((CLIENT, "CometAPI.list_tokens", "before", 2), True),
     "once its row was listed": ((CLIENT, "CometAPI.list_tokens", "after", 2), True),
-    "before its row was claimed": ((JOURNAL, "Journal.claim", "before", 1), True),
-    "once its row was claimed": ((JOURNAL, "Journal.claim", "after", 1), True),
+    "before its row was claimed": ((INTENTS, "Intents.claim", "before", 1), True),
+    "once its row was claimed": ((INTENTS, "Intents.claim", "after", 1), True),
     "before its value was asked for": ((CLIENT, "CometAPI.reveal_key", "before", 1), True),
     "once its value was known": ((CLIENT, "CometAPI.reveal_key", "after", 1), True),
     "before its file was written": ((DIRECTORY, "Directory.write_temporary", "before", 2), True),
@@ -97,9 +98,9 @@ CREATE: dict[str, tuple[Step, bool]] = {
     "before its file had its name": ((DIRECTORY, "Directory._name_new", "before", 1), True),
     "once its file had its name": ((DIRECTORY, "Directory._name_new", "after", 1), True),
     "once its file was durable": ((DIRECTORY, "Directory._sync", "after", 1), True),
-    "before the journal knew of the file": ((JOURNAL, "Journal.saved", "before", 1), True),
+    "before the journal knew of the file": ((INTENTS, "Intents.saved", "before", 1), True),
 }
-TOLD_NOBODY: Step = (JOURNAL, "Journal.saved", "after", 1)
+TOLD_NOBODY: Step = (INTENTS, "Intents.saved", "after", 1)
 
 SAVE: dict[str, Step] = {
     "before the key was read": (CLIENT, "CometAPI.get_token", "before", 1),
@@ -110,21 +111,21 @@ SAVE: dict[str, Step] = {
     "when half its file was written": (DIRECTORY, "Directory._write", "half", 2),
     "once its file was written": (DIRECTORY, "Directory.write_temporary", "after", 2),
     "once its file had its name": (DIRECTORY, "Directory._sync", "before", 1),
-    "before the journal knew of the file": (JOURNAL, "Journal.saved", "before", 1),
-    "once the journal knew of the file": (JOURNAL, "Journal.saved", "after", 1),
+    "before the journal knew of the file": (INTENTS, "Intents.saved", "before", 1),
+    "once the journal knew of the file": (INTENTS, "Intents.saved", "after", 1),
 }
 
 # What a rotation does before and after the create inside it.
 ROTATE: dict[str, tuple[Step, bool]] = {
     "before the old key was read": ((CLIENT, "CometAPI.get_token", "before", 1), False),
-    "before the journal knew of the rotation": ((JOURNAL, "Journal.begin_rotation", "before", 1), False),
-    "once the journal knew of the rotation": ((JOURNAL, "Journal.begin_rotation", "after", 1), False),
+    "before the journal knew of the rotation": ((ROTATIONS, "Rotations.begin", "before", 1), False),
+    "once the journal knew of the rotation": ((ROTATIONS, "Rotations.begin", "after", 1), False),
     **CREATE,
     "once the journal knew of the new file": (TOLD_NOBODY, True),
     "before the old key was read again": ((CLIENT, "CometAPI.get_token", "before", 2), True),
     "before the old key's end was written": ((CLIENT, "CometAPI.update_token", "before", 1), True),
     "once the old key's end was written": ((CLIENT, "CometAPI.update_token", "after", 1), True),
-    "before the journal knew that it is done": ((JOURNAL, "Journal.end_rotation", "before", 1), True),
+    "before the journal knew that it is done": ((ROTATIONS, "Rotations.end", "before", 1), True),
 }
 
 BODY: dict[str, Any] = {"name": "to be killed", "remain_quota": 500_000}

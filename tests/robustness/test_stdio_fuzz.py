@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from comet_mcp.stdio import MAX_LINE, MAX_UNANSWERED
+from comet_mcp.protocol.stdio import MAX_LINE, MAX_UNANSWERED
 from tests.e2e.steps import LONG, blocking_until, intents, let_pass, started, stored, values
 from tests.support import Home
 
@@ -597,7 +597,7 @@ def test_input_from_a_file_is_answered(make_home: MakeHome, tmp_path: Path) -> N
 
 NO_PIPES = """
 import sys
-from comet_mcp import stdio
+from comet_mcp.protocol import stdio
 stdio.pipes_serve = lambda: False
 from comet_mcp.__main__ import main
 sys.exit(main([]))

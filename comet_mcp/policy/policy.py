@@ -10,7 +10,7 @@ called, in whatever order and by however many servers, each key that is written 
 - a key that breaks a rule already, because it is older than the rule or somebody else's, may be narrowed, renamed,
   disabled and deleted, but neither enabled nor widened in any field.
 
-Counts and sums are not in a key: they are judged against what the journal counted (`comet_mcp.spending`). With no
+Counts and sums are not in a key: they are judged against what the journal counted (`comet_mcp.policy.limits`). With no
 rule set, which is the default, everything is allowed.
 """
 
@@ -21,14 +21,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from comet_mcp.addresses import restricts
+from comet_mcp.api.wire import Status, Token, TokenBody, body_of
 from comet_mcp.errors import PolicyError
 from comet_mcp.lifetimes import expired_time
-from comet_mcp.spending import DAY, HOUR, Limit, Spending
+from comet_mcp.policy.addresses import restricts
+from comet_mcp.policy.limits import DAY, HOUR, Limit, Spending
+from comet_mcp.policy.widening import models_of, widens
 from comet_mcp.text import printable, quoted
 from comet_mcp.units import Units, when
-from comet_mcp.widening import models_of, widens
-from comet_mcp.wire import Status, Token, TokenBody, body_of
 
 NO_GROUP = "none"
 """How a key without a group is written among the allowed groups; it then has the account's own group."""

@@ -14,10 +14,10 @@ from typing import Any
 
 import anyio
 
-from comet_mcp.client import CometAPI
-from comet_mcp.deadline import Deadline
+from comet_mcp.api.client import CometAPI
+from comet_mcp.api.wire import Status, Token, TokenBody, body_of, status_word
 from comet_mcp.errors import APIError, NotFoundError, UnclearError
-from comet_mcp.wire import Status, Token, TokenBody, body_of, status_word
+from comet_mcp.keys.deadline import Deadline
 
 _CORRECTIONS = 3
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from comet_mcp.addresses import covers
+from comet_mcp.api.wire import Token, TokenBody
+from comet_mcp.policy.addresses import covers
 from comet_mcp.units import NEVER
-from comet_mcp.wire import Token, TokenBody
 
 
 def widens(before: Token, wanted: TokenBody) -> bool:

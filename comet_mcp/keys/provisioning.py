@@ -3,7 +3,7 @@
     1. What could go wrong later is looked for now: the store, the journal, the reveal limit.
     2. The intent and the newest key id go into the journal, on disk.
     3. One POST. It is repeated only where it provably never left, or was refused for its rate.
-    4. The new row is found among those above that id, and claimed in the journal (state.Journal.claim).
+    4. The new row is found among those above that id, and claimed in the journal (state.intents.Intents.claim).
     5. Its value is read and stored.
 
 From 2 to 5 nothing can be cancelled: clients cancel calls, and close stdin, whenever they like. How it can end:
@@ -23,8 +23,8 @@ import anyio.lowlevel
 import anyio.to_thread
 from pydantic import SecretStr
 
-from comet_mcp.client import CometAPI
-from comet_mcp.deadline import MARGIN, Deadline
+from comet_mcp.api.client import CometAPI
+from comet_mcp.api.wire import CreateAnswer, Token, TokenBody, differences, is_masked
 from comet_mcp.errors import (
     APIError,
     CometError,
@@ -37,16 +37,17 @@ from comet_mcp.errors import (
     UnclearError,
     UnsentError,
 )
-from comet_mcp.flights import Crowd
-from comet_mcp.guard import Guard
-from comet_mcp.key_values import KeyValues
-from comet_mcp.newest import NewestKeys
+from comet_mcp.keys.deadline import MARGIN, Deadline
+from comet_mcp.keys.flights import Crowd
+from comet_mcp.keys.newest import NewestKeys
+from comet_mcp.keys.values import KeyValues
+from comet_mcp.policy.guard import Guard
 from comet_mcp.secret_store import KeyStore, Saved, Target, mask
-from comet_mcp.settings import Settings
-from comet_mcp.state import Check, Floor, Intent, Journal, Phase
+from comet_mcp.state.intents import Floor, Intent, Phase
+from comet_mcp.state.journal import Journal
+from comet_mcp.state.ledger import Check
 from comet_mcp.text import quoted
 from comet_mcp.units import when
-from comet_mcp.wire import CreateAnswer, Token, TokenBody, differences, is_masked
 
 _T = TypeVar("_T")
 
@@ -69,18 +70,19 @@ class Created:
 class KeyMaker:
     """Makes keys for one account, and settles what earlier calls, of any server, left unclear."""
 
-    def __init__(self, api: CometAPI, journal: Journal, store: KeyStore, settings: Settings, gone: anyio.Event) -> None:
+    def __init__(self, api: CometAPI, journal: Journal, store: KeyStore, guard: Guard, gone: anyio.Event) -> None:
         """`gone` is set once the client reads no answers any more."""
         self._api = api
-        self._journal = journal
+        self._file = journal.file
+        self._intents = journal.intents
         self._store = store
-        self._timeout = settings.timeout
-        self._guard = Guard(settings.policy, settings.units)
+        self._guard = guard
+        self._timeout = api.timeout
         self._gone = gone
         self._creating = Crowd()
         self._finding = Crowd()
         self._newest = NewestKeys(api, self._creating)
-        self._values = KeyValues(api, journal, self._finding)
+        self._values = KeyValues(api, journal.reveals, self._finding)
 
     async def create(self, body: TokenBody, rotation: int | None = None) -> Created:
         """Make one key and store its value. A rotation's key is its alone, however equal another is.
@@ -100,9 +102,9 @@ class KeyMaker:
             await self._values.check_limit()
         floor = await self._newest.floor(deadline.left)
         with anyio.CancelScope(shield=True):
-            intent = await self._journal.begin(body, floor, rotation, self._count_check(body))
+            intent = await self._intents.begin(body, floor, rotation, self._count_check(body))
         return await _to_the_end(
-            lambda: self._make(intent, body, floor, deadline), lambda: self._journal.give_up(intent), self._gone
+            lambda: self._make(intent, body, floor, deadline), lambda: self._intents.give_up(intent), self._gone
         )
 
     def _count_check(self, body: TokenBody) -> Check | None:
@@ -131,11 +133,11 @@ class KeyMaker:
         Never raises for the journal or the API: it rides on calls that have their own answer to give.
         """
         deadline = Deadline(self._timeout)
-        if not self._journal.path.exists():
+        if not self._file.path.exists():
             return []
         told: list[str] = []
         try:
-            for intent in await self._journal.unsettled():
+            for intent in await self._intents.unsettled():
                 with anyio.CancelScope(shield=True):
                     said = await self._settle_one(intent, deadline)
                 told += [said] if said else []
@@ -145,14 +147,14 @@ class KeyMaker:
 
     async def _settle_equal(self, body: TokenBody, rotation: int | None, deadline: Deadline) -> Created | None:
         """The key of an earlier equal create that nobody was told of; None where there is no such key."""
-        for earlier in await self._journal.unsettled(body, rotation):
+        for earlier in await self._intents.unsettled(body, rotation):
             intent = await self._wait_for(earlier, deadline)
             if intent.phase in ("saved", "closed"):
                 continue  # another call has settled it
             with anyio.CancelScope(shield=True):
                 found = await self._row_of(intent, deadline)
                 if found is not None:
-                    if intent.key_id is not None and not await self._journal.take_over(intent.id):
+                    if intent.key_id is not None and not await self._intents.take_over(intent.id):
                         continue  # another call got it
                     found.warnings.append(
                         f"This key was made by an earlier call ({when(int(intent.begun))}) whose answer was lost. No "
@@ -161,7 +163,7 @@ class KeyMaker:
                     return await self._store_value(found, deadline)
             age = time() - intent.begun
             if intent.key_id is not None:
-                await self._journal.close_key(intent.id)  # somebody deleted it
+                await self._intents.close_key(intent.id)  # somebody deleted it
             elif age < SETTLE_AFTER:
                 raise CreateUnclearError(
                     f"The same create was sent {age:.0f} seconds ago, and it is not known yet whether it made a key. "
@@ -169,12 +171,12 @@ class KeyMaker:
                     "key, or makes one."
                 )
             else:
-                await self._journal.close_unfound(intent.id)
+                await self._intents.close_unfound(intent.id)
         return None
 
     async def _wait_for(self, intent: Intent, deadline: Deadline) -> Intent:
         """The intent once no call is at work on it any more: its client gave up, the call goes on to its end."""
-        while (current := await self._journal.intent(intent.id)).in_flight:
+        while (current := await self._intents.get(intent.id)).in_flight:
             if deadline.passed:
                 raise CreateUnclearError(
                     "The same create, which was given up, is still under way. Nothing was sent now. Try again in a few "
@@ -195,19 +197,19 @@ class KeyMaker:
                 f"with id {intent.key_id}, or delete the key."
             )
         if found is not None:
-            if intent.phase == "undelivered" and not await self._journal.take_over(intent.id):
+            if intent.phase == "undelivered" and not await self._intents.take_over(intent.id):
                 return ""
             stored = await self._store_value(found, deadline)
             place = f" Its value is in {stored.saved.path}." if stored.saved and stored.saved.path else ""
             text = f"Key {found.row.id} {name} is that of the create at {sent}, whose answer was lost.{place}"
             return " ".join([text, *stored.warnings])
         if intent.key_id is not None:
-            await self._journal.close_key(intent.id)  # somebody deleted it
+            await self._intents.close_key(intent.id)  # somebody deleted it
             return ""
         if time() - intent.begun < SETTLE_AFTER:
             return f"The create of {name} at {sent} is still unclear; list again in a minute."
         alike = _namesakes(intent.body, await self._newest.above(intent.floor, deadline.left))
-        if not await self._journal.close_unfound(intent.id):
+        if not await self._intents.close_unfound(intent.id):
             return ""
         if alike:
             ids = ", ".join(str(row.id) for row in alike)
@@ -254,12 +256,12 @@ class KeyMaker:
     async def _not_made(self, intent: int) -> None:
         """Note that there is no key. Where the journal fails now, its count stays: one too few may then be made."""
         with contextlib.suppress(JournalError):
-            await self._journal.not_made(intent)
+            await self._intents.not_made(intent)
 
     async def _note(self, intent: int, phase: Phase) -> None:
         """Note a phase after the POST. Where the journal fails now, the intent stays `sent`, to be settled later."""
         with contextlib.suppress(JournalError):
-            await self._journal.set_phase(intent, phase)
+            await self._intents.set_phase(intent, phase)
 
     async def _find(
         self, intent: int, body: TokenBody, floor: Floor, answer: CreateAnswer | None, deadline: Deadline
@@ -283,7 +285,7 @@ class KeyMaker:
                 answer is not None
                 and lookalike is not None
                 and seen == lookalike
-                and await self._journal.claim_one(intent, lookalike.id, lookalike.created_time)
+                and await self._intents.claim_one(intent, lookalike.id, lookalike.created_time)
             ):
                 return Created(lookalike, None, differences(body, lookalike))
             seen = lookalike
@@ -303,14 +305,14 @@ class KeyMaker:
             row = Token(id=key_id, status=1, created_time=int(time()), **body.model_dump())
         if key is not None:
             row = row.model_copy(update={"key": key})
-        await self._journal.claim_one(intent, row.id, row.created_time)
+        await self._intents.claim_one(intent, row.id, row.created_time)
         return Created(row, None, differences(body, row))
 
     async def _take_equal(self, intent: int, body: TokenBody, rows: list[Token]) -> Created | None:
         equal = {row.id: row for row in rows if not differences(body, row, tolerated=True)}
-        claim = await self._journal.claim(intent, {row.id: row.created_time for row in equal.values()})
+        claim = await self._intents.claim(intent, {row.id: row.created_time for row in equal.values()})
         if claim.ambiguous:
-            await self._journal.set_phase(intent, "closed")
+            await self._intents.set_phase(intent, "closed")
             raise CreateUnclearError(
                 "The key was created, but another program made an equal one at the same moment: the ids are "
                 f"{', '.join(map(str, claim.ambiguous))}, and nothing tells which is whose. No value was stored. "
@@ -333,7 +335,7 @@ class KeyMaker:
                 f"Call save_api_key with id {row.id} once that is mended. Do not create the key again."
             )
             with contextlib.suppress(JournalError):  # it then counts as one of a server that died: no harm
-                await self._journal.unsaved(row.id)
+                await self._intents.unsaved(row.id)
         return created
 
     async def _save(self, row: Token, deadline: Deadline, target: Target = Target()) -> Saved:  # noqa: B008 - frozen
@@ -343,7 +345,7 @@ class KeyMaker:
         except StoreError:
             saved = await _in_thread(lambda: self._store.save(row.id, row.name, value, target))
         with contextlib.suppress(JournalError):  # it then says later that the value is not stored: no harm
-            await self._journal.saved(row.id)
+            await self._intents.saved(row.id)
         return saved
 
     async def save(self, key_id: int, target: Target) -> tuple[Token, Saved]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from comet_mcp.client import CometAPI
-from comet_mcp.flights import Crowd, Flights
-from comet_mcp.state import Floor
-from comet_mcp.wire import Token, TokenPage
+from comet_mcp.api.client import CometAPI
+from comet_mcp.api.wire import Token, TokenPage
+from comet_mcp.keys.flights import Crowd, Flights
+from comet_mcp.state.intents import Floor
 
 _FIRST_PAGE = 20
 _PAGE = 100

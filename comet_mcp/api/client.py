@@ -17,11 +17,9 @@ import anyio
 from pydantic import SecretStr, ValidationError
 
 from comet_mcp import __version__
-from comet_mcp.answers import Answer, checked, envelope, json_of, parse, unusable
-from comet_mcp.errors import SettingsError, UnclearError, UnsentError
-from comet_mcp.pace import APIClock, CallLimit
-from comet_mcp.settings import how_to_mend
-from comet_mcp.wire import (
+from comet_mcp.api.answers import Answer, checked, envelope, json_of, parse, unusable
+from comet_mcp.api.pace import APIClock, CallLimit
+from comet_mcp.api.wire import (
     Account,
     CatalogModel,
     CreateAnswer,
@@ -33,6 +31,7 @@ from comet_mcp.wire import (
     is_masked,
     with_prefix,
 )
+from comet_mcp.errors import UnclearError, UnsentError
 
 if TYPE_CHECKING:
     import httpx
@@ -63,8 +62,9 @@ class CometAPI:
         self._settings = settings
         self.clock = APIClock()
         self._http = transport
+        self.timeout = settings.timeout
         # what a call may take: the caller still has to read the answer and to write its own
-        self.seconds = settings.timeout - min(1.0, settings.timeout / 4)
+        self.seconds = self.timeout - min(1.0, self.timeout / 4)
         self._limit = CallLimit(settings.calls)
         self._slots = anyio.Semaphore(MAX_CONNECTIONS, fast_acquire=True)
         self._host = urlsplit(settings.base_url).netloc
@@ -166,8 +166,7 @@ class CometAPI:
 
     async def _as_key(self, key: SecretStr, path: str) -> Answer:
         """One call as a model key, which has no part in the account's own headers."""
-        if self._settings.problems:
-            raise SettingsError(how_to_mend(self._settings.problems))
+        self._settings.require_usable()
         if not re.fullmatch(r"[\x21-\x7e]+", key.get_secret_value()):
             raise UnclearError("The API gave a value for the key that is none: it can't be sent. Nothing was changed.")
         headers = {"Authorization": f"Bearer {with_prefix(key).get_secret_value()}", "Accept-Language": "en"}
@@ -176,8 +175,8 @@ class CometAPI:
     async def _manage(self, method: str, path: str, body: Any = None, seconds: float | None = None) -> Answer:
         """One call of the management API; a read is tried twice, for a kept connection may just have been closed."""
         settings = self._settings
-        if settings.problems or settings.access_token is None:
-            raise SettingsError(how_to_mend(settings.problems))
+        settings.require_usable()
+        assert settings.access_token is not None  # noqa: S101 - a missing one is a problem
         headers = {"Authorization": settings.access_token.get_secret_value(), "Accept-Language": "en"}
         if settings.user_id is not None:
             headers["New-Api-User"] = settings.user_id

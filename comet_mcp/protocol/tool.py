@@ -16,7 +16,7 @@ from mcp_types import Tool as Description
 from pydantic import BaseModel
 from pydantic_core import to_json
 
-from comet_mcp.arguments import arguments_model, parse_arguments
+from comet_mcp.protocol.arguments import arguments_model, parse_arguments
 from comet_mcp.results import Result
 
 if TYPE_CHECKING:

@@ -7,10 +7,16 @@ from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from comet_mcp.errors import NotFoundError, RateLimitedError, RefusedError, UnauthorizedError, UnclearError
-from comet_mcp.settings import TOKEN_PAGE
+from comet_mcp.api.wire import Envelope, parse_json, payload
+from comet_mcp.errors import (
+    TOKEN_PAGE,
+    NotFoundError,
+    RateLimitedError,
+    RefusedError,
+    UnauthorizedError,
+    UnclearError,
+)
 from comet_mcp.text import backend_text, printable
-from comet_mcp.wire import Envelope, parse_json, payload
 
 _Model = TypeVar("_Model", bound=BaseModel)
 

@@ -15,17 +15,17 @@ from typing import Literal
 
 import anyio
 
-from comet_mcp.changing import change_key, delete_key, writable_body
-from comet_mcp.client import CometAPI
-from comet_mcp.deadline import Deadline
+from comet_mcp.api.client import CometAPI
+from comet_mcp.api.wire import Status, Token, status_word
 from comet_mcp.errors import ArgumentError, CometError, CreateUnclearError, JournalError, NotFoundError
-from comet_mcp.flights import Turns
-from comet_mcp.guard import Guard
-from comet_mcp.provisioning import Created, KeyMaker
-from comet_mcp.settings import Settings
-from comet_mcp.state import Journal, Rotation
+from comet_mcp.keys.changing import change_key, delete_key, writable_body
+from comet_mcp.keys.deadline import Deadline
+from comet_mcp.keys.flights import Turns
+from comet_mcp.keys.provisioning import Created, KeyMaker
+from comet_mcp.policy.guard import Guard
+from comet_mcp.state.journal import Journal
+from comet_mcp.state.rotations import Rotation
 from comet_mcp.units import NEVER, when
-from comet_mcp.wire import Status, Token, status_word
 
 OldKey = Literal["grace", "disable", "delete"]
 
@@ -43,14 +43,13 @@ class Rotated:
 class KeyRotator:
     """Rotates the keys of one account."""
 
-    def __init__(self, api: CometAPI, journal: Journal, keys: KeyMaker, settings: Settings, turns: Turns) -> None:
+    def __init__(self, api: CometAPI, journal: Journal, keys: KeyMaker, guard: Guard, turns: Turns) -> None:
         self._api = api
-        self._journal = journal
+        self._rotations = journal.rotations
         self._keys = keys
         self._turns = turns
-        self._units = settings.units
-        self._guard = Guard(settings.policy, settings.units)
-        self._timeout = settings.timeout
+        self._guard = guard
+        self._timeout = api.timeout
 
     async def rotate(
         self,
@@ -75,7 +74,7 @@ class KeyRotator:
         deadline = Deadline(self._timeout)
         old = await self._api.get_token(key_id)
         self._guard.require_own(old)
-        rotation = await self._journal.rotation(old)
+        rotation = await self._rotations.of(old)
         if rotation is not None and rotation.done:
             if (finished := await self._finished(rotation, old)) is not None:
                 return finished
@@ -86,7 +85,7 @@ class KeyRotator:
             self._guard.require_new(writable_body(old))
         await confirm(old, rotation)
         if rotation is None:
-            await self._journal.begin_rotation(old, writable_body(old), old_key, int(time()) + grace)
+            await self._rotations.begin(old, writable_body(old), old_key, int(time()) + grace)
         new, rotation = await self._new_key(old)
         done = Rotated(new, old)
         if resumed:
@@ -103,7 +102,7 @@ class KeyRotator:
             return done
         try:
             done.old = await self._end(rotation, done, deadline)
-            await self._journal.end_rotation(rotation.id)
+            await self._rotations.end(rotation.id)
         except CometError as error:
             done.warnings.append(
                 f"Both keys work now: the old key {old.id} could not be ended: {error} Call rotate_api_key again to "
@@ -132,14 +131,14 @@ class KeyRotator:
         """The new key, made now, or by a call before or beside this one; and the rotation it belongs to."""
         end = monotonic() + self._timeout * 0.8
         while True:
-            rotation = await self._journal.rotation(old)
+            rotation = await self._rotations.of(old)
             if rotation is None or rotation.done:
                 raise CreateUnclearError(f"Another call has just rotated key {old.id}. Call list_api_keys to see both.")
             if rotation.new_id is not None and not rotation.under_way:
                 try:
                     return await self._keys.resume(await self._api.get_token(rotation.new_id)), rotation
                 except NotFoundError:
-                    await self._journal.forget_new_key(rotation.id)  # somebody deleted it: make another
+                    await self._rotations.forget_new_key(rotation.id)  # somebody deleted it: make another
             if not rotation.under_way:
                 try:
                     return await self._keys.create(rotation.body, rotation=rotation.id), rotation
@@ -149,7 +148,7 @@ class KeyRotator:
                         raise CreateUnclearError(text, code=error.code) from None
                 except CometError:
                     with contextlib.suppress(JournalError):
-                        await self._journal.drop_rotation(rotation.id)  # nothing was made: the next call begins anew
+                        await self._rotations.drop(rotation.id)  # nothing was made: the next call begins anew
                     raise
             if monotonic() > end:
                 raise CreateUnclearError(
@@ -199,7 +198,7 @@ class KeyRotator:
         """What both may spend while both work, which is more than the old one could alone."""
         if old.unlimited_quota or new.unlimited_quota:
             return f"Until {when(until)} both keys work, without a budget."
-        each, sum_ = self._units.usd(old.remain_quota), self._units.usd(old.remain_quota + new.remain_quota)
+        each, sum_ = self._guard.units.usd(old.remain_quota), self._guard.units.usd(old.remain_quota + new.remain_quota)
         return f"Until {when(until)} both keys work: the old one may still spend {each}, both together {sum_}."
 
     def _check(self, old: Token) -> None:

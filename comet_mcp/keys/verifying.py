@@ -8,10 +8,10 @@ from time import time
 
 from pydantic import SecretStr
 
-from comet_mcp.client import CometAPI
+from comet_mcp.api.client import CometAPI
+from comet_mcp.api.wire import Status, Token, Usage, status_word
 from comet_mcp.errors import APIError, RefusedError
 from comet_mcp.units import NEVER, expiry, when
-from comet_mcp.wire import Status, Token, Usage, status_word
 
 _ENABLE = 'call update_api_key with status "enabled".'
 

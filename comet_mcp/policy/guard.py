@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from time import time
 from typing import Any
 
+from comet_mcp.api.wire import Status, Token, TokenBody
 from comet_mcp.lifetimes import expired_time
-from comet_mcp.policy import NEW, NO_GROUP, NOTHING, Broken, Past, Policy, matches
+from comet_mcp.policy.limits import Spending
+from comet_mcp.policy.policy import NEW, NO_GROUP, NOTHING, Broken, Past, Policy, matches
+from comet_mcp.policy.widening import added_units, models_of
 from comet_mcp.rules import MAX_NAME
-from comet_mcp.spending import Spending
 from comet_mcp.units import MAX_QUOTA, Units
-from comet_mcp.widening import added_units, models_of
-from comet_mcp.wire import Status, Token, TokenBody
 
 _SUGGESTED = "30d"
 """The lifetime that is proposed where one is demanded and none is limited."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from pydantic import SecretStr
 
-from comet_mcp.client import CometAPI
+from comet_mcp.api.client import CometAPI
+from comet_mcp.api.wire import Token, is_masked
 from comet_mcp.errors import NotFoundError, RateLimitedError, RefusedError
-from comet_mcp.flights import Crowd, Flights
-from comet_mcp.state import Journal
+from comet_mcp.keys.flights import Crowd, Flights
+from comet_mcp.state.reveals import Reveals
 from comet_mcp.units import when
-from comet_mcp.wire import Token, is_masked
 
 REVEALS = 20
 WINDOW = 20 * 60.0
@@ -25,16 +25,16 @@ _PATIENCE = 1.5
 class KeyValues:
     """Reads key values, few calls for many keys."""
 
-    def __init__(self, api: CometAPI, journal: Journal, finding: Crowd) -> None:
+    def __init__(self, api: CometAPI, reveals: Reveals, finding: Crowd) -> None:
         """`finding` are the creates that look for their rows: a reveal waits for them, since calls are few."""
         self._api = api
-        self._journal = journal
-        self._reveals = Flights(self._reveal, finding, _PATIENCE)
+        self._calls = reveals
+        self._values = Flights(self._reveal, finding, _PATIENCE)
         self._has_batch = True
 
     async def check_limit(self) -> None:
         """Raise RateLimitedError where the limit of reveal calls is used up."""
-        made = await self._journal.reveals_since(WINDOW)
+        made = await self._calls.since(WINDOW)
         if len(made) >= REVEALS:
             free = made[-REVEALS] + WINDOW
             raise RateLimitedError(
@@ -45,16 +45,16 @@ class KeyValues:
 
     async def spare(self) -> bool:
         """Count a call of the same limit, if fewer than half are used; else tell that there is none to spare."""
-        if len(await self._journal.reveals_since(WINDOW)) >= REVEALS // 2:
+        if len(await self._calls.since(WINDOW)) >= REVEALS // 2:
             return False
-        await self._journal.note_reveal()
+        await self._calls.note()
         return True
 
     async def of(self, row: Token, seconds: float) -> SecretStr:
         """The value of the key of this row. Raises APIError, or RateLimitedError where the limit is used up."""
         if not is_masked(row.key.get_secret_value()):
             return row.key
-        values = await self._reveals.join(row.id, seconds)
+        values = await self._values.join(row.id, seconds)
         if row.id not in values:
             raise NotFoundError(f"The API reveals no key {row.id}. It may have been deleted just now.")
         return values[row.id]
@@ -80,4 +80,4 @@ class KeyValues:
 
     async def _count(self) -> None:
         await self.check_limit()
-        await self._journal.note_reveal()
+        await self._calls.note()

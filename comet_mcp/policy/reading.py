@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from comet_mcp.errors import ArgumentError
 from comet_mcp.lifetimes import duration
-from comet_mcp.policy import Policy
+from comet_mcp.policy.policy import Policy
 from comet_mcp.text import quoted
 
 PREFIX = "COMETAPI_MCP_POLICY_"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from comet_mcp.policy import Policy, listed
+from comet_mcp.policy.policy import Policy, listed
 from comet_mcp.text import quoted
 from comet_mcp.units import Units
 

@@ -1,0 +1,92 @@
+"""Which part of the package knows which: AGENTS.md's picture, held against the imports."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "comet_mcp"
+
+# From the ground up: a part imports only what stands before it here.
+PARTS = (
+    *("errors", "text", "units", "lifetimes"),
+    "api",
+    *("rules", "policy", "settings"),
+    *("state", "secret_store", "catalog"),
+    "keys",
+    *("results", "audit", "confirmation", "questions"),
+    "app",
+    *("protocol", "prompts", "resources", "tools"),
+    "server",
+    "sandbox",
+    *("cli", "__main__"),
+)
+
+# Libraries that one file alone may import, so that what they do has one place.
+ALONE = {
+    "httpx": {"api/client.py"},
+    "sqlite3": {"state/file.py"},
+    "tomllib": {"settings.py"},
+    "uvicorn": {"sandbox/server.py", "sandbox/connection.py"},
+    "keyring": {"secret_store/keychain.py"},
+    "dotenv": {"secret_store/dotenv.py"},
+}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The modules that a file imports when it runs, also inside functions."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for_types = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for node in ast.walk(block)
+    }
+    for node in ast.walk(tree):
+        if id(node) in for_types:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module == "comet_mcp":
+            yield from (f"comet_mcp.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def part(name: str) -> int:
+    return PARTS.index(name.removesuffix(".py"))
+
+
+FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
+
+
+def test_a_part_imports_only_what_stands_below_it() -> None:
+    upwards = {
+        f"{path.relative_to(PACKAGE).as_posix()} imports {name}"
+        for path in FILES
+        for name in {module.split(".")[1] for module in imports(path) if module.startswith("comet_mcp.")}
+        if name != "__version__" and part(name) > part(path.relative_to(PACKAGE).parts[0])
+    }
+    assert not upwards
+
+
+@pytest.mark.parametrize("library", ALONE)
+def test_a_library_is_imported_in_its_one_place(library: str) -> None:
+    users = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in FILES
+        if any(module.split(".")[0] == library for module in imports(path))
+    }
+    assert users == ALONE[library]
+
+
+def test_only_the_settings_read_the_environment() -> None:
+    readers = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in FILES
+        if any(word in path.read_text(encoding="utf-8") for word in ("os.environ", "os.getenv", "getenv("))
+    }
+    assert readers == {"settings.py", "cli/demo.py", "cli/run.py"}  # a program that is started gets an environment
