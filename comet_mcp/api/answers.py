@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeVar
 
@@ -122,6 +123,13 @@ def _refusal(said: str, reference: str | None) -> RefusedError:
         return RefusedError(
             f'The account can hold no more keys: "{said}". Delete a key that is not used any more, then try again.',
             code="too_many_keys",
+            request_id=reference,
+        )
+    if most := re.search(r"exceeds valid range, maximum is ([0-9]{1,18})", said):
+        return RefusedError(
+            f"The API allows at most {most[1]} quota units for one key (remain_quota). Nothing was changed. Give a "
+            "smaller budget.",
+            code="budget_too_large",
             request_id=reference,
         )
     quote = f': "{said}"' if said else " and gave no reason"

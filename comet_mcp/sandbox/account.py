@@ -21,7 +21,6 @@ ENABLED, DISABLED, EXPIRED, EXHAUSTED = 1, 2, 3, 4
 
 UNITS_PER_USD = 500_000
 MAX_NAME = 50
-MAX_QUOTA = 1_000_000_000 * UNITS_PER_USD
 MAX_KEYS = 1000
 MAX_AUTO_GROUPS = 5
 KEY_LENGTH = 48
@@ -242,8 +241,8 @@ class Account:
         if not sent.get("unlimited_quota", False):
             if sent.get("remain_quota", 0) < 0:
                 raise Refused("quota.negative")
-            if sent.get("remain_quota", 0) > MAX_QUOTA:
-                raise Refused("quota.too_large", max=MAX_QUOTA)
+            if sent.get("remain_quota", 0) > self.dialect.max_quota:
+                raise Refused("quota.too_large", max=self.dialect.max_quota)
 
     def _check_can_enable(self, row: Key) -> None:
         if row.status == EXPIRED and row.expired_time != -1 and row.expired_time <= self.now():

@@ -26,6 +26,8 @@ class Dialect:
     # What a create or update does.
     name_limit: Literal["characters", "bytes"] = "characters"
     """What is counted of a name; 50 are allowed. Bytes are those of UTF-8: 17 kanji are too many."""
+    max_quota: int = 500_000_000_000_000
+    """The largest budget of a key that is not unlimited. Since 11 August 2026 what 32 bits hold."""
     groups_checked: bool = True
     """A group that is not the account's is refused at once; elsewhere it is stored and each use answers 403."""
     status_in_put: bool = True
@@ -94,6 +96,7 @@ _GATEWAY = replace(
     _GATEWAY_2026_06,
     name="gateway",
     auto_groups=True,
+    max_quota=2**31 - 1,
     cross_group_retry_needs_auto=True,
     go_type="controller.tokenRequest",
     go_path="tokenRequest.Token",
@@ -108,7 +111,7 @@ _GATEWAY = replace(
 DIALECTS: dict[str, Dialect] = {
     dialect.name: dialect for dialect in (Dialect(name="documented"), _GATEWAY, _GATEWAY_2026_06, _GATEWAY_2026_03)
 }
-"""The dialects by name: `documented`, `gateway` (August 2026) and its releases of mid and March 2026."""
+"""The dialects by name: `documented`, `gateway` (18 August 2026) and its releases of mid and March 2026."""
 
 
 def dialect_named(name: str | Dialect) -> Dialect:

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import stat
 import sys
+from collections.abc import Callable
 
-from tests.support import Home, data_of
+from tests.support import Home, data_of, error_of
 
 EXAMPLE = {
     "name": "production",
@@ -35,3 +36,14 @@ async def test_the_body_sent_holds_the_nine_fields_and_nothing_else(home: Home) 
         data_of(await client.call_tool("create_api_key", {"name": "only the name"}))
     (create,) = [request for request in home.sandbox.requests if request.call == "create"]
     assert create.body == {**EXAMPLE, "name": "only the name", "remain_quota": 0}
+
+
+async def test_a_budget_that_the_release_does_not_allow_is_refused_with_the_most_there_is(
+    make_home: Callable[..., Home],
+) -> None:
+    home = make_home(dialect="gateway")
+    async with home.client() as client:
+        text = error_of(await client.call_tool("create_api_key", {"name": "x", "remain_quota": 2**31}))
+    assert text.startswith("[budget_too_large]")
+    assert "at most 2147483647 quota units" in text
+    assert home.sandbox.keys == []

@@ -9,53 +9,29 @@ import pytest
 from comet_mcp.sandbox import DIALECTS, Dialect, Sandbox
 from tests.sandbox.conftest import Served
 
-MARCH: dict[str, Any] = {
+GATEWAYS: dict[str, Any] = {
     "gateway_fields": True,
     "name_limit": "bytes",
     "groups_checked": False,
     "status_in_put": False,
-    "user_header": "required",
-    "bearer_in_any_case": False,
-    "wrong_token_status": 200,
-    "search_pages": True,
-    "usage_without_slash": False,
-    "public_catalog": False,
-    "reasons_for_dead_keys": True,
-    "chinese_auth": True,
-    "gzips": True,
-}
-JUNE: dict[str, Any] = {
-    "masked_keys": True,
-    "reveal": True,
-    "gateway_fields": True,
-    "name_limit": "bytes",
-    "groups_checked": False,
-    "status_in_put": False,
-    "user_header": "required",
-    "bearer_in_any_case": False,
-    "wrong_token_status": 200,
     "search_pages": True,
     "usage_without_slash": False,
     "public_catalog": False,
     "gzips": True,
 }
-AUGUST: dict[str, Any] = {
+BEFORE_AUGUST: dict[str, Any] = {"user_header": "required", "bearer_in_any_case": False, "wrong_token_status": 200}
+MARCH = GATEWAYS | BEFORE_AUGUST | {"reasons_for_dead_keys": True, "chinese_auth": True}
+JUNE = GATEWAYS | BEFORE_AUGUST | {"masked_keys": True, "reveal": True}
+AUGUST = GATEWAYS | {
     "masked_keys": True,
     "reveal": True,
-    "gateway_fields": True,
     "auto_groups": True,
-    "name_limit": "bytes",
-    "groups_checked": False,
-    "status_in_put": False,
+    "max_quota": 2_147_483_647,
     "cross_group_retry_needs_auto": True,
     "go_type": "controller.tokenRequest",
     "go_path": "tokenRequest.Token",
     "wrong_token_code": "AUTH_UNAUTHORIZED",
-    "search_pages": True,
-    "usage_without_slash": False,
     "usage_when_disabled": False,
-    "public_catalog": False,
-    "gzips": True,
     "retry_after": True,
 }
 
