@@ -611,3 +611,41 @@ if sys.platform != "win32":
                     store.save(7, "blog", KEY, target)
         assert path.read_text(encoding="utf-8") == "A=1\n"
         assert [file.name for file in store.directory.iterdir()] == ["blog.env"]
+
+
+# What happens to values when their key is gone.
+
+
+def test_a_key_that_is_gone_takes_its_own_file_along_and_names_the_others_that_hold_its_value(store: FileStore) -> None:
+    own, chosen = saved(store), saved(store, target=Target("blog.env"))
+    other = saved(store, 8, "other", SecretStr("sk-" + "b" * 48))
+    forgotten = store.forget(7)
+    assert (forgotten.removed, forgotten.left) == ([str(own)], [str(chosen)])
+    assert f"still in {chosen}: remove the line there." in str(forgotten)
+    assert (own.exists(), chosen.exists(), other.exists()) == (False, True, True)
+
+
+def test_what_somebody_wrote_beside_a_key_in_its_own_file_stays(store: FileStore) -> None:
+    own = saved(store)
+    own.write_text(own.read_text(encoding="utf-8") + "# mine\nMODEL=gpt-4.1-mini\n", encoding="utf-8")
+    assert store.forget(7).removed == [str(own)]
+    assert own.read_text(encoding="utf-8") == "# mine\nMODEL=gpt-4.1-mini\n"
+
+
+def test_a_value_is_not_put_into_the_own_file_of_another_key(store: FileStore) -> None:
+    own = saved(store)
+    with pytest.raises(StoreError, match="own file of key 7") as refused:
+        store.save(8, "other", SecretStr("sk-" + "b" * 48), Target(own.name, "OTHER_KEY"))
+    assert refused.value.code == "variable_taken"
+    assert saved(store, target=Target(own.name)) == own
+
+
+@pytest.mark.parametrize("file", [".lock", ".LOCK", ".0123456789abcdef.tmp"])
+def test_a_name_that_the_directory_uses_itself_is_no_file_for_a_key(store: FileStore, file: str) -> None:
+    with pytest.raises(ArgumentError, match="no plain file name"):
+        store.check(Target(file))
+
+
+def test_a_key_that_is_not_stored_is_forgotten_without_a_word(store: FileStore) -> None:
+    assert str(store.forget(7)) == ""
+    assert not store.directory.exists()

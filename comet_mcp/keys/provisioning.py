@@ -42,7 +42,7 @@ from comet_mcp.keys.flights import Crowd
 from comet_mcp.keys.newest import NewestKeys
 from comet_mcp.keys.values import KeyValues
 from comet_mcp.policy.guard import Guard
-from comet_mcp.secret_store import KeyStore, Saved, Target, mask
+from comet_mcp.secret_store import NOWHERE, Forgotten, KeyStore, Saved, Target, mask
 from comet_mcp.state.intents import Floor, Intent, Phase
 from comet_mcp.state.journal import Journal
 from comet_mcp.state.ledger import Check
@@ -360,12 +360,12 @@ class KeyMaker:
         """A key that was made before, with its value stored now if it was not."""
         return await self._store_value(Created(row, None), Deadline(self._timeout))
 
-    async def forget(self, key_id: int) -> list[str]:
-        """Remove the value of a key that was deleted from the store. Returns the places where it was."""
+    async def forget(self, key_id: int) -> Forgotten:
+        """Remove the value of a key that was deleted from the store."""
         try:
             return await _in_thread(lambda: self._store.forget(key_id))
         except StoreError:
-            return []  # it is of no use to anybody any more
+            return NOWHERE  # it is of no use to anybody any more
 
     async def may_ask_usage(self) -> bool:
         """Whether a usage query may be made: it counts as a reveal call, and creates need those more."""

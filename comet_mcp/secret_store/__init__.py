@@ -9,7 +9,7 @@ nothing.
     none      nowhere
 """
 
-from comet_mcp.secret_store.base import KeyStore, Saved, Target, mask
+from comet_mcp.secret_store.base import NOWHERE, Forgotten, KeyStore, Saved, Target, mask
 from comet_mcp.secret_store.choice import key_store
 
-__all__ = ["KeyStore", "Saved", "Target", "key_store", "mask"]
+__all__ = ["NOWHERE", "Forgotten", "KeyStore", "Saved", "Target", "key_store", "mask"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pydantic import SecretStr
 
@@ -36,6 +36,22 @@ class Target:
 DEFAULT = Target()
 
 
+class Forgotten(NamedTuple):
+    """The places a key's value was removed from, and those where it still stands because they are not ours."""
+
+    removed: list[str]
+    left: list[str]
+
+    def __str__(self) -> str:
+        """In sentences; "" where it was nowhere."""
+        removed = f"Its value was removed from {', '.join(self.removed)}." if self.removed else ""
+        left = f"It is still in {', '.join(self.left)}: remove the line there." if self.left else ""
+        return " ".join(filter(None, (removed, left)))
+
+
+NOWHERE = Forgotten([], [])
+
+
 class KeyStore(Protocol):
     """Takes the values of keys. All methods may block; `check` and `save` raise StoreError."""
 
@@ -50,8 +66,8 @@ class KeyStore(Protocol):
     def find(self, key_id: int) -> SecretStr | None:
         """The value of a key that was saved here before, None where it was not."""
 
-    def forget(self, key_id: int) -> list[str]:
-        """Remove the value of a key that does not exist any more. Returns the places where it was."""
+    def forget(self, key_id: int) -> Forgotten:
+        """Remove the value of a key that does not exist any more."""
 
 
 def mask(key: SecretStr) -> str:
@@ -84,9 +100,9 @@ class ResultStore:
         """Nothing is kept."""
         return None
 
-    def forget(self, key_id: int) -> list[str]:  # noqa: ARG002 - the interface
+    def forget(self, key_id: int) -> Forgotten:  # noqa: ARG002 - the interface
         """Nothing is kept."""
-        return []
+        return NOWHERE
 
 
 class NoStore:
@@ -107,6 +123,6 @@ class NoStore:
         """Nothing is kept."""
         return None
 
-    def forget(self, key_id: int) -> list[str]:  # noqa: ARG002 - the interface
+    def forget(self, key_id: int) -> Forgotten:  # noqa: ARG002 - the interface
         """Nothing is kept."""
-        return []
+        return NOWHERE

@@ -50,6 +50,20 @@ def with_value(text: str, variable: str, value: str) -> str:
     return _checked(edited, variable, value)
 
 
+def without_value(text: str, value: str) -> str | None:
+    """The text of a key's own file without that key, its comment too; None where nothing else is set in it."""
+    from dotenv.parser import parse_stream  # noqa: PLC0415
+
+    parts = list(parse_stream(io.StringIO(text, newline="")))
+    if not any(part.key and part.value != value for part in parts):
+        return None
+    return "".join(
+        part.original.string
+        for number, part in enumerate(parts)
+        if part.value != value and (number or not part.original.string.startswith("# CometAPI key "))
+    )
+
+
 def _checked(text: str, variable: str, value: str) -> str:
     if value_of(text, variable) != value:
         raise StoreError(

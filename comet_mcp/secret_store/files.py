@@ -13,13 +13,14 @@ from pydantic import SecretStr
 
 from comet_mcp.api.wire import with_prefix
 from comet_mcp.errors import StoreError
-from comet_mcp.secret_store.base import DEFAULT, KEY_VARIABLE, Saved, Target
+from comet_mcp.secret_store.base import DEFAULT, KEY_VARIABLE, NOWHERE, Forgotten, Saved, Target
 from comet_mcp.secret_store.directory import Directory
-from comet_mcp.secret_store.dotenv import quoted_value, value_of, with_value
+from comet_mcp.secret_store.dotenv import quoted_value, value_of, with_value, without_value
 from comet_mcp.secret_store.names import checked_file, checked_variable, file_name
 from comet_mcp.text import printable, quoted
 
 _MOST_NAMESAKES = 100
+_MARK = r"# CometAPI key ([0-9]+), "
 
 
 class FileStore:
@@ -62,14 +63,31 @@ class FileStore:
         values = self._own(key_id).values()
         return SecretStr(next(iter(values))) if values else None
 
-    def forget(self, key_id: int) -> list[str]:
-        """Remove the files of a key's own; lines in other files stay."""
-        names = list(self._own(key_id))
-        if names:
-            with self._opened() as folder:
-                for name in names:
+    def forget(self, key_id: int) -> Forgotten:
+        """Remove the files of a key's own, or its line where somebody has put others beside it.
+
+        Files of the caller's own choice are left as they are, and named.
+        """
+        own = self._own(key_id)
+        if not own:
+            return NOWHERE
+        with self._opened() as folder, folder.locked():
+            for name, value in own.items():
+                rest = without_value((folder.read(name) or b"").decode(), value)
+                if rest is None:
                     folder.remove(name)
-        return [str(self.directory / name) for name in names]
+                else:
+                    folder.replace(name, rest.encode())
+            values = [value.encode() for value in own.values()]
+            left = [name for name in sorted(folder.names()) if self._holds(folder, name, values)]
+        removed, left = ([str(self.directory / name) for name in names] for names in (own, left))
+        return Forgotten(removed, left)
+
+    def _holds(self, folder: Directory, name: str, values: list[bytes]) -> bool:
+        with contextlib.suppress(OSError):  # a link or a directory: not ours to look into
+            content = folder.read(name) or b""
+            return any(value in content for value in values)
+        return False
 
     def _own(self, key_id: int) -> dict[str, str]:
         """Name and value of each file of a key's own, by the comment that `save` wrote into it."""
@@ -112,6 +130,11 @@ class FileStore:
         path = self.directory / name
         content = folder.read(name) or b""
         text = content.decode("utf-8", "replace")
+        if (owner := re.match(_MARK, text)) and value not in text:
+            raise StoreError(
+                f"{quoted(str(path), 200)} is the own file of key {owner[1]} and goes with it. Name another file.",
+                code="variable_taken",
+            )
         if "\0" in text or text.encode() != content:
             raise StoreError(f"{quoted(str(path), 200)} is no text file, and was left as it is. Name another file.")
         present = value_of(text, variable)

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from comet_mcp.api.wire import with_prefix
 from comet_mcp.errors import StoreError
-from comet_mcp.secret_store.base import DEFAULT, Saved, Target, no_target
+from comet_mcp.secret_store.base import DEFAULT, NOWHERE, Forgotten, Saved, Target, no_target
 
 
 class KeychainStore:
@@ -53,15 +53,15 @@ class KeychainStore:
             raise _refused(error) from None
         return SecretStr(value) if value else None
 
-    def forget(self, key_id: int) -> list[str]:
+    def forget(self, key_id: int) -> Forgotten:
         """Remove the key's entry."""
         if self.find(key_id) is None:
-            return []
+            return NOWHERE
         try:
             self._ring().delete_password(self._service, str(key_id))
         except Exception as error:  # noqa: BLE001 - backends raise what they like
             raise _refused(error) from None
-        return [f"{self._service}/{key_id}"]
+        return Forgotten([f"{self._service}/{key_id}"], [])
 
     def _ring(self) -> Any:
         try:

@@ -31,7 +31,8 @@ def checked_file(file: str) -> str:
         ArgumentError: It is not; the message says what may be.
     """
     fine = re.fullmatch(r"\.?[A-Za-z0-9_][A-Za-z0-9_.-]{0,98}", file) and not file.endswith(".")
-    if not fine or _RESERVED_ON_WINDOWS.fullmatch(file):
+    ours = file.lower() == ".lock" or re.fullmatch(r"\..*\.tmp", file)  # what the directory itself writes
+    if not fine or ours or _RESERVED_ON_WINDOWS.fullmatch(file):
         raise ArgumentError(
             f'file {quoted(file)} is no plain file name. Give letters, digits, ".", "_" and "-" only, such as '
             '"blog.env"; it is put into the key directory.'

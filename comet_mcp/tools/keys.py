@@ -200,12 +200,13 @@ async def delete_api_key(app: App, *, id: KeyId) -> DeletedKey:
         return DeletedKey(id=id, deleted=False, note=f"There is no key {id}: it is gone already, or never was.")
     app.guard.require_own(row)
     await app.gate.passes(questions.deleting(row, app.units))
-    try:
-        notes = [] if await delete_key(app.api, id) else ["The API's answer was lost, but the key is gone."]
-    except NotFoundError:
-        notes = ["Somebody else deleted it at the same moment."]
-    notes += [f"Its value was removed from {place}." for place in await app.keys.forget(id)]
-    return DeletedKey(id=id, deleted=True, name=row.name, recreate=_recreating(row), note=" ".join(notes) or None)
+    with anyio.CancelScope(shield=True):  # whoever gives up the call now must not leave the value of a dead key
+        try:
+            notes = [] if await delete_key(app.api, id) else ["The API's answer was lost, but the key is gone."]
+        except NotFoundError:
+            notes = ["Somebody else deleted it at the same moment."]
+        note = " ".join([*notes, str(await app.keys.forget(id))]).strip()
+    return DeletedKey(id=id, deleted=True, name=row.name, recreate=_recreating(row), note=note or None)
 
 
 async def rotate_api_key(

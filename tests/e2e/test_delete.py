@@ -3,8 +3,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from mcp.shared.exceptions import MCPError
 
 from tests.e2e.life import FULL, body_of, connected, full_key
+from tests.e2e.steps import until
 from tests.support import Home, data_of, error_of
 
 
@@ -86,3 +88,13 @@ async def test_neither_the_value_nor_a_file_of_the_person_goes_with_the_key(home
         secret = home.sandbox.keys[0].key
         result = await client.call_tool("delete_api_key", {"id": key["id"]})
     assert secret not in str(result.model_dump())
+
+
+async def test_a_delete_that_is_given_up_still_removes_the_value(home: Home) -> None:
+    async with home.client() as client:  # over stdio, for in one process a call can't be given up
+        key = data_of(await client.call_tool("create_api_key", {"name": "x", "remain_quota": 5_000_000}))
+        home.sandbox.faults.add("delete", "latency", value="0.6")
+        with pytest.raises(MCPError):
+            await client.call_tool("delete_api_key", {"id": key["id"]}, read_timeout_seconds=0.2)
+        await until(lambda: not home.sandbox.keys)
+        await until(lambda: not home.key_files)
