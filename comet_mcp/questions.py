@@ -63,9 +63,10 @@ def rotating(row: Token, begun: Rotation | None, old_key: str, old_until: int, u
         units: What a quota unit is worth.
     """
     body = body_of(row) if begun is None else begun.body
-    old_key, old_until = (old_key, old_until) if begun is None else (begun.old_key, begun.old_until)
     first = f"Replace {_key(row)} by a new key?"
-    if begun is not None:
+    if begun is not None and begun.done:
+        first = f"Store the value of key {begun.new_id} again, which has replaced {_key(row)} already?"
+    elif begun is not None:
         first = f"Go on with replacing {_key(row)} by a new key, begun at {when(int(begun.begun))}?"
     if old_key == "grace":
         until = old_until if row.expired_time == NEVER else min(row.expired_time, old_until)

@@ -227,7 +227,8 @@ async def _in_time(tool: Tool, app: App, arguments: dict[str, Any]) -> CallToolR
     timeout = app.settings.timeout
     with anyio.move_on_after(timeout):
         return await tool.run(app, arguments)
-    raise CometError(f"The API did not answer within {timeout:g} seconds. Try again.", code="timed_out")
+    advice = "Call list_api_keys before you repeat it." if tool.writes else "Try again."
+    raise CometError(f"{tool.name} was not done within {timeout:g} seconds. {advice}", code="timed_out")
 
 
 def _client_of(context: ServerRequestContext[App]) -> str:

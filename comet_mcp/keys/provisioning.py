@@ -84,7 +84,9 @@ class KeyMaker:
         self._newest = NewestKeys(api, self._creating)
         self._values = KeyValues(api, journal.reveals, self._finding)
 
-    async def create(self, body: TokenBody, rotation: int | None = None) -> Created:
+    async def create(
+        self, body: TokenBody, rotation: int | None = None, *, deadline: Deadline | None = None
+    ) -> Created:
         """Make one key and store its value. A rotation's key is its alone, however equal another is.
 
         Raises:
@@ -93,7 +95,7 @@ class KeyMaker:
             RefusedError, UnsentError: No key was made.
             CreateUnclearError: A key may have been made; the next list, or the next equal create, finds it.
         """
-        deadline = Deadline(self._timeout)
+        deadline = deadline or Deadline(self._timeout)
         self._guard.require_new(body)
         await _in_thread(self._store.check)
         if (earlier := await self._settle_equal(body, rotation, deadline)) is not None:
@@ -356,9 +358,9 @@ class KeyMaker:
         self._guard.require_own(row)
         return row, await self._save(row, deadline, target)
 
-    async def resume(self, row: Token) -> Created:
+    async def resume(self, row: Token, deadline: Deadline) -> Created:
         """A key that was made before, with its value stored now if it was not."""
-        return await self._store_value(Created(row, None), Deadline(self._timeout))
+        return await self._store_value(Created(row, None), deadline)
 
     async def forget(self, key_id: int) -> Forgotten:
         """Remove the value of a key that was deleted from the store."""

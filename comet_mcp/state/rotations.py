@@ -7,7 +7,7 @@ from time import time
 
 from comet_mcp.api.wire import Token, TokenBody
 from comet_mcp.state.file import Database, StateFile
-from comet_mcp.state.intents import COLUMNS, intent_of
+from comet_mcp.state.intents import COLUMNS, DEAD_AFTER, intent_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,13 @@ class Rotation:
     new_id: int | None
     under_way: bool
     """Whether a call is making the new key at this moment."""
+    was_sent: bool
+    """Whether the create of the new key was begun, whatever came of it."""
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether it made nothing, and its server is gone."""
+        return not self.was_sent and self.begun < time() - DEAD_AFTER
 
 
 class Rotations:
@@ -34,12 +41,18 @@ class Rotations:
 
     async def of(self, old: Token) -> Rotation | None:
         """The newest rotation of that key."""
+        return await self._newest("old_id = ? AND old_created = ?", (old.id, old.created_time))
 
+    async def of_gone(self, old_id: int) -> Rotation | None:
+        """The newest rotation of a key which does not exist any more."""
+        return await self._newest("old_id = ?", (old_id,))
+
+    async def _newest(self, which: str, values: tuple[int, ...]) -> Rotation | None:
         def work(db: Database) -> Rotation | None:
             row = db.execute(
-                "SELECT id, body, old_key, old_until, begun, done FROM rotation "
-                "WHERE account = ? AND old_id = ? AND old_created = ? ORDER BY id DESC LIMIT 1",
-                (self._account, old.id, old.created_time),
+                "SELECT id, body, old_key, old_until, begun, done FROM rotation "  # noqa: S608 - a constant
+                f"WHERE account = ? AND {which} ORDER BY id DESC LIMIT 1",
+                (self._account, *values),
             ).fetchone()
             if row is None:
                 return None
@@ -50,7 +63,7 @@ class Rotations:
             new = intent_of(found) if found else None
             body = TokenBody.model_validate_json(row[1])
             new_id, under_way = (new.key_id, new.in_flight) if new else (None, False)
-            return Rotation(row[0], body, row[2], row[3], row[4], bool(row[5]), new_id, under_way)
+            return Rotation(row[0], body, row[2], row[3], row[4], bool(row[5]), new_id, under_way, new is not None)
 
         return await self._file.read(work)
 

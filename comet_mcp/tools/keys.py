@@ -16,7 +16,7 @@ from comet_mcp.keys.changing import change_key, delete_key, writable_body
 from comet_mcp.keys.deadline import Deadline
 from comet_mcp.keys.newest import all_keys
 from comet_mcp.keys.provisioning import Created
-from comet_mcp.keys.rotation import OldKey
+from comet_mcp.keys.rotation import End, OldKey
 from comet_mcp.keys.verifying import verify_key
 from comet_mcp.lifetimes import duration
 from comet_mcp.policy.policy import Past
@@ -225,9 +225,9 @@ async def rotate_api_key(
     async def confirm(old: Token, begun: Rotation | None) -> None:
         await app.gate.passes(questions.rotating(old, begun, old_key, int(time()) + seconds, app.units))
 
-    done = await app.rotator.rotate(id, old_key, seconds, confirm)
-    old: dict[str, Any] = {"id": id, "status": "deleted"}
-    if done.old is not None:
+    done = await app.rotator.rotate(id, End(old_key, int(time()) + seconds), confirm)
+    old: dict[str, Any] = {"id": id, "status": "deleted" if done.old_is_known else "not known"}
+    if done.old is not None and done.old_is_known:
         old |= {"status": status_word(done.old.status), "expires": expiry(done.old.expired_time)}
     return RotatedKey(
         new_key=_created(app, done.new, []), old_key=old, steps=done.steps, warnings=done.warnings or None

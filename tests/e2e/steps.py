@@ -55,6 +55,7 @@ def let_pass(home: Home, seconds: float) -> None:
     """Make everything in the journal that many seconds older."""
     with closing(sqlite3.connect(home.state)) as db, db:
         db.execute("UPDATE intent SET begun = begun - ?", (seconds,))
+        db.execute("UPDATE rotation SET begun = begun - ?", (seconds,))
 
 
 def stored(home: Home) -> list[str]:

@@ -13,6 +13,7 @@ from comet_mcp.sandbox import Key, Sandbox
 from comet_mcp.secret_store.files import FileStore
 from comet_mcp.server import create_server
 from tests.e2e.life import FULL, LATER, before_each_write, body_of, connected, full_key, row_of, spend
+from tests.e2e.steps import let_pass
 from tests.support import Home, data_of, error_of
 
 PAST = 1_600_000_000
@@ -224,26 +225,23 @@ async def test_a_store_that_cannot_be_written_is_found_before_a_key_is_made(home
 
 
 @pytest.mark.parametrize(("old_key", "call"), [("grace", "update"), ("disable", "update"), ("delete", "delete")])
-async def test_an_old_key_that_cannot_be_ended_is_told_and_the_next_call_ends_it_as_it_was_first_asked(
+async def test_an_old_key_that_cannot_be_ended_is_told_and_the_next_call_ends_it_as_it_says_itself(
     old_key: str, call: str, home: Home
 ) -> None:
     old = full_key(home.sandbox)
     home.sandbox.faults.add(call, "reset_before")
     async with connected(home) as client:
         answer = data_of(await client.call_tool("rotate_api_key", {"id": old.id, "old_key": old_key}))
-        assert "Both keys work now" in " ".join(answer["warnings"])
+        assert "Call rotate_api_key again" in " ".join(answer["warnings"])
         assert (body_of(old), old.status) == (FULL, 1)
-        # what is asked for now is not what was asked for then
+        # a key that was thought harmless has leaked meanwhile, or the other way round
         other = "disable" if old_key != "disable" else "grace"
         again = data_of(await client.call_tool("rotate_api_key", {"id": old.id, "old_key": other}))
     assert again["new_key"]["id"] == answer["new_key"]["id"]
-    assert f'old_key "{old_key}"' in again["steps"][0]
-    if old_key == "delete":
-        assert len(home.sandbox.keys) == 1
-    else:
-        assert len(home.sandbox.keys) == 2
-        assert old.status == (2 if old_key == "disable" else 1)
-        assert (old.expired_time < LATER) is (old_key == "grace")
+    assert f'with old_key "{old_key}"; what is asked now holds' in again["steps"][0]
+    assert len(home.sandbox.keys) == 2
+    assert old.status == (2 if other == "disable" else 1)
+    assert (old.expired_time < LATER) is (other == "grace")
 
 
 @pytest.mark.parametrize(("old_key", "call"), [("grace", "update"), ("disable", "update"), ("delete", "delete")])
@@ -350,3 +348,106 @@ async def test_a_key_of_a_release_that_shows_values_in_records_is_rotated_withou
     new = newest(home.sandbox)
     assert (old.status, stored_value(home, new.id)) == (2, f"sk-{new.key}")
     assert home.sandbox.count("reveal") == 0
+
+
+async def test_a_rotation_asked_for_again_makes_no_key_and_changes_nothing(home: Home) -> None:
+    old = full_key(home.sandbox)
+    async with connected(home) as client:
+        first = data_of(await client.call_tool("rotate_api_key", {"id": old.id}))
+        ends = old.expired_time
+        again = data_of(await client.call_tool("rotate_api_key", {"id": old.id}))
+    assert (len(home.sandbox.keys), old.expired_time) == (2, ends)
+    assert again["new_key"]["id"] == first["new_key"]["id"]
+    assert again["new_key"]["secret"] == first["new_key"]["secret"]
+    assert len(again["steps"]) == 1
+    assert "no other was made" in again["steps"][0]
+
+
+@pytest.mark.parametrize("sooner", [{"old_key": "disable"}, {"old_key": "delete"}, {"grace": "10 minutes"}])
+async def test_an_old_key_in_its_grace_ends_at_once_where_that_is_asked_for(sooner: dict[str, str], home: Home) -> None:
+    old = full_key(home.sandbox)
+    async with connected(home) as client:
+        first = data_of(await client.call_tool("rotate_api_key", {"id": old.id}))
+        again = data_of(await client.call_tool("rotate_api_key", {"id": old.id, **sooner}))
+    assert again["new_key"]["id"] == first["new_key"]["id"]
+    if sooner == {"old_key": "delete"}:
+        assert [row.id for row in home.sandbox.keys] == [first["new_key"]["id"]]
+    elif sooner == {"old_key": "disable"}:
+        assert (old.status, again["old_key"]["status"]) == (2, "disabled")
+    else:
+        assert old.expired_time <= time.time() + 600
+    assert len(again["steps"]) == 2
+
+
+async def test_a_rotation_whose_old_key_is_deleted_is_answered_once_more(home: Home) -> None:
+    old = full_key(home.sandbox)
+    async with connected(home) as client:
+        first = data_of(await client.call_tool("rotate_api_key", {"id": old.id, "old_key": "delete"}))
+        again = data_of(await client.call_tool("rotate_api_key", {"id": old.id, "old_key": "delete"}))
+        data_of(await client.call_tool("delete_api_key", {"id": first["new_key"]["id"]}))
+        assert "[key_not_found]" in error_of(await client.call_tool("rotate_api_key", {"id": old.id}))
+    assert again["new_key"]["id"] == first["new_key"]["id"]
+    assert again["old_key"] == {"id": old.id, "status": "deleted"}
+    assert home.sandbox.count("create") == 1
+
+
+async def test_a_rotation_that_made_nothing_long_ago_is_begun_anew_with_the_scope_of_today(home: Home) -> None:
+    old = full_key(home.sandbox)
+    home.sandbox.faults.add("create", "reset_before")
+    home.sandbox.faults.add("list", "status", times=100, after=1, value=503)
+    async with connected(home, COMETAPI_MCP_TIMEOUT="2") as client:
+        said = error_of(await client.call_tool("rotate_api_key", {"id": old.id, "old_key": "delete"}))
+        assert "[create_outcome_unknown]" in said
+    home.sandbox.faults.clear()
+    let_pass(home, 120)
+    async with connected(home, COMETAPI_MCP_TIMEOUT="15") as client:
+        (note,) = data_of(await client.call_tool("list_api_keys"))["notes"]
+        assert "made no key" in note
+        data_of(await client.call_tool("update_api_key", {"id": old.id, "allow_ips": "203.0.113.9"}))
+        answer = data_of(await client.call_tool("rotate_api_key", {"id": old.id, "grace": "7 days"}))
+    assert old.status == 1
+    assert old.expired_time > time.time() + 6 * DAY
+    assert newest(home.sandbox).allow_ips == "203.0.113.9"
+    assert "Went on" not in " ".join(answer["steps"])
+
+
+@pytest.mark.parametrize(("old_key", "call"), [("disable", "update"), ("delete", "delete")])
+async def test_an_old_key_whose_end_nobody_knows_is_not_said_to_work(old_key: str, call: str, home: Home) -> None:
+    old = full_key(home.sandbox)
+    home.sandbox.faults.add(call, "reset_after")
+    home.sandbox.faults.add("get", "status", times=100, after=2 if call == "update" else 1, value=503)
+    async with connected(home, COMETAPI_MCP_TIMEOUT="4") as client:
+        answer = data_of(await client.call_tool("rotate_api_key", {"id": old.id, "old_key": old_key}))
+        home.sandbox.faults.clear()
+        assert answer["old_key"] == {"id": old.id, "status": "not known"}
+        assert "Both keys work" not in " ".join(answer["warnings"])
+        again = data_of(await client.call_tool("rotate_api_key", {"id": old.id, "old_key": old_key}))
+    assert again["new_key"]["id"] == answer["new_key"]["id"]
+    assert again["old_key"]["status"] == f"{old_key}d"
+
+
+async def test_after_an_equal_key_of_somebody_else_the_next_step_makes_no_third_one(home: Home) -> None:
+    old = full_key(home.sandbox)
+    home.sandbox.faults.add("create", "duplicate")
+    async with connected(home) as client:
+        said = error_of(await client.call_tool("rotate_api_key", {"id": old.id}))
+    assert said.startswith("[create_ambiguous]")
+    assert "store its value with save_api_key" in said
+    assert "goes on with that key" not in said
+
+
+async def test_asking_once_more_stores_no_value_that_the_policy_or_a_person_keeps_back(home: Home) -> None:
+    old = full_key(home.sandbox, name="agent-blog")
+    async with connected(home) as client:
+        data_of(await client.call_tool("rotate_api_key", {"id": old.id}))
+    newest(home.sandbox).name = "production"
+    for path in home.key_files:
+        path.unlink()
+    own = {"COMETAPI_MCP_POLICY_NAME_PREFIX": "agent-", "COMETAPI_MCP_POLICY_ONLY_OWN_PREFIX": "1"}
+    async with connected(home, **own) as client:
+        assert "only_own_prefix" in error_of(await client.call_tool("rotate_api_key", {"id": old.id}))
+    for name in own:
+        del home.extra[name]
+    async with connected(home, COMETAPI_MCP_CONFIRM="destructive") as client:
+        assert "[confirmation_needed]" in error_of(await client.call_tool("rotate_api_key", {"id": old.id}))
+    assert home.key_files == []
