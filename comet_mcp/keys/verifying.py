@@ -43,16 +43,15 @@ async def verify_key(api: CometAPI, row: Token, key: SecretStr, *, ask_usage: bo
     if ask_usage:
         with contextlib.suppress(APIError):  # no reason of its own: the record and the models tell
             verdict.usage = await api.usage(key)
-    if refusal is not None:
-        verdict.reasons = _reasons(row, refusal)
-    elif not verdict.models:
-        verdict.reasons = ["It may call no model: its model list names none that the account has."]
+    # a list of models is no promise: the record tells what the next model call will meet
+    verdict.reasons = _reasons(row) if refusal is None else _reasons_of(row, refusal)
+    if refusal is None and not verdict.models:
+        verdict.reasons.append("It may call no model: its model list names none that the account has.")
     return verdict
 
 
-def _reasons(row: Token, refusal: RefusedError) -> list[str]:
-    """Why a key is refused, by its record, since newest releases say no more than "Invalid token"."""
-    said = refusal.args[0]
+def _reasons(row: Token) -> list[str]:
+    """Why a key can't work, by its record."""
     reasons = []
     if row.status not in (Status.ENABLED, Status.EXPIRED, Status.EXHAUSTED):
         reasons.append(f"It is {status_word(row.status)}.")
@@ -64,6 +63,13 @@ def _reasons(row: Token, refusal: RefusedError) -> list[str]:
         reasons.append("It has nothing left to spend.")
     elif row.status == Status.EXHAUSTED:
         reasons.append(f"Its status is still exhausted, although it has something left to spend: {_ENABLE}")
+    return reasons
+
+
+def _reasons_of(row: Token, refusal: RefusedError) -> list[str]:
+    """Why a key is refused, by its record first, since newest releases say no more than "Invalid token"."""
+    said = refusal.args[0]
+    reasons = _reasons(row)
     if not reasons and row.allow_ips and ("ip" in said.lower().split() or "IP" in said):
         listed = ", ".join(row.allow_ips.splitlines())
         reasons.append(f"This machine's address is not on its IP list ({listed}); elsewhere it may work.")

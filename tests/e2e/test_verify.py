@@ -179,3 +179,17 @@ async def test_a_usage_call_that_fails_does_not_hide_that_the_key_works(home: Ho
 async def test_a_missing_key_sends_the_model_to_the_list(home: Home) -> None:
     async with connected(home) as client:
         assert "[key_not_found]" in error_of(await client.call_tool("verify_api_key", {"id": 99}))
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"), [({"remain_quota": 0}, "nothing left"), ({"expired_time": PAST}, "expired at 2020")]
+)
+async def test_a_key_whose_models_are_listed_all_the_same_is_not_said_to_work(
+    fields: dict[str, Any], said: str, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = full_key(home.sandbox, **{**PLAIN, **fields})
+    monkeypatch.setattr("comet_mcp.sandbox.model_calls.admitted", lambda *_: row)
+    async with connected(home) as client:
+        verdict = data_of(await client.call_tool("verify_api_key", {"id": row.id}))
+    assert verdict["works"] is False
+    assert said in verdict["reasons"][0]
