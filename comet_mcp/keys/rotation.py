@@ -32,12 +32,16 @@ OldKey = Literal["grace", "disable", "delete"]
 
 @dataclass(slots=True)
 class Rotated:
-    """The new key, what is left of the old one (None where it is deleted), and each step in a sentence."""
+    """The new key, what is left of the old one (None where it is deleted), and each step in a sentence.
+
+    `nothing_done` tells that an earlier call had done it all.
+    """
 
     new: Created
     old: Token | None
     steps: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    nothing_done: bool = False
 
 
 class KeyRotator:
@@ -125,7 +129,7 @@ class KeyRotator:
             f"Key {old.id} was replaced by key {new.row.id} at {when(int(rotation.begun))}, and nothing was done now. "
             f"To replace it once more, rotate key {new.row.id}."
         )
-        return Rotated(new, old, [step])
+        return Rotated(new, old, [step], nothing_done=True)
 
     async def _new_key(self, old: Token) -> tuple[Created, Rotation]:
         """The new key, made now, or by a call before or beside this one; and the rotation it belongs to."""
