@@ -3,9 +3,10 @@
 Two rows of the journal for each writing call: one is on disk before anything is sent, the other follows the outcome.
 A call whose second row is missing never ended: its server was killed.
 
-    begin    time, account, tool, arguments, key id, client
-    end      time, the number of the row that began it, outcome (ok or an error's code), id of the key that was made,
-             the person's answer, the policy's verdict
+    begin    time, account, tool, the arguments that the caller gave, key id, client
+    end      time, the number of the row that began it, outcome (ok, nothing_done where all was so already, or an
+             error's code), id of the key that was made, the key's name (before the call, where it had one), the
+             person's answer, and the policy's verdict where it refused
     pruned   time, up to which row older ones were dropped, how many, and the last one's hash
 
 Rows are numbered without a gap, and each carries the SHA-256 of the hash before it, its number and its entry: what is
@@ -53,6 +54,7 @@ class Note:
 
     outcome: str = "ok"
     key_id: int | None = None
+    key_name: str | None = None
     confirmation: str | None = None
     policy: str | None = None
 
@@ -99,7 +101,8 @@ class AuditTrail:
 
         Args:
             tool: The tool's name.
-            arguments: As they were checked. What could be a secret in them is not written.
+            arguments: Those that the caller gave, as they were checked. What could be a secret in them is not
+                written.
             client: Name and version of the program that called, "" where it did not say.
 
         Raises:
@@ -132,9 +135,7 @@ class AuditTrail:
             "time": now(),
             "account": self._account,
             "tool": tool,
-            "arguments": {
-                name: without_secrets(value, self._known) for name, value in arguments.items() if value is not None
-            },
+            "arguments": {name: without_secrets(value, self._known) for name, value in arguments.items()},
             "key_id": arguments.get("id"),
             "client": without_secrets(client, self._known),
         }
@@ -158,6 +159,7 @@ class AuditTrail:
             "tool": tool,
             "outcome": note.outcome,
             "key_id": note.key_id,
+            "key_name": without_secrets(note.key_name, self._known),
             "confirmation": note.confirmation,
             "policy": without_secrets(note.policy, self._known),
         }
@@ -294,7 +296,7 @@ def calls(rows: Iterable[Row], moment: str) -> list[dict[str, Any]]:
                 {"call": number, "begun": None, "tool": fields.get("tool"), "arguments": None, "key_ids": []},
             )
             call |= {"ended": fields.get("time"), "state": "ended", "outcome": fields.get("outcome")}
-            call |= {name: fields[name] for name in ("confirmation", "policy") if name in fields}
+            call |= {name: fields[name] for name in ("key_name", "confirmation", "policy") if name in fields}
             if fields.get("key_id") not in (None, *call["key_ids"]):
                 call["key_ids"] = [*call["key_ids"], fields["key_id"]]
         elif fields.get("kind") != "pruned":

@@ -204,11 +204,17 @@ class DeletedKey(Result):
 
 @dataclass(kw_only=True)
 class RotatedKey(Result):
-    """Both keys after a rotation; `old_key` has its id, status and expiry, or that it is deleted."""
+    """Both keys after a rotation; `old_key` has its id, status and expiry, or that it is deleted.
+
+    `nothing_done` is true where an earlier call had done it all.
+    """
+
+    unpublished = frozenset({"nothing_done"})
 
     new_key: CreatedKey
     old_key: dict[str, Any]
     steps: list[str]
+    nothing_done: bool | None = None
     warnings: list[str] | None = None
 
 

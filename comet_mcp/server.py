@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     import httpx
     from mcp.server.context import ServerRequestContext
 
+    from comet_mcp.audit import Note
     from comet_mcp.confirmation import Gate
     from comet_mcp.settings import Settings
 
@@ -215,12 +216,22 @@ async def _written(
     async def call(gate: Gate) -> CallToolResult:
         return await _in_time(tool, replace(app, gate=gate), arguments)
 
-    async with app.audit.call(tool.name, arguments, _client_of(context)) as note:
+    sent = params.arguments or {}
+    given = {name: value for name, value in arguments.items() if sent.get(name) is not None}
+    async with app.audit.call(tool.name, given, _client_of(context)) as note:
         result = await app.confirmations.run(context, params, arguments, note, call, destructive=tool.destructive)
         if isinstance(result, CallToolResult):
-            made = result.structured_content.get("new_key", result.structured_content)
-            note.key_id = made.get("id")
+            _describe(note, result.structured_content)
         return result
+
+
+def _describe(note: Note, result: dict[str, Any]) -> None:
+    """Put what a writing tool's result says into the note for the audit trail."""
+    key, changed = result.get("new_key", result), result.get("changed")
+    note.key_id = key.get("id")
+    note.key_name = changed["name"][0] if changed and "name" in changed else key.get("name")
+    if result.get("nothing_done") or result.get("deleted") is False or changed == {}:
+        note.outcome = "nothing_done"
 
 
 async def _in_time(tool: Tool, app: App, arguments: dict[str, Any]) -> CallToolResult:

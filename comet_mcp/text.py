@@ -15,8 +15,13 @@ def printable(text: str, limit: int = 200) -> str:
 
     Control characters, line separators, direction marks and lone surrogates appear as `\n`, `\u001b`, `\ud800`.
     """
-    shown = "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text[: limit + 1])
+    shown = escaped(text[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def escaped(text: str, encoding: str = "utf-8") -> str:
+    """The whole of `text`, with an escape of JSON for what does not print, and for what `encoding` does not have."""
+    return "".join(char if _shows(char, encoding) else json.dumps(char)[1:-1] for char in text)
 
 
 def quoted(text: str, limit: int = 80) -> str:
@@ -27,3 +32,13 @@ def quoted(text: str, limit: int = 80) -> str:
 def backend_text(text: str) -> str:
     """A message of the API fit to be quoted: no tags, nothing that could be a secret, folded white space, cut."""
     return printable(" ".join(_SECRET.sub("***", _TAG.sub(" ", text[:20_000])).split()), 200)
+
+
+def _shows(char: str, encoding: str) -> bool:
+    if char.isascii() or not char.isprintable():
+        return char.isprintable()
+    try:
+        char.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True

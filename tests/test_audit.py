@@ -212,8 +212,8 @@ def test_a_long_argument_is_cut_and_a_number_is_left_alone() -> None:
 async def test_how_a_call_ended_is_in_its_second_row(tmp_path: Path) -> None:
     file = StateFile(tmp_path / "journal.sqlite3")
     trail = AuditTrail(file, "on", "account")
-    async with trail.call("create_api_key", {"name": "x", "group": None}, "client 1") as note:
-        note.key_id, note.confirmation = 7, "confirmed"
+    async with trail.call("create_api_key", {"name": "x", "group": ""}, "client 1") as note:
+        note.key_id, note.key_name, note.confirmation = 7, "a sk-abcdefghijklmnop", "confirmed"
     with pytest.raises(PolicyError):
         async with trail.call("delete_api_key", {"id": 7}, ""):
             raise PolicyError("max_budget_usd: at most $5.00.")
@@ -229,10 +229,11 @@ async def test_how_a_call_ended_is_in_its_second_row(tmp_path: Path) -> None:
     assert [call["outcome"] for call in found] == ["ok", "policy", "internal_error", "cancelled"]
     assert [call["key_ids"] for call in found] == [[7], [7], [7], [8]]
     assert (found[0]["arguments"], found[0]["client"], found[0]["confirmation"]) == (
-        {"name": "x"},
+        {"name": "x", "group": ""},
         "client 1",
         "confirmed",
     )
+    assert [call.get("key_name") for call in found] == ["a ***", None, None, None]
     assert found[1]["policy"] == "max_budget_usd: at most $5.00."
 
 
@@ -268,12 +269,17 @@ def test_an_end_whose_begin_was_pruned_is_still_shown() -> None:
 # The command.
 
 
-def run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(home: Path, *arguments: str, encoding: str = "utf-8") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "comet_mcp", "audit", *arguments],
-        env={"HOME": str(home), "USERPROFILE": str(home), "COMETAPI_MCP_STATE": str(home / "journal.sqlite3")},
+        env={
+            "HOME": str(home),
+            "USERPROFILE": str(home),
+            "COMETAPI_MCP_STATE": str(home / "journal.sqlite3"),
+            "PYTHONIOENCODING": encoding,
+        },
         capture_output=True,
-        text=True,
+        encoding=encoding,
         timeout=60,
         check=False,
     )
@@ -282,40 +288,85 @@ def run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def journal(tmp_path: Path) -> Path:
     """A journal with a create a year ago, a refused delete, and an update in the last minute that was killed."""
-    path = tmp_path / "journal.sqlite3"
-    file = StateFile(path)
+    created = {"kind": "end", "call": 1, "tool": "create_api_key", "outcome": "ok", "key_id": 7, "key_name": "blog"}
+    return journal_of(
+        tmp_path,
+        (365.0, {"kind": "begin", "tool": "create_api_key", "arguments": {"name": "blog", "group": ""}}),
+        (365.0, created),
+        (9.0, {"kind": "begin", "tool": "delete_api_key", "arguments": {"id": 8}, "key_id": 8, "client": "c\x1b[1m"}),
+        (9.0, {"kind": "end", "call": 3, "tool": "delete_api_key", "outcome": "policy", "policy": REFUSED}),
+        (1.0, {"kind": "begin", "tool": "update_api_key", "arguments": {"id": 7, "name": "x"}, "key_id": 7}),
+        (0.0, {"kind": "begin", "tool": "delete_api_key", "arguments": {"id": 9}, "key_id": 9}),
+    )
+
+
+REFUSED = "The policy of this server does not allow that. only_own_prefix: not yours. max_lifetime: at most 90d."
+
+
+def journal_of(home: Path, *rows: tuple[float, dict[str, Any]]) -> Path:
+    """A journal with these rows in its trail, each with its age in days."""
+    file = StateFile(home / "journal.sqlite3")
 
     def fill(db: sqlite3.Connection) -> None:
         now = datetime.now(UTC)
-        for age, fields in (
-            (365.0, {"kind": "begin", "tool": "create_api_key", "arguments": {"name": "blog", "group": ""}}),
-            (365.0, {"kind": "end", "call": 1, "tool": "create_api_key", "outcome": "ok", "key_id": 7}),
-            (
-                9.0,
-                {"kind": "begin", "tool": "delete_api_key", "arguments": {"id": 8}, "key_id": 8, "client": "c\x1b[1m"},
-            ),
-            (9.0, {"kind": "end", "call": 3, "tool": "delete_api_key", "outcome": "policy", "policy": "no"}),
-            (1.0, {"kind": "begin", "tool": "update_api_key", "arguments": {"id": 7, "name": "x"}, "key_id": 7}),
-            (0.0, {"kind": "begin", "tool": "delete_api_key", "arguments": {"id": 9}, "key_id": 9}),
-        ):
+        for age, fields in rows:
             append(db, {**fields, "time": audit.stamp(now - timedelta(days=age))})
 
     anyio.run(file.write, fill)
     file.close()
-    return path
+    return file.path
 
 
 def test_the_table_shows_each_call_with_its_outcome_in_printable_characters(journal: Path) -> None:
     shown = run(journal.parent)
     assert (shown.returncode, shown.stderr) == (0, "")
     heading, create, delete, update, last = shown.stdout.splitlines()
-    assert heading.split() == ["time", "tool", "key", "outcome", "confirmed", "client", "arguments"]
-    assert create.split()[1:4] == ["create_api_key", "7", "ok"]
-    assert create.endswith('name="blog"')
-    assert delete.split()[1:4] == ["delete_api_key", "8", "policy"]
+    assert heading.split() == [
+        *("time", "tool", "key", "name", "outcome", "confirmed", "policy", "client", "arguments")
+    ]
+    assert create.split()[1:5] == ["create_api_key", "7", '"blog"', "ok"]
+    assert create.endswith('name="blog" group=""')
+    assert delete.split()[1:5] == ["delete_api_key", "8", "-", "policy"]
+    assert delete[heading.index("policy") :].startswith("max_lifetime, only_own_prefix ")
     assert "never ended" in update
     assert "under way" in last
     assert "\x1b" not in shown.stdout
+
+
+def test_the_table_shows_what_widens_a_key_though_it_is_false_or_empty_or_follows_a_long_value(tmp_path: Path) -> None:
+    widening = {"id": 25, "name": "n" * 500, "allow_ips": "", "model_limits_enabled": False, "group": ""}
+    journal_of(tmp_path, (1, {"kind": "begin", "tool": "update_api_key", "arguments": widening, "key_id": 25}))
+    line = run(tmp_path).stdout.splitlines()[1]
+    assert line.endswith('n… allow_ips="" model_limits_enabled=false group=""')
+    assert len(line) < 300
+
+
+NAMES = {"报告": r"\u62a5\u544a", "Nightly 🌙": r"Nightly \ud83c\udf19", "a\u202eb": r"a\u202eb", "a\x9bb": r"a\u009bb"}
+
+
+@pytest.mark.parametrize("name", NAMES, ids=ascii)
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_a_name_is_shown_as_its_owner_wrote_it_where_the_terminal_can_and_its_characters_print(
+    tmp_path: Path, name: str, encoding: str
+) -> None:
+    end = {"kind": "end", "call": 1, "tool": "create_api_key", "outcome": "ok", "key_id": 7, "key_name": name}
+    journal_of(tmp_path, (1, {"kind": "begin", "tool": "create_api_key", "arguments": {"name": name}}), (1, end))
+    shown = name if encoding == "utf-8" and name.isprintable() else NAMES[name]
+    table = run(tmp_path, encoding=encoding)
+    assert (table.returncode, table.stderr) == (0, "")
+    assert table.stdout.splitlines()[1].count(f'"{shown}"') == 2
+    lines = run(tmp_path, "--json", encoding=encoding)
+    assert (lines.returncode, lines.stderr) == (0, "")
+    assert lines.stdout.count(f'"{shown}"') == 2
+    assert json.loads(lines.stdout)["key_name"] == name
+
+
+def test_wide_characters_do_not_shift_the_columns_after_them(tmp_path: Path) -> None:
+    for number, name in ((1, "报告"), (3, "blog")):
+        end = {"kind": "end", "call": number, "tool": "create_api_key", "outcome": "ok", "key_name": name}
+        journal_of(tmp_path, (1, {"kind": "begin", "tool": "create_api_key", "arguments": {}}), (1, end))
+    _, wide, narrow = run(tmp_path).stdout.splitlines()
+    assert wide.index(" ok ") + 2 == narrow.index(" ok ")
 
 
 def test_calls_are_chosen_by_time_tool_and_key(journal: Path) -> None:
@@ -335,7 +386,8 @@ def test_calls_are_chosen_by_time_tool_and_key(journal: Path) -> None:
 def test_json_lines_hold_what_both_rows_say(journal: Path) -> None:
     lines = [json.loads(line) for line in run(journal.parent, "--json").stdout.splitlines()]
     assert [line["state"] for line in lines] == ["ended", "ended", "never_ended", "under_way"]
-    assert (lines[1]["outcome"], lines[1]["policy"], lines[1]["arguments"]) == ("policy", "no", {"id": 8})
+    assert (lines[0]["key_name"], lines[0]["arguments"]) == ("blog", {"name": "blog", "group": ""})
+    assert (lines[1]["outcome"], lines[1]["policy"], lines[1]["arguments"]) == ("policy", REFUSED, {"id": 8})
 
 
 def test_verify_prints_the_head_and_finds_it_again_or_what_was_altered(journal: Path) -> None:
@@ -357,7 +409,22 @@ def test_prune_drops_old_rows_and_what_is_left_is_whole(journal: Path) -> None:
     assert (done.returncode, done.stdout.split()[0]) == (0, "2")
     assert run(journal.parent, "verify", "--head", head).returncode == 0
     assert len(run(journal.parent).stdout.splitlines()) == 4
-    assert run(journal.parent, "prune").returncode == 2
+    nothing = run(journal.parent, "prune")
+    assert (nothing.returncode, "--before WHEN, or --all" in nothing.stderr) == (2, True)
+
+
+def test_a_date_in_the_future_drops_nothing_unless_all_is_asked_for(journal: Path) -> None:
+    future = f"{datetime.now(UTC).year + 1}-01-01"
+    refused = run(journal.parent, "prune", "--before", future)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert f"--before {future}T00:00:00.000Z is in the future" in refused.stderr
+    assert "--all" in refused.stderr
+    assert run(journal.parent, "prune", "--before", "30d", "--all").returncode == 2
+    assert run(journal.parent, "verify").stdout.split(":")[1].split()[0] == "6"
+    done = run(journal.parent, "prune", "--before", future, "--all")
+    assert (done.returncode, done.stdout) == (0, "6 rows were dropped.\n")
+    assert run(journal.parent, "prune", "--all").stdout == "1 rows were dropped.\n"  # the note of the first pruning
+    assert run(journal.parent, "verify").returncode == 0
 
 
 @pytest.mark.parametrize("wrong", [["--since", "yesterday-ish"], ["--tool", "steal"], ["--key", "x"], ["forge"]])
@@ -369,7 +436,8 @@ def test_a_wrong_argument_is_refused(journal: Path, wrong: list[str]) -> None:
 
 def test_without_a_journal_it_says_so_and_makes_none(tmp_path: Path) -> None:
     assert "There is no audit trail" in run(tmp_path).stderr
-    assert run(tmp_path, "verify").returncode == 0
+    assert run(tmp_path).returncode == 0
+    assert run(tmp_path, "verify").returncode == 1
     assert run(tmp_path, "verify", "--head", "0" * 64).returncode == 1
     assert list(tmp_path.iterdir()) == []
 

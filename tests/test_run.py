@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -120,13 +121,14 @@ def test_a_program_that_is_not_there_is_status_127_and_the_value_is_not_told(hom
     assert row.key not in done.stderr + done.stdout
 
 
-@pytest.mark.parametrize(("wanted", "said"), [("nobody", 'No key is named "nobody"'), ("99", "No API key has id 99")])
+@pytest.mark.parametrize(("wanted", "said"), [("nobody", 'No key is named "nobody"'), ("99", "No key has the id 99")])
 def test_an_unknown_key_starts_nothing(wanted: str, said: str, home: Home) -> None:
     full_key(home.sandbox)
     done = run(home, wanted, "--", sys.executable, "-c", "print('started')")
     assert (done.returncode, done.stdout) == (1, "")
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+    assert "list_api_keys" not in done.stderr
 
 
 def test_a_name_that_two_keys_have_is_refused_with_their_ids(home: Home) -> None:
@@ -137,23 +139,103 @@ def test_a_name_that_two_keys_have_is_refused_with_their_ids(home: Home) -> None
     assert all(str(row.id) in done.stderr.rpartition(":")[2] for row in rows)
 
 
-@pytest.mark.parametrize("arguments", [[], ["blog"], ["blog", "--"], ["--unknown", "blog", "--", "x"]])
-def test_a_command_line_without_key_or_program_is_a_usage_error(
-    arguments: list[str], make_home: Callable[..., Home]
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "The key's name or id is missing, and so is the program."),
+        (["--openai"], "The key's name or id is missing, and so is the program."),
+        (["blog"], "The program is missing."),
+        (["blog", "--"], "The program is missing."),
+        (["--", "--odd", "--"], "The program is missing."),
+        (["--"], "The key's name or id is missing."),
+        (["--", "echo", "hi"], "The key's name or id is missing."),
+        (["--openai", "--", "echo", "hi"], "The key's name or id is missing."),
+        (["--unknown", "blog", "--", "x"], 'There is no option "--unknown".'),
+        (["blog", "--openai", "--", "x"], "--openai goes before the name or id of the key."),
+        (["blog", "--unknown", "--", "x"], 'There is no option "--unknown".'),
+    ],
+)
+def test_a_command_line_without_key_or_program_is_told_what_is_missing_before_the_usage(
+    arguments: list[str], said: str, make_home: Callable[..., Home]
 ) -> None:
     done = run(make_home(), *arguments)
-    assert done.returncode == 2
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"cometapi-mcp run: {said}")
     assert "NAME-or-ID -- PROGRAM" in done.stderr
 
 
-async def test_a_stored_value_is_used_without_asking_the_api(either: Home) -> None:
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["--openai", "--help"], ["blog", "--help"]])
+def test_help_that_is_asked_for_is_no_error(arguments: list[str], make_home: Callable[..., Home]) -> None:
+    done = run(make_home(), *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "NAME-or-ID -- PROGRAM" in done.stdout
+
+
+# A key whose requests will be refused.
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"status": 2}, "is disabled"),
+    ({"status": 9}, "is unknown (9)"),
+    ({"expired_time": 1_600_000_000}, "expired at 2020-09-13T12:26:40Z"),
+    ({"status": 3}, "still has the status expired"),
+    ({"remain_quota": 0}, "has nothing left to spend"),
+    ({"status": 4}, "still has the status exhausted"),
+]
+
+
+@pytest.mark.parametrize(("fields", "said"), REFUSED, ids=lambda value: value if isinstance(value, str) else "")
+def test_a_key_that_will_be_refused_is_told_of_and_the_program_is_started(
+    fields: dict[str, Any], said: str, home: Home
+) -> None:
+    row = full_key(home.sandbox, **fields)
+    for wanted in ("blog", str(row.id)):
+        done = run(home, wanted, "--", sys.executable, "-c", SHOW)
+        assert done.stderr == f"cometapi-mcp run: key {row.id} {said}; its requests will be refused.\n"
+        assert done.returncode == 0
+        assert f"sk-{row.key}" in done.stdout
+
+
+async def test_a_stored_key_is_looked_up_too_where_the_api_answers(either: Home) -> None:
     async with connected(either) as client:
-        key = data_of(await client.call_tool("create_api_key", {"name": "blog"}))
+        key = data_of(await client.call_tool("create_api_key", {"name": "blog", "remain_quota": 500_000}))
+    (row,) = either.sandbox.keys
+    row.status = 2
+    done = run(either, str(key["id"]), "--", sys.executable, "-c", SHOW)
+    assert done.stderr == "cometapi-mcp run: key 1 is disabled; its requests will be refused.\n"
+    assert f"sk-{row.key}" in done.stdout
+    either.sandbox.keys.clear()
+    done = run(either, str(key["id"]), "--", sys.executable, "-c", SHOW)
+    assert "the account has no key 1" in done.stderr
+    assert f"sk-{row.key}" in done.stdout
+
+
+@pytest.mark.parametrize("trouble", ["hang", "status", "garbage", "no network", "no token"])
+async def test_a_stored_key_is_used_in_silence_where_the_api_cannot_be_asked(trouble: str, home: Home) -> None:
+    async with connected(home) as client:
+        key = data_of(await client.call_tool("create_api_key", {"name": "blog", "remain_quota": 500_000}))
+    (row,) = home.sandbox.keys
+    row.status = 2
+    extra = {}
+    if trouble == "no token":
+        extra["COMETAPI_ACCESS_TOKEN"] = ""
+    elif trouble == "no network":
+        extra["COMETAPI_MCP_PROXY"] = "http://127.0.0.1:1"  # the address itself names the place of the stored value
+    else:
+        home.sandbox.faults.add("get", trouble, times=9)
+    begun = monotonic()
+    _, environment = shown(run(home, str(key["id"]), "--", sys.executable, "-c", SHOW, **extra))
+    assert environment["COMETAPI_KEY"] == f"sk-{row.key}"
+    assert monotonic() - begun < 15  # a call of the API may take as long, and one that hangs 60 seconds
+
+
+async def test_a_stored_value_is_used_without_revealing_it_again(either: Home) -> None:
+    async with connected(either) as client:
+        key = data_of(await client.call_tool("create_api_key", {"name": "blog", "remain_quota": 500_000}))
     (row,) = either.sandbox.keys
     either.sandbox.requests.clear()
     _, environment = shown(run(either, str(key["id"]), "--", sys.executable, "-c", SHOW))
     assert environment["COMETAPI_KEY"] == f"sk-{row.key}"
-    assert either.sandbox.requests == []
+    assert either.sandbox.count("get") == len(either.sandbox.requests) == 1
     _, environment = shown(run(either, "blog", "--", sys.executable, "-c", SHOW))
     assert environment["COMETAPI_KEY"] == f"sk-{row.key}"
     assert either.sandbox.count("reveal") == 0

@@ -206,7 +206,8 @@ def test_a_hostile_key_name_is_one_plain_file_in_the_key_directory(store: FileSt
     assert path.name.endswith("-7.env")
     assert len(path.name) < 60
     assert [file for file in tmp_path.rglob("*") if file.is_file()] == [path]
-    assert path.read_text(encoding="ascii").count("\n") == 2
+    text = path.read_text(encoding="utf-8")
+    assert (text.count("\n"), text.replace("\n", "").isprintable()) == (2, True)
     assert dotenv_values(path, interpolate=False) == {"COMETAPI_KEY": f"sk-{VALUE}"}
     assert store.find(7) == SecretStr(f"sk-{VALUE}")
 
@@ -220,6 +221,20 @@ def test_two_names_that_become_equal_are_two_files(store: FileStore, names: tupl
     paths = [saved(store, 7, names[0]), saved(store, 8, names[1], other)]
     assert paths[0] != paths[1]
     assert (store.find(7), store.find(8)) == (with_prefix(KEY), with_prefix(other))
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("报告", "报告"), ("Nightly 🌙", "Nightly 🌙"), ("a\u202eb\u2028c", r"a\u202eb\u2028c")],
+    ids=ascii,
+)
+def test_the_comment_has_the_name_as_its_owner_wrote_it_but_for_what_does_not_print(
+    store: FileStore, name: str, shown: str
+) -> None:
+    path = saved(store, name=name)
+    assert path.read_text(encoding="utf-8").splitlines()[0] == f"# CometAPI key 7, {shown}"
+    assert saved(store, name=name) == path
+    assert path.name.isascii()
 
 
 def test_a_name_cannot_pass_for_another_keys_file(store: FileStore) -> None:

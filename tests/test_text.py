@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comet_mcp.text import backend_text, printable, quoted
+from comet_mcp.text import backend_text, escaped, printable, quoted
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,20 @@ def test_any_text_becomes_one_printable_line_of_bounded_length(raw: str, limit: 
     assert len(shown) <= limit
     assert shown.isprintable()
     shown.encode()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [
+        ("utf-8", r"é 报 🌙 \u202e \n"),
+        ("cp1252", r"é \u62a5 \ud83c\udf19 \u202e \n"),
+        ("ascii", r"\u00e9 \u62a5 \ud83c\udf19 \u202e \n"),
+    ],
+)
+def test_what_an_encoding_does_not_have_appears_as_an_escape_too(encoding: str, shown: str) -> None:
+    text = escaped("é 报 🌙 \u202e \n", encoding)
+    assert text == shown
+    text.encode(encoding)
 
 
 def test_tags_and_white_space_of_a_backend_go() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import unicodedata
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar, get_args
@@ -15,15 +16,19 @@ from comet_mcp import audit
 from comet_mcp import settings as configuration
 from comet_mcp.errors import ArgumentError, CometError
 from comet_mcp.lifetimes import duration
+from comet_mcp.policy.reading import RULES
 from comet_mcp.settings import ToolName
 from comet_mcp.state.file import Database, StateFile
-from comet_mcp.text import printable
+from comet_mcp.text import escaped, printable, quoted
 
 _T = TypeVar("_T")
-_ARGUMENTS_SHOWN = 100
+_COLUMNS = ("time", "tool", "key", "name", "outcome", "confirmed", "policy", "client", "arguments")
+_ALL = "9999"  # later than every row's time
+_SHOWN = 100
 
 DESCRIPTION = """\
-Show what the servers of this user changed: each writing call, its arguments, its client and how it ended.
+Show what the servers of this user changed: each writing call, the arguments that it was given, the key's name, its
+client and how it ended. The table names the rules by which the policy refused a call; --json has the policy's words.
 
 Each row of the trail carries the hash of the one before. "verify" finds what was altered or cut out. Such hashes tell
 of accidents and careless hands, not of somebody who rewrites the whole file: against that, keep the hash that "verify"
@@ -32,8 +37,11 @@ prints somewhere else, and give it back later with --head.
 
 
 def main(arguments: list[str]) -> int:
-    """Do what is asked. Returns 0; 1 where the chain is broken or the journal can't be read; 2 for a wrong command."""
-    options = _parser().parse_args(arguments)
+    """Do what is asked. Returns the exit status.
+
+    1 where the chain is broken, there is none to verify, or the journal can't be read; 2 for a wrong command.
+    """
+    options = _options(arguments)
     settings = configuration.load()
     wrong = [problem for problem in settings.problems if "COMETAPI_MCP_STATE" in problem or "config file" in problem]
     if wrong:
@@ -41,7 +49,7 @@ def main(arguments: list[str]) -> int:
         return 2
     if not settings.state.exists():
         print(f"There is no audit trail: {printable(str(settings.state), 300)} does not exist.", file=sys.stderr)
-        return 1 if options.command == "verify" and options.head else 0
+        return 1 if options.command == "verify" else 0
     file = StateFile(settings.state)
 
     def in_journal(work: Callable[[Database], _T], *, writing: bool = False) -> _T:
@@ -51,8 +59,9 @@ def main(arguments: list[str]) -> int:
         if options.command == "verify":
             return _verify(in_journal(lambda db: (audit.verify(db), audit.holds(db, options.head or ""))), options.head)
         if options.command == "prune":
-            dropped = in_journal(lambda db: audit.prune(db, options.before), writing=True)
-            print(f"{dropped} rows from before {options.before} were dropped.")
+            before = _ALL if options.all else options.before
+            dropped = in_journal(lambda db: audit.prune(db, before), writing=True)
+            print(f"{dropped} rows{'' if options.all else f' from before {before}'} were dropped.")
             return 0
         _show(in_journal(audit.rows_of), options)
     except CometError as error:
@@ -74,39 +83,61 @@ def _show(rows: list[audit.Row], options: argparse.Namespace) -> None:
     ]
     if options.json:
         for call in calls:
-            print(json.dumps(call))
+            _print(json.dumps(call, ensure_ascii=False))
         return
-    lines = [("time", "tool", "key", "outcome", "confirmed", "client", "arguments"), *map(_cells, calls)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]) - 1)]
+    lines = [_COLUMNS, *map(_cells, calls)]
+    widths = [max(_width(line[column]) for line in lines) for column in range(len(_COLUMNS) - 1)]
     for line in lines:
-        print("  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]]).rstrip())
+        padded = [cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=False)]
+        _print("  ".join([*padded, line[-1]]).rstrip())
 
 
 def _cells(call: dict[str, Any]) -> tuple[str, ...]:
     given = call.get("arguments") or {}
-    words = [f"{name}={json.dumps(value)}" for name, value in given.items() if value not in (False, "", None)]
+    # each value is cut by itself: a long one must not hide the argument after it
+    words = [f"{name}={printable(json.dumps(value, ensure_ascii=False), _SHOWN)}" for name, value in given.items()]
     state = call["state"].replace("_", " ")
-    return tuple(
-        printable(str(cell))
-        for cell in (
-            (call.get("begun") or call.get("ended") or "?")[:19],
-            call["tool"] or "?",
-            ", ".join(map(str, call["key_ids"])) or "-",
-            call["outcome"] if call["state"] == "ended" else state,
-            call.get("confirmation") or "-",
-            call.get("client") or "-",
-            printable(" ".join(words), _ARGUMENTS_SHOWN),
-        )
+    cells = (
+        (call.get("begun") or call.get("ended") or "?")[:19],
+        call["tool"] or "?",
+        ", ".join(map(str, call["key_ids"])) or "-",
+        quoted(str(call["key_name"])) if call.get("key_name") else "-",
+        call["outcome"] if call["state"] == "ended" else state,
+        call.get("confirmation") or "-",
+        _rules(str(call.get("policy") or "-")),
+        call.get("client") or "-",
+    )
+    return tuple(_written(cell) for cell in (*(printable(str(cell)) for cell in cells), " ".join(words)))
+
+
+def _rules(verdict: str) -> str:
+    """The names of the rules that a verdict of the policy is about; --json has the whole of it."""
+    return ", ".join(rule.name for rule in RULES if f"{rule.name}: " in verdict) or printable(verdict, _SHOWN)
+
+
+def _written(text: str) -> str:
+    """The text as the terminal, or the file behind standard output, can take it."""
+    return escaped(text, sys.stdout.encoding or "utf-8")
+
+
+def _print(line: str) -> None:
+    print(_written(line))
+
+
+def _width(text: str) -> int:
+    """The columns of a terminal that the text takes."""
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
     )
 
 
 def _verify(found: tuple[audit.Verified, bool], head: str | None) -> int:
     verified, holds = found
     if verified.fault:
-        print(f"The audit trail is not whole. {verified.fault}")
+        _print(f"The audit trail is not whole. {verified.fault}")
         return 1
     if head and not holds:
-        print(
+        _print(
             f"The audit trail is whole in itself, but no row of it has the hash {printable(head)}: it was rewritten "
             "or replaced after that hash was kept, or the row was pruned."
         )
@@ -138,6 +169,22 @@ def _date(text: str) -> datetime | None:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
+def _options(arguments: list[str]) -> argparse.Namespace:
+    """What is asked for; leaves with status 2 and a sentence where that is not clear."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.command != "prune":
+        return options
+    if options.before is None and not options.all:
+        parser.error("prune drops rows for good: say which with --before WHEN, or --all for every row.")
+    is_future = options.before is not None and options.before > audit.now()
+    if is_future and not options.all:
+        parser.error(f"--before {options.before} is in the future: that would drop every row. Say --all to do that.")
+    if options.all and options.before is not None and not is_future:
+        parser.error("--all drops every row, and --before only the older ones. Give one of them.")
+    return options
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="cometapi-mcp audit",
@@ -153,5 +200,6 @@ def _parser() -> argparse.ArgumentParser:
     verify = commands.add_parser("verify", help="name the first row that was altered or is missing")
     verify.add_argument("--head", metavar="HASH", help="a hash kept elsewhere, which some row must still have")
     prune = commands.add_parser("prune", help="drop old rows; the rest can still be verified")
-    prune.add_argument("--before", type=_moment, metavar=when, required=True, help="a date, a time or an age (365d)")
+    prune.add_argument("--before", type=_moment, metavar=when, help="a date, a time or an age (365d)")
+    prune.add_argument("--all", action="store_true", help="drop every row")
     return parser

@@ -40,7 +40,10 @@ OldKey = Literal["grace", "disable", "delete"]
 
 @dataclass(slots=True)
 class Rotated:
-    """The new key, what is left of the old one (None where it is deleted), and each step in a sentence."""
+    """The new key, what is left of the old one (None where it is deleted), and each step in a sentence.
+
+    `nothing_done` tells that an earlier call had done it all.
+    """
 
     new: Created
     old: Token | None
@@ -48,6 +51,7 @@ class Rotated:
     """Whether `old` is how the key is now: False where the answer to its end was lost."""
     steps: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    nothing_done: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +178,8 @@ class KeyRotator:
                 await self._note_end(rotation, done)
         elif end.changes(old):
             await self._ended(end, done, deadline)
+            return done
+        done.nothing_done = True
         return done
 
     async def _new_key(self, old: Token, deadline: Deadline) -> tuple[Created, Rotation]:

@@ -54,7 +54,7 @@ class FileStore:
                 with folder.locked():  # two saves into one file must not lose each other's line
                     path = self._edit(folder, checked_file(target.file), variable, value)
             else:
-                content = f"# CometAPI key {key_id}, {_ascii(name)}\n{variable}={quoted_value(value)}\n"
+                content = f"# CometAPI key {key_id}, {printable(name, 60)}\n{variable}={quoted_value(value)}\n"
                 path = self._add(folder, f"{file_name(name)}-{key_id}", content.encode())
         return Saved("file", path=str(path), variable=variable, load=load_line(path, variable))
 
@@ -170,7 +170,3 @@ def load_line(path: Path, variable: str = KEY_VARIABLE) -> str:
             f'ForEach-Object {{ $env:{variable} = $_.Substring({len(variable) + 1}).Trim("\'") }}'
         )
     return f"set -a; . {shlex.quote(str(path))}; set +a"
-
-
-def _ascii(name: str) -> str:
-    return printable(name, 60).encode("ascii", "backslashreplace").decode()

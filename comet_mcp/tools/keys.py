@@ -230,7 +230,11 @@ async def rotate_api_key(
     if done.old is not None and done.old_is_known:
         old |= {"status": status_word(done.old.status), "expires": expiry(done.old.expired_time)}
     return RotatedKey(
-        new_key=_created(app, done.new, []), old_key=old, steps=done.steps, warnings=done.warnings or None
+        new_key=_created(app, done.new, []),
+        old_key=old,
+        steps=done.steps,
+        nothing_done=done.nothing_done or None,
+        warnings=done.warnings or None,
     )
 
 

@@ -65,10 +65,45 @@ async def test_each_writing_call_is_in_the_trail_with_its_outcome_and_no_reading
         ("update_api_key", "key_not_found", [404]),
         ("update_api_key", "invalid_argument", [2]),
     ]
+    assert [call.get("key_name") for call in trail(home)] == [
+        *("blog", "blog", "blog 2", "blog 2", "blog 2"),
+        *(None, None),
+    ]
     first = trail(home)[0]
     assert first["client"] == "a client 1.2"
-    assert (first["arguments"]["name"], first["arguments"]["remain_quota"]) == ("blog", 500_000)
+    assert first["arguments"] == {"name": "blog", "remain_quota": 500_000}
     assert verified(home).fault is None
+
+
+async def test_the_arguments_in_the_trail_are_those_that_the_caller_gave(make_home: MakeHome) -> None:
+    home = make_home()
+    home.sandbox.add_key(
+        "blog", model_limits_enabled=True, model_limits="gpt-4o", allow_ips="192.0.2.1", remain_quota=9
+    )
+    widening = {"id": 1, "model_limits_enabled": False, "model_limits": "", "allow_ips": "", "unlimited_quota": False}
+    async with served(home) as client:
+        data_of(await client.call_tool("update_api_key", {**widening, "group": None}))
+        data_of(await client.call_tool("save_api_key", {"id": 1}))
+        data_of(await client.call_tool("rotate_api_key", {"id": 1, "old_key": "grace"}))
+    assert [call["arguments"] for call in trail(home)] == [widening, {"id": 1}, {"id": 1, "old_key": "grace"}]
+
+
+async def test_a_call_that_changed_nothing_has_an_outcome_of_its_own(make_home: MakeHome) -> None:
+    home = make_home()
+    home.sandbox.add_key("blog", remain_quota=500_000)
+    async with served(home) as client:
+        data_of(await client.call_tool("update_api_key", {"id": 1, "name": "blog", "status": "enabled"}))
+        assert "nothing_done" not in data_of(await client.call_tool("rotate_api_key", {"id": 1}))
+        assert data_of(await client.call_tool("rotate_api_key", {"id": 1}))["nothing_done"] is True
+        data_of(await client.call_tool("delete_api_key", {"id": 1}))
+        data_of(await client.call_tool("delete_api_key", {"id": 1}))
+    assert brief(home) == [
+        ("update_api_key", "nothing_done", [1]),
+        ("rotate_api_key", "ok", [1, 2]),
+        ("rotate_api_key", "nothing_done", [1, 2]),
+        ("delete_api_key", "ok", [1]),
+        ("delete_api_key", "nothing_done", [1]),
+    ]
 
 
 class _Watching(httpx.AsyncHTTPTransport):
@@ -238,7 +273,10 @@ async def test_no_secret_is_in_the_trail_even_where_a_model_puts_one_into_an_arg
             ("rotate_api_key", {"id": key["id"]}),
         ):
             await client.call_tool(tool, arguments)
+        # a name that holds a value, made in the console: no argument of a call, but in its result
+        home.sandbox.add_key(f"sk-{value}"[:50], remain_quota=1)
+        await client.call_tool("delete_api_key", {"id": home.sandbox.keys[-1].id})
     with closing(sqlite3.connect(home.state)) as db:
         rows = json.dumps(db.execute("SELECT entry FROM audit").fetchall()).encode()
-    assert verified(home).rows == 14
+    assert verified(home).rows == 16
     assert leaks([TOKEN, *(row.key for row in home.sandbox.keys)], rows) == []
