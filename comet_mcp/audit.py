@@ -45,6 +45,9 @@ _ANY = "surrogateescape"  # a damaged row has to be read to be named
 _KEY = re.compile(r"sk-[A-Za-z0-9_-]{8,}")
 _LONG_WORD = re.compile(r"[A-Za-z0-9+/=_~%]{24,}")
 
+_TYPES: dict[str, type] = {"call": int, "key_id": int, "through": int, "rows": int, "arguments": dict}
+"""What is no text in an entry."""
+
 log = logging.getLogger(__name__)
 
 
@@ -69,21 +72,27 @@ class Row:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """The entry; empty where it is no JSON object."""
+        """The entry, without what is of another type than it was written with; empty where it is no JSON object."""
         try:
             fields = json.loads(self.entry)
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
-        return fields if isinstance(fields, dict) else {}
+        if not isinstance(fields, dict):
+            return {}
+        return {name: value for name, value in fields.items() if isinstance(value, _TYPES.get(name, str))}
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What an examination of the chain found: `fault` is a sentence about the first row that is wrong, or None."""
+    """What an examination of the chain found: `fault` is a sentence about the first row that is wrong, or None.
+
+    `before` tells, in sentences, what was wrong with rows that were dropped since.
+    """
 
     rows: int
     head: str
     fault: str | None
+    before: tuple[str, ...] = ()
 
 
 class AuditTrail:
@@ -241,13 +250,22 @@ def verify(db: Database) -> Verified:
             return Verified(len(rows), head, f"Row {row.id} was altered{before}.")
         previous, expected = row.hash, expected + 1
     last = _last_number(db)
-    return Verified(len(rows), head, _missing(expected, last) if last >= expected else None)
+    return Verified(len(rows), head, _missing(expected, last) if last >= expected else None, _dropped_faults(rows))
+
+
+def _dropped_faults(rows: list[Row]) -> tuple[str, ...]:
+    return tuple(
+        f"When the rows up to {fields.get('through')} were dropped ({fields.get('time')}): {fields['fault']}"
+        for fields in (row.fields for row in rows)
+        if fields.get("kind") == "pruned" and "fault" in fields
+    )
 
 
 def holds(db: Database, head: str) -> bool:
     """Whether the hash is one of this chain's: of a row that is there, or of the last one that was pruned."""
     rows = rows_of(db)
-    return any(head == row.hash or (row.fields.get("kind") == "pruned" and head == row.fields["hash"]) for row in rows)
+    pruned = (row.fields.get("hash") for row in rows if row.fields.get("kind") == "pruned")
+    return head in (*(row.hash for row in rows), *pruned)
 
 
 def prune(db: Database, before: str) -> int:
@@ -255,7 +273,7 @@ def prune(db: Database, before: str) -> int:
 
     The note has the hash of the last dropped row, from which the chain then begins, and what was wrong with the chain.
     """
-    old = list(takewhile(lambda row: str(row.fields.get("time", "")) < before, rows_of(db)))
+    old = list(takewhile(lambda row: row.fields.get("time", "") < before, rows_of(db)))
     if old:
         entry = {"kind": "pruned", "time": now(), "through": old[-1].id, "rows": len(old), "hash": old[-1].hash}
         fault = verify(db).fault
@@ -281,7 +299,7 @@ def calls(rows: Iterable[Row], moment: str) -> list[dict[str, Any]]:
                 "call": row.id,
                 "begun": fields.get("time"),
                 "ended": None,
-                "state": "under_way" if str(fields.get("time")) >= moment else "never_ended",
+                "state": "under_way" if fields.get("time", "") >= moment else "never_ended",
                 "tool": fields.get("tool"),
                 "arguments": fields.get("arguments"),
                 "outcome": None,

@@ -459,3 +459,41 @@ def test_every_tool_can_be_asked_for() -> None:
     from comet_mcp.server import tools  # noqa: PLC0415 - the command does without the server
 
     assert list(get_args(ToolName)) == [tool.name for tool in tools()]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        '{"kind":"pruned"}',
+        '{"kind":"begin","time":5,"tool":"create_api_key"}',
+        '{"kind":"end","call":[1],"outcome":7}',
+        '{"kind":"begin","arguments":[1],"key_id":"x","client":{}}',
+        "[" * 100_000,
+    ],
+)
+def test_an_altered_row_of_any_form_is_named_and_ends_no_command(entry: str, journal: Path) -> None:
+    with closing(sqlite3.connect(journal)) as db, db:
+        db.execute("UPDATE audit SET entry = ? WHERE id = 2", (entry,))
+    found = run(journal.parent, "verify")
+    assert (found.returncode, "Row 2 was altered" in found.stdout) == (1, True)
+    for arguments in ([], ["--json"], ["verify", "--head", "0" * 64]):
+        assert "Traceback" not in run(journal.parent, *arguments).stderr
+    dropped = run(journal.parent, "prune", "--all")
+    assert (dropped.returncode, "Nothing was dropped" in dropped.stdout) == (1, True)
+
+
+def test_a_chain_that_was_broken_stays_so_after_its_rows_are_dropped(journal: Path) -> None:
+    with closing(sqlite3.connect(journal)) as db, db:
+        db.execute("UPDATE audit SET entry = replace(entry, 'create', 'delete') WHERE id = 1")
+    assert run(journal.parent, "prune", "--all", "--force").returncode == 0
+    found = run(journal.parent, "verify")
+    assert (found.returncode, "Row 1 was altered" in found.stdout) == (1, True)
+
+
+@pytest.mark.parametrize("command", [("verify",), ("prune", "--all")])
+def test_a_choice_of_what_is_shown_is_refused_with_a_command_that_takes_none(
+    command: tuple[str, ...], journal: Path
+) -> None:
+    done = run(journal.parent, "--tool", "create_api_key", *command)
+    assert (done.returncode, "takes none of them" in done.stderr) == (2, True)
+    assert "whole" in run(journal.parent, "verify").stdout

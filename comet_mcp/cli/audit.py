@@ -60,6 +60,12 @@ def main(arguments: list[str]) -> int:
             return _verify(in_journal(lambda db: (audit.verify(db), audit.holds(db, options.head or ""))), options.head)
         if options.command == "prune":
             before = _ALL if options.all else options.before
+            fault = in_journal(audit.verify).fault
+            if fault and not options.force:
+                _print(
+                    f"The audit trail is not whole. {fault} Nothing was dropped. Say --force to drop rows all the same."
+                )
+                return 1
             dropped = in_journal(lambda db: audit.prune(db, before), writing=True)
             print(f"{dropped} rows{'' if options.all else f' from before {before}'} were dropped.")
             return 0
@@ -136,6 +142,9 @@ def _verify(found: tuple[audit.Verified, bool], head: str | None) -> int:
     if verified.fault:
         _print(f"The audit trail is not whole. {verified.fault}")
         return 1
+    if verified.before:
+        _print(f"The rows that are left are whole, those that were dropped were not. {' '.join(verified.before)}")
+        return 1
     if head and not holds:
         _print(
             f"The audit trail is whole in itself, but no row of it has the hash {printable(head)}: it was rewritten "
@@ -173,6 +182,8 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     """What is asked for; leaves with status 2 and a sentence where that is not clear."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    if options.command and (options.since or options.tool or options.key is not None or options.json):
+        parser.error(f"--since, --tool, --key and --json choose what is shown; {options.command} takes none of them.")
     if options.command != "prune":
         return options
     if options.before is None and not options.all:
@@ -202,4 +213,5 @@ def _parser() -> argparse.ArgumentParser:
     prune = commands.add_parser("prune", help="drop old rows; the rest can still be verified")
     prune.add_argument("--before", type=_moment, metavar=when, help="a date, a time or an age (365d)")
     prune.add_argument("--all", action="store_true", help="drop every row")
+    prune.add_argument("--force", action="store_true", help="also where the chain is broken, which stays on record")
     return parser
