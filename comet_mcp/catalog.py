@@ -1,4 +1,4 @@
-"""The account's models and groups, remembered for minutes: to list them, and to warn of names that are not there.
+"""The account's models and groups, remembered for minutes, and its balance: to list them, and to warn of a body.
 
 A warning, never a refusal: the list may be out of date, and what the API takes is the API's to say. Where the API
 doesn't tell them, nothing is warned about.
@@ -47,6 +47,7 @@ class Catalog:
     """What the account may use."""
 
     def __init__(self, api: CometAPI) -> None:
+        self._api = api
         self._models = _Remembered(api.catalog)
         self._groups = _Remembered(api.groups)
 
@@ -57,6 +58,17 @@ class Catalog:
     async def groups(self) -> list[str]:
         """Every group of the account. Raises APIError, RefusedError where this API doesn't tell them."""
         return list(await self._groups.get())
+
+    async def balance(self) -> int | None:
+        """What the account has left, in quota units; None where the API does not tell it soon."""
+        with anyio.move_on_after(min(_PATIENCE, self._api.seconds / 2)):
+            try:
+                account = await self._api.account()
+            except APIError:
+                return None  # what can't be known is not warned about
+            if "quota" in account.model_fields_set:
+                return account.quota
+        return None
 
     async def warnings(self, body: TokenBody) -> list[str]:
         """What a key of that body names and the account doesn't have, with the nearest names."""

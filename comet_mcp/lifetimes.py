@@ -2,7 +2,7 @@
 
 "30d", "2 weeks", "in 6 months", "2027-09-03", "2027-09-03T12:00+02:00", "never". Days, weeks and the like count from
 now; a month or year is one of the calendar. A date without a time means the end of that day, a time without a zone
-means UTC.
+means UTC. None may be longer than a hundred years.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from comet_mcp.errors import ArgumentError
 from comet_mcp.text import quoted
-from comet_mcp.units import NEVER
+from comet_mcp.units import CENTURY, NEVER
 
 _DURATION = re.compile(
     r"(?:in\s+)?(\d{1,6}|an?|one)\s*"
@@ -23,6 +23,8 @@ _DURATION = re.compile(
 )
 _NEVER = ("never", "forever", "unlimited", "no expiry", "-1")
 _SECONDS = {"h": 3600, "d": 86_400, "w": 7 * 86_400}
+_BEYOND = 2**50
+"""Stands for what ends after the year 9999."""
 _FORMS = '"30d", "2 weeks", "6 months", a date such as "2027-09-03", a time such as "2027-09-03T12:00Z", or "never"'
 
 
@@ -40,13 +42,15 @@ def expired_time(lifetime: str, now: float) -> int:
         raise ArgumentError(f"lifetime {quoted(lifetime)} is not understood. Give {_FORMS}.")
     if end <= now:
         raise ArgumentError(f"lifetime {quoted(lifetime)} ends in the past. Give {_FORMS}.")
+    if end > now + CENTURY:
+        raise ArgumentError(f"lifetime {quoted(lifetime)} ends more than a hundred years from now. Give {_FORMS}.")
     return end
 
 
 def duration(words: str) -> int:
     """A span such as "24h" or "3 days", in seconds. Raises ArgumentError."""
     end = _after(" ".join(words.split()).lower(), 0)
-    if not end:
+    if not end or end >= _BEYOND:
         raise ArgumentError(f'{quoted(words)} is no span of time. Give one such as "24h", "3 days" or "30 minutes".')
     return end
 
@@ -62,12 +66,12 @@ def _after(words: str, now: float) -> int | None:
     return int(now) + count * (60 if unit.startswith("mi") else _SECONDS[unit[0]])
 
 
-def _months_after(now: float, months: int) -> int | None:
+def _months_after(now: float, months: int) -> int:
     """The same day of a later month, or the last one where that month is shorter."""
     start = datetime.fromtimestamp(now, UTC)
     year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
     if year > 9999:
-        return None
+        return _BEYOND
     day = min(start.day, calendar.monthrange(year, month + 1)[1])
     return int(start.replace(year=year, month=month + 1, day=day).timestamp())
 
@@ -76,6 +80,8 @@ def _at(text: str) -> int | None:
     try:
         with contextlib.suppress(ValueError):  # a date alone, in any ISO form
             day = date.fromisoformat(text)
+            if day == date.max:
+                return _BEYOND
             return int(datetime.combine(day + timedelta(days=1), time(), UTC).timestamp())
         moment = datetime.fromisoformat(text)
         return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())

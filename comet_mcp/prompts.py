@@ -7,12 +7,13 @@ from time import time
 
 from mcp_types import GetPromptResult, Prompt, PromptArgument, PromptMessage, TextContent
 
-from comet_mcp.api.wire import Status, Token, status_word
+from comet_mcp.api.wire import Status, Token
 from comet_mcp.app import App
 from comet_mcp.errors import ArgumentError
 from comet_mcp.keys.newest import all_keys
+from comet_mcp.results import last_used, state
 from comet_mcp.text import quoted
-from comet_mcp.units import NEVER, Units, expiry, when
+from comet_mcp.units import NEVER, Units, expiry
 
 UNUSED_FOR = 30 * 86_400
 """Seconds without use after which the review names a key."""
@@ -34,7 +35,7 @@ MAKE = Prompt(
 REVIEW = Prompt(
     name="review_api_keys",
     title="Review the API keys",
-    description="Finds keys without a budget or an end, unused, ended or doubled, and proposes what to do.",
+    description="Finds keys without budget or end, unused, ended, switched off or doubled, and proposes what to do.",
     arguments=[],
 )
 PROMPTS = [MAKE, REVIEW]
@@ -73,7 +74,7 @@ def _make(arguments: dict[str, str]) -> str:
 
 def review(rows: list[Token], now: float, units: Units) -> str:
     """What is worth a look among these keys, with a proposal for each kind."""
-    alive = [row for row in rows if row.status == Status.ENABLED and not _has_ended(row, now)]
+    alive, off, spent, expired = _by_life(rows, now)
     names = Counter(row.name for row in rows)
     findings = (
         ("No budget: give them one with update_api_key", [row for row in alive if row.unlimited_quota]),
@@ -86,12 +87,20 @@ def review(rows: list[Token], now: float, units: Units) -> str:
             [row for row in alive if max(row.accessed_time, row.created_time) < now - UNUSED_FOR],
         ),
         (
-            "Ended but still there: delete with delete_api_key",
-            [row for row in rows if row.status != Status.ENABLED or _has_ended(row, now)],
+            'Switched off: enable again with update_api_key and status "enabled", or delete with delete_api_key',
+            off,
+        ),
+        (
+            'Spent: give more with update_api_key, add_budget_usd and status "enabled", or delete with delete_api_key',
+            spent,
+        ),
+        (
+            'Expired: delete with delete_api_key, or extend with update_api_key, expired_time and status "enabled"',
+            expired,
         ),
         ("Share a name: rename or delete those not needed", [row for row in rows if names[row.name] > 1]),
     )
-    parts = [_finding(title, found, units) for title, found in findings if found]
+    parts = [_finding(title, found, now, units) for title, found in findings if found]
     if not parts:
         return f"I have {len(rows)} CometAPI keys, and a review found nothing to do about them. Tell me so."
     return (
@@ -101,15 +110,27 @@ def review(rows: list[Token], now: float, units: Units) -> str:
     )
 
 
-def _has_ended(row: Token, now: float) -> bool:
-    return row.expired_time != NEVER and row.expired_time <= now
+def _by_life(rows: list[Token], now: float) -> tuple[list[Token], list[Token], list[Token], list[Token]]:
+    """The keys that work, are switched off, are spent, have expired: each where what has to be mended first stands."""
+    alive: list[Token] = []
+    off: list[Token] = []
+    spent: list[Token] = []
+    expired: list[Token] = []
+    for row in rows:
+        if row.status == Status.EXPIRED or (row.expired_time != NEVER and row.expired_time <= now):
+            expired.append(row)
+        elif row.status == Status.EXHAUSTED or (not row.unlimited_quota and row.remain_quota <= 0):
+            spent.append(row)
+        else:
+            (alive if row.status == Status.ENABLED else off).append(row)
+    return alive, off, spent, expired
 
 
-def _finding(title: str, rows: list[Token], units: Units) -> str:
+def _finding(title: str, rows: list[Token], now: float, units: Units) -> str:
     lines = [
-        f"- {row.id} {quoted(row.name)}, {status_word(row.status)}, "
+        f"- {row.id} {quoted(row.name)}, {state(row, now)}, "
         f"{'no budget' if row.unlimited_quota else units.usd(row.remain_quota) + ' left'}, "
-        f"ends {expiry(row.expired_time)}, last used {when(row.accessed_time)}"
+        f"ends {expiry(row.expired_time)}, last used {last_used(row)}"
         for row in rows[:_MOST_NAMED]
     ]
     more = [f"- and {len(rows) - _MOST_NAMED} more"] if len(rows) > _MOST_NAMED else []

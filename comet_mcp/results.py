@@ -8,11 +8,12 @@ where the operator asked for it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from time import time
 from typing import Any, ClassVar, Self
 
-from comet_mcp.api.wire import CatalogModel, Pricing, Token, TokenBody, status_word
+from comet_mcp.api.wire import CatalogModel, Pricing, Status, Token, TokenBody, status_word
 from comet_mcp.secret_store import Saved, mask
-from comet_mcp.units import Units, expiry, when
+from comet_mcp.units import NEVER, Units, expiry, when
 
 _MIRRORED = (*(name for name in TokenBody.model_fields if name != "name"), "used_quota")
 
@@ -74,9 +75,9 @@ def record(row: Token, units: Units) -> dict[str, Any]:
         "id": row.id,
         "name": row.name,
         "key": mask(row.key),
-        "status": status_word(row.status),
+        "status": state(row, time()),
         "created": when(row.created_time),
-        "last_used": when(row.accessed_time),
+        "last_used": last_used(row),
         "expires": expiry(row.expired_time),
         "remaining": remaining(row, units),
         "used": units.usd(row.used_quota),
@@ -145,7 +146,7 @@ class ListedKey(Result):
             id=row.id,
             name=row.name,
             key=mask(row.key),
-            status=status_word(row.status),
+            status=state(row, time()),
             expires=expiry(row.expired_time),
             remaining=remaining(row, units),
             models=(row.model_limits or "none") if row.model_limits_enabled else None,
@@ -275,6 +276,25 @@ class AccountInfo(Result):
     requests: int
     group: str | None = None
     groups: list[str] | None = None
+
+
+def state(row: Token, now: float) -> str:
+    """The status in a word, as a program meets it.
+
+    The API refuses a key from its end on, and one that has nothing left (documented), while the record says `enabled`
+    until a model request is tried (measured).
+    """
+    if row.status == Status.ENABLED and row.expired_time != NEVER and row.expired_time <= now:
+        return status_word(Status.EXPIRED)
+    if row.status == Status.ENABLED and not row.unlimited_quota and row.remain_quota <= 0:
+        return status_word(Status.EXHAUSTED)
+    return status_word(row.status)
+
+
+def last_used(row: Token) -> str:
+    """When a model was last called, "never" where none was: the API starts with the time of creation (measured)."""
+    is_unused = not row.used_quota and row.accessed_time <= row.created_time
+    return "never" if is_unused else when(row.accessed_time)
 
 
 def remaining(row: Token, units: Units) -> str:

@@ -7,20 +7,24 @@ ignores. Each rule below refuses or warns, and names where it was learned ("meas
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Collection
 from ipaddress import ip_network
 
 from comet_mcp.api.wire import TokenBody
 from comet_mcp.errors import ArgumentError
 from comet_mcp.text import quoted
-from comet_mcp.units import NEVER, Units, seconds_from, when
+from comet_mcp.units import CENTURY, MAX_QUOTA_NEWER, NEVER, Units, seconds_from, when
 
 MAX_NAME = 50
 """Longest name in characters (documented). Some releases count bytes of UTF-8 instead (measured): theirs to say."""
 
+_MONTH = 30 * 86_400
 _TEN_YEARS = 10 * 365 * 86_400
+_LINE_BREAKS = ("Zl", "Zp")
 _IP_FORM = (
     "allow_ips is one string with an entry per line, each an IPv4 or IPv6 address or CIDR range: "
-    '"198.51.100.10\\n203.0.113.0/24\\n2001:db8::/32"; null allows every address.'
+    '"198.51.100.10\\n203.0.113.0/24\\n2001:db8::/32"; "" allows every address.'
 )
 
 
@@ -47,19 +51,28 @@ def check_new_key(body: TokenBody, now: float, units: Units) -> tuple[TokenBody,
             'model. Send model_limits_enabled true to restrict the key, or model_limits "" to allow every model.'
         )
     return checked, [
-        *_expiry_warnings(body.expired_time, now),
-        *_quota_warnings(body, units),
+        *_quota_warnings(body, units, new=True),
+        *_expiry_warnings(body.expired_time, now, new=True),
         *_scope_warnings(body, models),
     ]
 
 
-def check_changed_key(before: TokenBody, body: TokenBody, now: float, units: Units) -> tuple[TokenBody, list[str]]:
+def check_changed_key(
+    before: TokenBody, body: TokenBody, named: Collection[str], now: float, units: Units
+) -> tuple[TokenBody, list[str]]:
     """The body as it is to be written over a key that is `before`, and warnings.
 
     Only what changes is judged: a key that is odd already can still be changed elsewhere.
 
+    Args:
+        before: The key's settings.
+        body: What they are to be.
+        named: The fields that the caller named, also those that would stay as they are.
+        now: Unix seconds.
+        units: What a quota unit is worth.
+
     Raises:
-        ArgumentError: As `check_new_key`, save that a model list which is switched off is only warned about.
+        ArgumentError: The key would not do what was asked for; the message says what to send instead.
     """
     changed = {name for name in TokenBody.model_fields if getattr(before, name) != getattr(body, name)}
     warnings: list[str] = []
@@ -69,12 +82,22 @@ def check_changed_key(before: TokenBody, body: TokenBody, now: float, units: Uni
     if "model_limits" in changed:
         models = _models(body)
         body = body.model_copy(update={"model_limits": ",".join(models)})
+    means_models = "model_limits" in changed or ("model_limits" in named and "model_limits_enabled" not in named)
+    if models and not body.model_limits_enabled and means_models:
+        raise ArgumentError(
+            "model_limits has no effect on this key while model_limits_enabled is false: it may call every model. Send "
+            "model_limits_enabled true too."
+        )
+    if before.unlimited_quota and not body.unlimited_quota and body.remain_quota <= 0 and "remain_quota" not in named:
+        raise ArgumentError(
+            "With unlimited_quota false the key would have nothing to spend. Send remain_quota or add_budget_usd too."
+        )
     if "allow_ips" in changed:
         body = body.model_copy(update={"allow_ips": _ips(body.allow_ips)})
     if "expired_time" in changed:
-        warnings += _expiry_warnings(body.expired_time, now)
+        warnings += _expiry_warnings(body.expired_time, now, new=False)
     if changed & {"remain_quota", "unlimited_quota"}:
-        warnings += _quota_warnings(body, units)
+        warnings += _quota_warnings(body, units, new=False)
     if changed & {"model_limits", "model_limits_enabled", "group", "cross_group_retry"}:
         warnings += _scope_warnings(body, models)
     return body, warnings
@@ -94,6 +117,9 @@ def _scope_warnings(body: TokenBody, models: list[str]) -> list[str]:
 def _check_name(name: str) -> None:
     if not name.strip():
         raise ArgumentError("name is empty. Give the key a name that says what it is for.")
+    if any(unicodedata.category(char) in ("Cc", *_LINE_BREAKS) for char in name):
+        # measured: stored as sent; a list or a question to a person would show another name than the key's
+        raise ArgumentError("name has a line break or another control character. Give a name of one line without any.")
     if len(name) > MAX_NAME:
         raise ArgumentError(
             f"name has {len(name)} characters; the API allows {MAX_NAME}, in some releases {MAX_NAME} bytes of UTF-8."
@@ -145,21 +171,21 @@ def is_ip(entry: str) -> bool:
     return True
 
 
-def _expiry_warnings(expired_time: int, now: float) -> list[str]:
+def _expiry_warnings(expired_time: int, now: float, *, new: bool) -> list[str]:
     if expired_time == NEVER:
-        return []
+        return [f"The key never expires. To let it end in 30 days, set expired_time to {int(now) + _MONTH}."]
     if expired_time == 0:
         # measured: 0 means never on create, and expired in 1970 on update
         raise ArgumentError(
             "expired_time 0 means never to the API when a key is created, and 1970 when it is changed. Send -1 for a "
-            f"key that never expires, or a future time in Unix seconds; 30 days from now is {int(now) + 30 * 86_400}."
+            f"key that never expires, or a future time in Unix seconds; 30 days from now is {int(now) + _MONTH}."
         )
     if (meant := seconds_from(expired_time, now)) is not None:
         seconds, unit = meant
         raise ArgumentError(
             f"expired_time {expired_time} looks like {unit}; in seconds it is {seconds}, {when(seconds)}."
         )
-    if expired_time > now + 100 * 365 * 86_400:
+    if expired_time > now + CENTURY:
         raise ArgumentError(
             f"expired_time {expired_time} is more than a hundred years away. Send Unix seconds, or -1 for never."
         )
@@ -169,25 +195,30 @@ def _expiry_warnings(expired_time: int, now: float) -> list[str]:
             f"{int(now) + expired_time}."
         )
     if expired_time <= now:
-        return [
-            f"expired_time {expired_time} is in the past ({when(expired_time)}): the key is refused from the start."
-        ]
+        past = f"expired_time {expired_time} is in the past ({when(expired_time)})"
+        if new:
+            raise ArgumentError(
+                f"{past}, so the key would never work. Send -1 for a key that never expires, or a future time in Unix "
+                f"seconds; 30 days from now is {int(now) + _MONTH}."
+            )
+        return [f"{past}: the key is refused from now on."]
     return []
 
 
-def _quota_warnings(body: TokenBody, units: Units) -> list[str]:
+def _quota_warnings(body: TokenBody, units: Units, *, new: bool) -> list[str]:
     quota = body.remain_quota
     if body.unlimited_quota:
         warnings = ["unlimited_quota is true: the key can spend the account's whole balance."]
         if quota:
             warnings.append(f"remain_quota {quota} has no effect while unlimited_quota is true.")
-        if body.expired_time == NEVER:
-            warnings.append("The key never expires either; consider an expired_time.")
         return warnings
     if quota == 0:
         # documented: "model requests are refused as exhausted"; usage queries still work
-        refused = "remain_quota is 0 and unlimited_quota false: every model request of the key will be refused"
-        return [f"{refused}. Set it with update_api_key."]
+        refused = "remain_quota is 0 and unlimited_quota false: every model request of the key will be refused."
+        return [f"{refused} Set it with update_api_key." if new else refused]
+    if quota > MAX_QUOTA_NEWER:
+        most = f"at most {MAX_QUOTA_NEWER} quota units ({units.usd(MAX_QUOTA_NEWER)}) for one key"
+        return [f"Newer releases of the API allow {most}, and may refuse this."]
     if quota < units.per_usd // 100:
         unit = f"the unit is 1/{units.per_usd:,} USD"
         meant = f"If dollars were meant, ${quota} is {quota * units.per_usd}"

@@ -15,6 +15,12 @@ PER_USD = 500_000
 MAX_QUOTA = 500_000_000_000_000
 """Largest remain_quota the API takes (measured: "maximum is 500000000000000")."""
 
+MAX_QUOTA_NEWER = 2_147_483_647
+"""Largest remain_quota that newer releases take (measured on the release of 18 August 2026)."""
+
+CENTURY = 100 * 366 * 86_400
+"""Seconds in a hundred years, the longest that a key may live: what ends later was meant otherwise."""
+
 NEVER = -1
 """The API's expired_time of a key that never expires."""
 

@@ -8,11 +8,14 @@ from hypothesis import strategies as st
 
 from comet_mcp.errors import ArgumentError
 from comet_mcp.protocol.arguments import arguments_model, parse_arguments
-from comet_mcp.tools.keys import create_api_key, get_api_key, list_api_keys
+from comet_mcp.tools.keys import create_api_key, get_api_key, list_api_keys, update_api_key
+from comet_mcp.tools.plan import plan_api_key
 
 CREATE = arguments_model(create_api_key)
 LIST = arguments_model(list_api_keys)
 GET = arguments_model(get_api_key)
+UPDATE = arguments_model(update_api_key)
+PLAN = arguments_model(plan_api_key)
 
 
 def refusal(model: Any, **arguments: Any) -> str:
@@ -47,19 +50,21 @@ def test_an_unknown_argument_is_refused_by_name_with_those_there_are() -> None:
     ("field", "value", "said"),
     [
         ("name", None, "is needed"),
-        ("name", 5, "must be a string, not an integer"),
+        ("name", 5, "must be a string, not a number"),
         ("name", "", "must be at least one character long"),
         ("name", "x" * 51, "must be at most 50 characters long"),
         ("unlimited_quota", "yes", "must be true or false, not a string"),
-        ("unlimited_quota", 1, "must be true or false, not an integer"),
-        ("remain_quota", True, "must be an integer, not true or false"),
-        ("remain_quota", "100000", "must be an integer, not a string"),
-        ("remain_quota", 1.5, "must be an integer"),
+        ("unlimited_quota", 1, "must be true or false, not a number"),
+        ("remain_quota", True, "must be a whole number, not true or false"),
+        ("remain_quota", "100000", "must be a whole number, not a string"),
+        ("remain_quota", 1.5, "must be a whole number, not a number with a fraction"),
         ("remain_quota", -1, "must be at least 0"),
         ("remain_quota", 500_000_000_000_001, "must be at most 500000000000000"),
         ("remain_quota", 2**70, "must be at most"),
-        ("remain_quota", float("inf"), "must be an integer"),
-        ("remain_quota", float("nan"), "must be an integer"),
+        ("remain_quota", 1e300, "must be at most 500000000000000"),
+        ("remain_quota", float("inf"), "must be a whole number, not Infinity or NaN"),
+        ("remain_quota", float("nan"), "must be a whole number, not Infinity or NaN"),
+        ("expired_time", 10**30, "must be at most 9223372036854775807."),
         ("expired_time", -2, "must be at least -1"),
         ("model_limits", ["gpt-4o"], "must be a string, not a list"),
         ("allow_ips", {"ip": 1}, "must be a string, not an object"),
@@ -82,6 +87,52 @@ def test_an_integer_that_is_written_with_a_point_is_an_integer() -> None:
 @pytest.mark.parametrize("page_size", [0, 101])
 def test_a_page_has_one_to_a_hundred_keys(page_size: int) -> None:
     assert '"page_size" must be at' in refusal(LIST, page_size=page_size)
+
+
+@pytest.mark.parametrize("key_id", [2**63, 10**30, 1e300])
+def test_an_id_that_the_api_cannot_count_to_is_refused_with_the_largest_there_is(key_id: float) -> None:
+    assert refusal(GET, id=key_id) == 'The argument "id" must be at most 9223372036854775807.'
+
+
+def test_the_largest_id_is_taken() -> None:
+    assert parse_arguments(GET, {"id": 2**63 - 1}) == {"id": 2**63 - 1}
+
+
+@pytest.mark.parametrize("model", [CREATE, UPDATE])
+@pytest.mark.parametrize("name", ["expired_time", "lifetime"])
+def test_a_lifetime_in_words_is_sent_to_the_plan(model: Any, name: str) -> None:
+    text = refusal(model, **{"id" if model is UPDATE else "name": 1 if model is UPDATE else "x", name: "45d"})
+    assert "plan_api_key turns a lifetime" in text
+    assert "45d" not in text
+
+
+@pytest.mark.parametrize("other", [{}, {"unlimited": False}, {"budget_usd": None}])
+@pytest.mark.parametrize("lifetime", [{}, {"lifetime": "30d"}])
+def test_a_plan_without_a_budget_and_a_lifetime_asks_for_both_at_once_with_an_example(
+    other: dict[str, Any], lifetime: dict[str, str]
+) -> None:
+    text = refusal(PLAN, name="blog", **other, **lifetime)
+    assert "Say what the key may spend: budget_usd, or unlimited true." in text
+    assert '{"budget_usd": 5, "lifetime": "30 days"}' in text
+    assert ('"lifetime" is needed' in text) is not bool(lifetime)
+
+
+@pytest.mark.parametrize("spend", [{"budget_usd": 5}, {"unlimited": True}])
+def test_a_plan_that_says_what_the_key_may_spend_is_only_asked_for_its_lifetime(spend: dict[str, Any]) -> None:
+    assert refusal(PLAN, name="blog", **spend) == 'The argument "lifetime" is needed.'
+
+
+def test_a_large_limit_is_written_out() -> None:
+    text = refusal(PLAN, name="blog", budget_usd=2e9, lifetime="30d")
+    assert text == 'The argument "budget_usd" must be at most 1,000,000,000.'
+
+
+@pytest.mark.parametrize("name", ["models", "ips"])
+def test_one_text_for_a_list_is_refused_with_the_form_of_a_list(name: str) -> None:
+    text = refusal(PLAN, name="blog", budget_usd=5, lifetime="30d", **{name: "secret-text"})
+    assert text.startswith(f'The argument "{name}" must be a list, not a string')
+    assert text.endswith('Send ["..."], with each entry between quotes of its own.')
+    assert "secret-text" not in text
 
 
 def test_a_missing_id_is_asked_for() -> None:

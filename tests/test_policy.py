@@ -571,7 +571,7 @@ def test_the_command_judges_a_body_from_a_file_or_from_standard_input(tmp_path: 
         ("[]", "JSON object"),
         ('{"name": "x", "budget_usd": 5}', "There is no argument"),
         ('{"remain_quota": 5}', '"name" is needed'),
-        ('{"name": "x", "remain_quota": true}', "integer"),
+        ('{"name": "x", "remain_quota": true}', "whole number"),
         ('{"name": "x", "expired_time": 0}', "1970"),
         ('{"name": "\\ud800"}', "not valid JSON"),
     ],

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from comet_mcp.api.wire import TokenBody
 from comet_mcp.errors import ArgumentError
-from comet_mcp.rules import check_new_key
+from comet_mcp.rules import check_changed_key, check_new_key
 from comet_mcp.units import Units
 
 NOW = 1_795_000_000.0  # 2026-11-18
@@ -28,6 +28,17 @@ def refusal(**fields: object) -> str:
 
 def warning(**fields: object) -> str:
     return " ".join(checked(**fields)[1])
+
+
+def changed(before: dict[str, object], **fields: object) -> tuple[TokenBody, list[str]]:
+    old = TokenBody.model_validate({**SOUND, **before})
+    return check_changed_key(old, old.model_copy(update=fields), fields.keys(), NOW, Units())
+
+
+def refused_change(before: dict[str, object], **fields: object) -> str:
+    with pytest.raises(ArgumentError) as refused:
+        changed(before, **fields)
+    return str(refused.value)
 
 
 def test_a_sound_key_passes_unchanged_and_without_a_warning() -> None:
@@ -64,8 +75,28 @@ def test_any_future_time_within_a_century_is_taken_as_it_is(ahead: int) -> None:
     assert (body.expired_time, warnings) == (int(NOW) + ahead, [])
 
 
-def test_a_past_expiry_is_warned_about_and_sent() -> None:
-    assert "in the past (2020-09-13T12:26:40Z)" in warning(expired_time=1_600_000_000)
+@pytest.mark.parametrize("past", [1_600_000_000, int(NOW)])
+def test_a_past_expiry_is_refused_for_a_new_key_with_both_ways_out(past: int) -> None:
+    text = refusal(expired_time=past)
+    assert f"expired_time {past} is in the past" in text
+    assert "-1" in text
+    assert str(int(NOW) + MONTH) in text
+
+
+def test_a_past_expiry_ends_a_key_that_exists_from_now_on() -> None:
+    body, warnings = changed({}, expired_time=1_600_000_000)
+    assert body.expired_time == 1_600_000_000
+    assert warnings == [
+        "expired_time 1600000000 is in the past (2020-09-13T12:26:40Z): the key is refused from now on."
+    ]
+
+
+@pytest.mark.parametrize("fields", [{}, {"unlimited_quota": True, "remain_quota": 0}])
+def test_a_key_without_an_end_is_warned_about_with_an_end_in_thirty_days(fields: dict[str, object]) -> None:
+    said = f"The key never expires. To let it end in 30 days, set expired_time to {int(NOW) + MONTH}."
+    assert checked(expired_time=-1, **fields)[1][-1] == said
+    assert changed(fields, expired_time=-1)[1] == [said]
+    assert changed({**fields, "expired_time": -1}, name="renamed")[1] == []
 
 
 @pytest.mark.parametrize(
@@ -157,7 +188,7 @@ def test_an_empty_model_list_that_is_switched_on_is_warned_about() -> None:
         ({"remain_quota": 4_999}, "only $0.009998"),
         ({"unlimited_quota": True, "remain_quota": 0}, "whole balance"),
         ({"unlimited_quota": True, "remain_quota": 7}, "remain_quota 7 has no effect"),
-        ({"unlimited_quota": True, "expired_time": -1}, "never expires either"),
+        ({"remain_quota": 2_147_483_648}, "at most 2147483647 quota units ($4,294.96) for one key"),
         ({"cross_group_retry": True}, 'only with group "auto"'),
     ],
 )
@@ -166,7 +197,8 @@ def test_what_is_allowed_but_rarely_meant_is_warned_about(fields: dict[str, obje
 
 
 @pytest.mark.parametrize(
-    "fields", [{"remain_quota": 5_000}, {"cross_group_retry": True, "group": "auto"}, {"expired_time": -1}]
+    "fields",
+    [{"remain_quota": 5_000}, {"remain_quota": 2_147_483_647}, {"cross_group_retry": True, "group": "auto"}],
 )
 def test_what_is_meant_is_not_warned_about(fields: dict[str, object]) -> None:
     assert warning(**fields) == ""
@@ -175,6 +207,55 @@ def test_what_is_meant_is_not_warned_about(fields: dict[str, object]) -> None:
 @pytest.mark.parametrize("name", ["", " ", "\n\t"])
 def test_a_name_without_a_visible_character_is_refused(name: str) -> None:
     assert "name is empty" in refusal(name=name)
+
+
+@pytest.mark.parametrize("char", ["\n", "\r", "\t", "\0", "\x1b", "\x7f", "\x85", "\u2028", "\u2029"], ids=ascii)
+def test_a_name_with_a_line_break_or_another_control_character_is_refused_where_it_is_given(char: str) -> None:
+    name = f"a{char}b"
+    assert "control character" in refusal(name=name)
+    assert "control character" in refused_change({}, name=name)
+    assert changed({"name": name}, name=name, remain_quota=5_000)[0].name == name
+
+
+@pytest.mark.parametrize("name", ["naïve", "鍵🔑", "\U0001f469\u200d\U0001f4bb key", "a b", "«q»"], ids=ascii)
+def test_a_name_in_any_script_is_taken(name: str) -> None:
+    assert checked(name=name)[0].name == name
+
+
+def test_a_model_list_that_would_do_nothing_is_refused_for_a_change_too() -> None:
+    for stored in ("", "gpt-4o"):
+        text = refused_change({"model_limits": stored}, model_limits="gpt-4o")
+        assert "it may call every model. Send model_limits_enabled true too." in text
+    assert changed({}, model_limits="gpt-4o", model_limits_enabled=True)[1] == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"name": "renamed"},
+        {"model_limits": ""},
+        {"model_limits_enabled": True},
+        {"model_limits_enabled": False, "model_limits": "gpt-4o", "name": "every field named"},
+    ],
+)
+def test_a_key_whose_model_list_did_nothing_already_can_be_changed_elsewhere(fields: dict[str, object]) -> None:
+    assert changed({"model_limits": "gpt-4o"}, **fields)[1] == []
+
+
+def test_a_change_speaks_of_a_change() -> None:
+    assert '"" allows every address' in refused_change({}, allow_ips="localhost")
+    (said,) = changed({}, remain_quota=0)[1]
+    assert said.endswith("every model request of the key will be refused.")
+    assert warning(remain_quota=0).endswith("Set it with update_api_key.")
+
+
+@pytest.mark.parametrize("left", [0, -7])
+def test_taking_away_unlimited_without_a_budget_is_refused_with_what_to_send(left: int) -> None:
+    before: dict[str, object] = {"unlimited_quota": True, "remain_quota": left}
+    assert "Send remain_quota or add_budget_usd too." in refused_change(before, unlimited_quota=False)
+    assert changed(before, unlimited_quota=False, remain_quota=5_000)[1] == []
+    assert changed({**before, "remain_quota": 5_000}, unlimited_quota=False)[1] == []
+    assert changed({"remain_quota": 0}, unlimited_quota=False, name="renamed")[0].name == "renamed"
 
 
 def test_between_fifty_bytes_and_fifty_characters_the_api_decides() -> None:

@@ -124,6 +124,9 @@ async def list_api_keys(
     else:
         page = await app.pages.get(p, page_size)
         rows, total = page.items, page.total
+    last = max(-(-total // page_size), 1)
+    if p > last and not rows:
+        notes = [*notes, f"There is no page {p}: the last one is {last}."]
     items = [ListedKey.of(row, app.units) for row in rows]
     return KeyPage(page=p, page_size=page_size, total=total, items=items, notes=notes or None)
 
@@ -172,8 +175,8 @@ async def update_api_key(
         app.guard.require_own(before)
         old = writable_body(before)
         if add_budget_usd is not None:
-            changes["remain_quota"] = old.remain_quota + _added(app, add_budget_usd, before)
-        wanted, warnings = check_changed_key(old, old.model_copy(update=changes), time(), app.units)
+            changes["remain_quota"] = _topped_up(app, old, unlimited_quota, add_budget_usd)
+        wanted, warnings = check_changed_key(old, old.model_copy(update=changes), changes.keys(), time(), app.units)
         new_status = Status[status.upper()] if status else None
         app.guard.require_change(before, wanted, new_status)
         if status == "enabled":
@@ -182,7 +185,8 @@ async def update_api_key(
             warnings += await app.catalog.warnings(wanted)
         await app.gate.passes(questions.updating(before, wanted, new_status, app.units))
         # where budgets are limited, what the key spends meanwhile must not come on top of what was judged
-        quota_named = remain_quota is not None and not app.policy.limits_budgets
+        is_set = remain_quota is not None or (add_budget_usd is not None and old.unlimited_quota)
+        quota_named = is_set and not app.policy.limits_budgets
         async with app.allowance.counted(before, wanted):
             changed = await change_key(app.api, before, wanted, new_status, deadline, quota_named=quota_named)
     return UpdatedKey(
@@ -205,7 +209,10 @@ async def delete_api_key(app: App, *, id: KeyId) -> DeletedKey:
             notes = [] if await delete_key(app.api, id) else ["The API's answer was lost, but the key is gone."]
         except NotFoundError:
             notes = ["Somebody else deleted it at the same moment."]
-        note = " ".join([*notes, str(await app.keys.forget(id))]).strip()
+        notes.append(str(await app.keys.forget(id)))
+    if row.expired_time != NEVER and row.expired_time <= time():
+        notes.append("It had expired: create_api_key takes the body once it has a later expired_time.")
+    note = " ".join(filter(None, notes))
     return DeletedKey(id=id, deleted=True, name=row.name, recreate=_recreating(row), note=note or None)
 
 
@@ -285,15 +292,20 @@ def _created(app: App, created: Created, warnings: list[str]) -> CreatedKey:
     )
 
 
-def _added(app: App, amount: float, before: Token) -> int:
+def _topped_up(app: App, old: TokenBody, unlimited_quota: bool | None, amount: float) -> int:
+    """What is left and `amount` US dollars; for a key that had no budget, the amount is its whole one."""
     units = app.units.from_usd(amount)
     if units == 0:
         raise ArgumentError(f"add_budget_usd {amount} is less than one quota unit, {app.units.usd(1)}.")
-    if before.remain_quota + units > MAX_QUOTA:
+    if old.unlimited_quota if unlimited_quota is None else unlimited_quota:
+        raise ArgumentError(
+            "Without a budget there is nothing to add to: unlimited_quota is true. Send unlimited_quota false too, "
+            "which makes the sum the key's whole budget."
+        )
+    left = 0 if old.unlimited_quota else old.remain_quota
+    if left + units > MAX_QUOTA:
         raise ArgumentError(f"That would be more than the API allows, {app.units.usd(MAX_QUOTA)}.")
-    if before.unlimited_quota:
-        raise ArgumentError("The key has no budget to add to: unlimited_quota is true.")
-    return units
+    return left + units
 
 
 def _check_can_work(wanted: TokenBody) -> None:

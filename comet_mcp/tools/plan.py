@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import time
 from typing import Annotated
 
+import anyio
 from pydantic import Field
 
 from comet_mcp.api.wire import TokenBody
@@ -34,8 +35,6 @@ async def plan_api_key(
     """
     if budget_usd is not None and unlimited:
         raise ArgumentError("Give budget_usd, or unlimited true, not both.")
-    if budget_usd is None and not unlimited:
-        raise ArgumentError("Say what the key may spend: budget_usd, or unlimited true.")
     now = time()
     quota = 0 if budget_usd is None else app.units.from_usd(budget_usd)
     if budget_usd is not None and not 0 < quota <= MAX_QUOTA:
@@ -65,8 +64,20 @@ async def plan_api_key(
         app.units,
     )
     if 0 < quota < app.units.per_usd // 100:  # dollars were given: the warning about units would mislead
-        warnings = [f"{app.units.usd(quota)} is less than a cent: hardly a model call."]
-    warnings += await app.catalog.warnings(body)
+        warnings[:1] = [f"{app.units.usd(quota)} is less than a cent: hardly a model call."]
+    async with anyio.create_task_group() as beside:
+
+        async def compare() -> None:
+            balance = await app.catalog.balance()
+            if balance is not None and quota > balance:
+                warnings.append(
+                    f"The budget is more than the account's balance, {app.units.usd(balance)}: it limits nothing."
+                )
+
+        if not unlimited:
+            beside.start_soon(compare)
+        found = await app.catalog.warnings(body)
+    warnings += found
     broken, nearest = await app.allowance.verdict(body)
     return PlannedKey(
         create_api_key=body.model_dump(),

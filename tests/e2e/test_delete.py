@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from mcp.shared.exceptions import MCPError
 
-from tests.e2e.life import FULL, body_of, connected, full_key
+from tests.e2e.life import FULL, LATER, body_of, connected, full_key
 from tests.e2e.steps import until
 from tests.support import Home, data_of, error_of
 
@@ -24,9 +24,8 @@ async def test_a_deleted_key_is_gone_and_its_body_makes_an_equal_one(home: Home)
     "fields",
     [
         {"model_limits_enabled": False},
-        {"expired_time": 0},
         {"remain_quota": -3},
-        {"expired_time": 1_600_000_000, "unlimited_quota": True},
+        {"unlimited_quota": True},
     ],
 )
 async def test_the_body_of_an_odd_key_is_one_that_create_takes(fields: dict[str, Any], home: Home) -> None:
@@ -34,6 +33,19 @@ async def test_the_body_of_an_odd_key_is_one_that_create_takes(fields: dict[str,
     async with connected(home) as client:
         answer = data_of(await client.call_tool("delete_api_key", {"id": row.id}))
         data_of(await client.call_tool("create_api_key", answer["recreate"]))
+    assert "note" not in answer
+
+
+@pytest.mark.parametrize("expired_time", [0, 1_600_000_000])
+async def test_the_body_of_an_expired_key_is_taken_once_it_has_a_later_end_which_the_note_says(
+    expired_time: int, home: Home
+) -> None:
+    row = full_key(home.sandbox, expired_time=expired_time)
+    async with connected(home) as client:
+        answer = data_of(await client.call_tool("delete_api_key", {"id": row.id}))
+        assert "later expired_time" in answer["note"]
+        assert "is in the past" in error_of(await client.call_tool("create_api_key", answer["recreate"]))
+        data_of(await client.call_tool("create_api_key", answer["recreate"] | {"expired_time": LATER}))
 
 
 async def test_a_second_delete_says_that_the_key_is_gone_and_is_no_error(home: Home) -> None:

@@ -24,7 +24,12 @@ from tests.support import Home, data_of, error_of, text_of
 MakeHome = Callable[..., Home]
 BothHomes = Callable[[str], list[Home]]
 
-BODY: dict[str, Any] = {"name": "exactly once", "remain_quota": 500_000, "allow_ips": "198.51.100.10\n2001:db8::/32"}
+BODY: dict[str, Any] = {
+    "name": "exactly once",
+    "remain_quota": 500_000,
+    "expired_time": 1_900_000_000,
+    "allow_ips": "198.51.100.10\n2001:db8::/32",
+}
 SETTLED = 61
 """Seconds after which a create without a row counts as not made."""
 DEAD = 31

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 
 import httpx
+import pytest
 from mcp import Client
 
 from comet_mcp.sandbox import Sandbox
@@ -66,6 +68,53 @@ async def test_pages_are_counted_from_one_and_sized_as_asked(home: Home) -> None
         pages = [data_of(await client.call_tool("list_api_keys", {"p": p, "page_size": 3})) for p in range(1, 5)]
     assert [[item["id"] for item in page["items"]] for page in pages] == [[7, 6, 5], [4, 3, 2], [1], []]
     assert {page["total"] for page in pages} == {7}
+
+
+@pytest.mark.parametrize(("keyword", "last"), [("", 3), ("key", 3), ("key 6", 1), ("none", 1)])
+async def test_a_page_past_the_last_one_is_empty_with_a_note_that_names_the_last(
+    keyword: str, last: int, home: Home
+) -> None:
+    for number in range(7):
+        home.sandbox.add_key(f"key {number}")
+    async with Client(create_server(home.settings)) as client:
+        pages = [
+            data_of(await client.call_tool("list_api_keys", {"p": p, "page_size": 3, "keyword": keyword}))
+            for p in (1, last, last + 1, 50)
+        ]
+    assert [page.get("notes") for page in pages] == [
+        None,
+        None,
+        [f"There is no page {last + 1}: the last one is {last}."],
+        [f"There is no page 50: the last one is {last}."],
+    ]
+
+
+async def test_the_status_is_what_a_program_meets_and_the_fields_stay_as_they_are(home: Home) -> None:
+    now = int(time.time())
+    rows = {
+        "expired": home.sandbox.add_key("a", remain_quota=5_000, expired_time=now - 480),
+        "exhausted": home.sandbox.add_key("b", remain_quota=0, used_quota=5_000),
+        "enabled": home.sandbox.add_key("c", unlimited_quota=True, expired_time=now + 480),
+        "disabled": home.sandbox.add_key("d", status=2, remain_quota=0, expired_time=now - 480),
+    }
+    async with Client(create_server(home.settings)) as client:
+        page = data_of(await client.call_tool("list_api_keys", {}))
+        keys = {word: data_of(await client.call_tool("get_api_key", {"id": row.id})) for word, row in rows.items()}
+    assert {item["id"]: item["status"] for item in page["items"]} == {row.id: word for word, row in rows.items()}
+    assert {word: key["status"] for word, key in keys.items()} == {word: word for word in rows}
+    assert {key["id"]: (key["expired_time"], key["remain_quota"]) for key in keys.values()} == {
+        row.id: (row.expired_time, row.remain_quota) for row in rows.values()
+    }
+
+
+async def test_a_key_that_no_program_used_was_never_used(home: Home) -> None:
+    made = 1_790_000_000
+    unused = home.sandbox.add_key("unused", created_time=made, accessed_time=made)
+    used = home.sandbox.add_key("used", created_time=made, accessed_time=made + 60, used_quota=5)
+    at_once = home.sandbox.add_key("at once", created_time=made, accessed_time=made, used_quota=5)
+    async with Client(create_server(home.settings)) as client:
+        shown = [data_of(await client.call_tool("get_api_key", {"id": row.id})) for row in (unused, used, at_once)]
+    assert [key["last_used"] for key in shown] == ["never", "2026-09-21T14:14:20Z", "2026-09-21T14:13:20Z"]
 
 
 async def test_a_keyword_finds_part_of_a_name_in_any_case_on_all_pages(home: Home) -> None:

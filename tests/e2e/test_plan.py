@@ -96,7 +96,8 @@ async def test_every_plan_is_a_body_that_create_takes_without_a_change(  # noqa:
         ({"lifetime": None}, '"lifetime" is needed'),
         ({"lifetime": "soon"}, "is not understood"),
         ({"lifetime": "2020-01-01"}, "ends in the past"),
-        ({"lifetime": "200 years"}, "hundred years"),
+        ({"lifetime": "200 years"}, 'lifetime "200 years" ends more than a hundred years'),
+        ({"name": "a\nb"}, "control character"),
         ({"models": "gpt-4.1-mini"}, "a list"),
         ({"models": ["gpt-4.1-mini,gpt-4o"]}, "one id each"),
         ({"models": ["gpt 4"]}, "no model id"),
@@ -132,7 +133,41 @@ async def test_a_key_without_a_budget_or_an_end_is_planned_with_its_dangers(home
     assert plan["costs_at_most"] == "the account's whole balance"
     assert plan["ends"] == "never"
     assert "whole balance" in plan["warnings"][0]
-    assert "never expires either" in plan["warnings"][1]
+    assert "never expires" in plan["warnings"][1]
+    assert not any("balance, $" in warning for warning in plan["warnings"])
+    assert home.sandbox.requests == []
+
+
+async def test_a_budget_above_the_accounts_balance_is_planned_with_the_word_that_it_limits_nothing(home: Home) -> None:
+    async with connected(home) as client:
+        (said,) = data_of(await client.call_tool("plan_api_key", {**PLAN, "budget_usd": 100.01}))["warnings"]
+        equal = data_of(await client.call_tool("plan_api_key", {**PLAN, "budget_usd": 100}))
+    assert said == "The budget is more than the account's balance, $100.00: it limits nothing."
+    assert "warnings" not in equal
+
+
+@pytest.mark.parametrize("fault", ["status", "html", "wrong_json", "refused", "rate_limit", "reset_before", "hang"])
+async def test_a_balance_that_cannot_be_known_does_not_fail_a_plan(fault: str, home: Home) -> None:
+    home.sandbox.faults.add("account", fault, times=5)
+    arguments = {**PLAN, "budget_usd": 200, "models": []}
+    async with connected(home, COMETAPI_MCP_TIMEOUT="2") as client:
+        plan = data_of(await client.call_tool("plan_api_key", arguments))
+    assert plan["costs_at_most"] == "$200.00"
+    assert "warnings" not in plan
+
+
+async def test_a_create_does_not_ask_for_the_balance(home: Home) -> None:
+    async with connected(home) as client:
+        data_of(await client.call_tool("create_api_key", {"name": "large", "remain_quota": 10**9}))
+    assert home.sandbox.count("account") == 0
+
+
+async def test_less_than_a_cent_without_an_end_is_warned_about_for_both(home: Home) -> None:
+    async with connected(home) as client:
+        arguments = {**PLAN, "budget_usd": 0.001, "lifetime": "never"}
+        first, second = data_of(await client.call_tool("plan_api_key", arguments))["warnings"]
+    assert "less than a cent" in first
+    assert "never expires" in second
 
 
 async def test_an_unknown_model_or_group_is_named_with_the_nearest_there_are(home: Home) -> None:

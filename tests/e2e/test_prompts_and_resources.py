@@ -150,6 +150,9 @@ async def test_the_review_names_each_kind_of_key_worth_a_look_and_only_those(hom
         "expired": full_key(home.sandbox, name="expired", expired_time=now - 1),
         "disabled": full_key(home.sandbox, name="disabled", **fine, status=2),
         "exhausted": full_key(home.sandbox, name="exhausted", **fine, status=4),
+        "spent": full_key(home.sandbox, name="spent", expired_time=-1, remain_quota=0),
+        "odd": full_key(home.sandbox, name="odd", **fine, status=7),
+        "off and over": full_key(home.sandbox, name="off and over", expired_time=now - 1, status=2),
         "twin": full_key(home.sandbox, name="twin", **fine),
         "other twin": full_key(home.sandbox, name="twin", **fine),
     }
@@ -162,10 +165,14 @@ async def test_the_review_names_each_kind_of_key_worth_a_look_and_only_those(hom
         "No budget": [rows["no budget"].id],
         "Never end": [rows["no end"].id],
         "Not used for 30 days": [rows["unused"].id],
-        "Ended but still there": [rows[name].id for name in ("expired", "disabled", "exhausted")],
+        "Switched off": [rows[name].id for name in ("disabled", "odd")],
+        "Spent": [rows[name].id for name in ("exhausted", "spent")],
+        "Expired": [rows[name].id for name in ("expired", "off and over")],
         "Share a name": [rows[name].id for name in ("twin", "other twin")],
     }
     assert "change or delete nothing before I have agreed" in text
+    assert f'- {rows["expired"].id} "expired", expired, $5.00 left' in text
+    assert "last used never" in text
     assert not any(row.key in text for row in rows.values())
 
 

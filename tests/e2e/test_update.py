@@ -83,7 +83,7 @@ _CHANGES = st.fixed_dictionaries(
         "cross_group_retry": st.booleans(),
         "status": st.sampled_from(["enabled", "disabled"]),
     },
-).filter(bool)
+).filter(lambda changes: changes and not (changes.get("model_limits") and changes.get("model_limits_enabled") is False))
 
 
 @pytest.mark.parametrize("dialect", ["documented", "gateway"])
@@ -233,7 +233,7 @@ async def test_a_named_quota_is_not_refilled_when_the_status_is_written_after_it
     [
         (0.000001, {}, "less than one quota unit, $0.000002"),
         (1e9, {}, "more than the API allows"),
-        (5, {"unlimited_quota": True}, "no budget to add to"),
+        (5, {"unlimited_quota": True}, "Send unlimited_quota false too"),
     ],
 )
 async def test_a_top_up_that_cannot_be_is_refused_and_nothing_is_written(
@@ -245,6 +245,65 @@ async def test_a_top_up_that_cannot_be_is_refused_and_nothing_is_written(
         both = {"id": row.id, "add_budget_usd": 1, "remain_quota": 5_000}
         assert "Give one of them" in error_of(await client.call_tool("update_api_key", both))
     assert home.sandbox.count("update") == 0
+
+
+@pytest.mark.parametrize("left", [0, 700, -700])
+async def test_a_key_without_a_budget_gets_one_in_one_call(left: int, home: Home) -> None:
+    row = full_key(home.sandbox, unlimited_quota=True, remain_quota=left, used_quota=9)
+    arguments = {"id": row.id, "unlimited_quota": False, "add_budget_usd": 2}
+    async with connected(home) as client:
+        answer = data_of(await client.call_tool("update_api_key", arguments))
+    assert (row.unlimited_quota, row.remain_quota) == (False, 1_000_000)
+    assert answer["changed"] == {"unlimited_quota": [True, False], "remain_quota": [left, 1_000_000]}
+    assert "warnings" not in answer
+
+
+@pytest.mark.parametrize(("more", "left"), [({}, 699_000), ({"add_budget_usd": 2}, 1_000_000)])
+async def test_what_a_key_without_a_budget_spends_meanwhile_comes_off_what_it_had_and_not_off_what_it_gets(
+    more: dict[str, int], left: int, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = full_key(home.sandbox, unlimited_quota=True, remain_quota=700_000)
+    spending = iter([1_000])
+    before_each_write(monkeypatch, home.sandbox, lambda: spend(row, next(spending, 0)))
+    async with connected(home) as client:
+        data_of(await client.call_tool("update_api_key", {"id": row.id, "unlimited_quota": False, **more}))
+    assert (row.unlimited_quota, row.remain_quota) == (False, left)
+
+
+@pytest.mark.parametrize("more", [{}, {"name": "renamed"}, {"status": "disabled"}])
+async def test_taking_away_unlimited_and_nothing_else_is_refused_instead_of_making_a_dead_key(
+    more: dict[str, str], home: Home
+) -> None:
+    row = full_key(home.sandbox, unlimited_quota=True, remain_quota=0)
+    async with connected(home) as client:
+        said = error_of(await client.call_tool("update_api_key", {"id": row.id, "unlimited_quota": False, **more}))
+    assert "Send remain_quota or add_budget_usd too." in said
+    assert home.sandbox.count("update") == 0
+
+
+async def test_a_top_up_and_no_budget_at_all_contradict_each_other(home: Home) -> None:
+    row = full_key(home.sandbox)
+    async with connected(home) as client:
+        arguments = {"id": row.id, "unlimited_quota": True, "add_budget_usd": 2}
+        assert "nothing to add to" in error_of(await client.call_tool("update_api_key", arguments))
+    assert body_of(row) == FULL
+
+
+async def test_a_model_list_that_would_have_no_effect_is_refused_and_nothing_is_written(home: Home) -> None:
+    row = full_key(home.sandbox, model_limits_enabled=False, model_limits="")
+    async with connected(home) as client:
+        said = error_of(await client.call_tool("update_api_key", {"id": row.id, "model_limits": "gpt-4.1"}))
+    assert said.startswith("[invalid_argument] model_limits has no effect on this key")
+    assert home.sandbox.count("update") == 0
+
+
+async def test_an_end_in_the_past_ends_a_key_at_once_with_a_warning(home: Home) -> None:
+    row = full_key(home.sandbox)
+    async with connected(home) as client:
+        answer = data_of(await client.call_tool("update_api_key", {"id": row.id, "expired_time": PAST}))
+    assert row.expired_time == PAST
+    assert answer["status"] == "expired"
+    assert "is refused from now on" in " ".join(answer["warnings"])
 
 
 async def test_a_change_that_raced_with_another_is_told_field_by_field(
