@@ -203,6 +203,7 @@ async def test_a_journal_locked_while_the_create_is_under_way_loses_nothing(make
 if sys.platform != "win32":
     LIMITED = """
 import resource, sys
+sys.dont_write_bytecode = True  # else a module that changed is cached cut off at the limit, for every later process
 resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
 from comet_mcp.__main__ import main
 sys.exit(main([]))
