@@ -18,7 +18,7 @@ commands:
   (none)     serve over stdio; an MCP client starts it so
   demo       show the main job, end to end, without an account or a network
   run        run a program with a key in its environment (cometapi-mcp run --help)
-  policy     show what the policy allows agents to do, or judge a key (cometapi-mcp policy --help)
+  policy     show what agents may do, or judge a key (cometapi-mcp policy --help)
   audit      show, verify or prune the audit trail (cometapi-mcp audit --help)
   sandbox    run a pretend CometAPI on this machine (cometapi-mcp sandbox --help)
 
@@ -92,7 +92,7 @@ def serve() -> int:
     # only our own messages below WARNING: httpx and the SDK would log URLs and payloads
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("comet_mcp").setLevel(settings.log)
-    for problem in dict.fromkeys((*settings.problems, *settings.policy.problems)):
+    for problem in dict.fromkeys((*settings.problems, *settings.policy.problems, *settings.warnings)):
         print(f"cometapi-mcp: {problem}", file=sys.stderr)
     if sys.stdin.isatty():
         print(BY_HAND.format(version=__version__), end="", file=sys.stderr)

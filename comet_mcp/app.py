@@ -68,7 +68,7 @@ class App:
     ) -> App:
         """Build the parts; nothing is opened or connected yet. The arguments are those of `create_server`."""
         api = CometAPI(settings, transport=transport)
-        journal = Journal(settings.state, _account(settings))
+        journal = Journal(settings.state, account_of(settings))
         store = key_store(settings)
         turns = Turns()
         guard = Guard(settings.policy, settings.units)
@@ -87,7 +87,7 @@ class App:
             turns=turns,
             allowance=Allowance(api, journal.ledger, guard),
             guard=guard,
-            audit=AuditTrail(journal.file, settings.audit, _account(settings), [token]),
+            audit=AuditTrail(journal.file, settings.audit, account_of(settings), [token]),
             confirmations=Confirmations(settings, journal.used_answers),
         )
 
@@ -97,7 +97,7 @@ class App:
         self.journal.close()
 
 
-def _account(settings: Settings) -> str:
+def account_of(settings: Settings) -> str:
     """What tells accounts apart in the journal. One way: the token can't be found from it."""
     token = settings.access_token.get_secret_value() if settings.access_token else ""
     return hashlib.sha256(f"{settings.base_url}\n{token}".encode()).hexdigest()[:16]

@@ -90,7 +90,7 @@ def create_server(
         transport: Replaces the network in tests.
         gone: Set once the client reads no answers any more.
     """
-    offered = {tool.name: tool for tool in tools() if _is_offered(tool, settings)}
+    offered = {tool.name: tool for tool in tools() if is_offered(tool, settings)}
     makes_keys = "create_api_key" in offered
 
     @asynccontextmanager
@@ -197,7 +197,8 @@ def _demands(settings: Settings) -> str:
     return f" The person who runs this server demands: {'; '.join(said)}." if said else ""
 
 
-def _is_offered(tool: Tool, settings: Settings) -> bool:
+def is_offered(tool: Tool, settings: Settings) -> bool:
+    """Whether the server has this tool."""
     return not (settings.read_only and tool.writes) and tool.name not in settings.disable_tools
 
 

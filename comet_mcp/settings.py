@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -23,8 +24,9 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from comet_mcp.errors import TOKEN_PAGE, SettingsError
+from comet_mcp.names import Names
 from comet_mcp.policy.policy import Policy
-from comet_mcp.policy.reading import RULES, read_policy
+from comet_mcp.policy.reading import RULES, TABLE, read_policy
 from comet_mcp.text import quoted
 from comet_mcp.units import PER_USD, Units
 
@@ -50,17 +52,20 @@ ToolName = Literal[
     "get_account",
 ]
 _T = TypeVar("_T")
+_PLACEHOLDERS = ("PASTE-THE-TOKEN-HERE", "YOUR-ACCESS-TOKEN")
+"""README's, and the official cli's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting: the variable, the key in the config file (dotted), and what it means."""
+    """One setting: the variable, the key in the config file (dotted), and its meaning. A `guard` holds agents back."""
 
     variable: str
     key: str
     help: str
     default: str = ""
     secret: bool = False
+    guard: bool = False
 
 
 SETTINGS = (
@@ -121,29 +126,34 @@ SETTINGS = (
         "mcp.read_only",
         "1 leaves out every tool that changes something.",
         "0",
+        guard=True,
     ),
     Setting(
         "COMETAPI_MCP_DISABLE_TOOLS",
         "mcp.disable_tools",
         "Names of tools to leave out, separated by commas.",
+        guard=True,
     ),
     Setting(
         "COMETAPI_MCP_CONFIRM",
         "mcp.confirm",
         "What a person confirms first: never, destructive (update, delete, rotate), writes (create and save too).",
         "never",
+        guard=True,
     ),
     Setting(
         "COMETAPI_MCP_CONFIRM_FALLBACK",
         "mcp.confirm_fallback",
         "What happens where the client can't ask a person: refuse, allow.",
         "refuse",
+        guard=True,
     ),
     Setting(
         "COMETAPI_MCP_AUDIT",
         "mcp.audit",
         "The audit trail of writing calls: on, required (no write without its entry), off.",
         "on",
+        guard=True,
     ),
     Setting("COMETAPI_MCP_LOG", "mcp.log", "Log level on stderr: DEBUG, INFO, WARNING, ERROR.", "WARNING"),
     Setting(
@@ -152,8 +162,13 @@ SETTINGS = (
         "Another config file, for a second account.",
         str(Path("~/.config/cometapi/config.toml")),
     ),
-    *(Setting(rule.variable, rule.key, rule.help, rule.default) for rule in RULES),
+    *(Setting(rule.variable, rule.key, rule.help, rule.default, guard=True) for rule in RULES),
 )
+_NAMES = Names(
+    {setting.variable: setting.key for setting in SETTINGS},
+    [setting.variable for setting in SETTINGS if setting.guard],
+)
+_NO_TOKEN = "COMETAPI_ACCESS_TOKEN is not set."  # noqa: S105 - a message
 
 
 def default_state() -> Path:
@@ -163,9 +178,14 @@ def default_state() -> Path:
     return user_state_path("cometapi-mcp", appauthor=False) / "journal.sqlite3"
 
 
+def default_config() -> Path:
+    """The file of the official cli, on every system."""
+    return Path.home() / ".config" / "cometapi" / "config.toml"
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the server was told, checked. `problems` are sentences for the person who runs it."""
+    """What the server was told, checked. `problems` and `warnings` are sentences for the person who runs it."""
 
     access_token: SecretStr | None = None
     base_url: str = PUBLIC_API
@@ -185,36 +205,75 @@ class Settings:
     audit: AuditMode = "on"
     log: LogLevel = "WARNING"
     policy: Policy = Policy()  # noqa: RUF009 - frozen
+    config: Path = field(default_factory=default_config)
     problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def require_usable(self) -> None:
         """Raise SettingsError, with the steps that mend it, while something is wrong."""
         if self.problems:
-            raise SettingsError(how_to_mend(self.problems))
+            raise SettingsError(how_to_mend(self.problems, self.config))
+
+    @property
+    def mistakes(self) -> tuple[str, ...]:
+        """The problems but for a missing token: where a person looks at settings, the token may be elsewhere."""
+        return tuple(problem for problem in self.problems if problem != _NO_TOKEN)
 
 
 class _WrongSettingError(ValueError):
     """One value is not what it has to be; the text says what would be right."""
 
 
-def how_to_mend(problems: tuple[str, ...]) -> str:
-    """The problems, then the steps that mend them: the answer to every call while something is wrong."""
-    steps = (
-        "Ask the person who runs this server to: "
-        f"1. copy a personal access token from {TOKEN_PAGE}; "
-        '2. put it, with nothing around it, into the "env" block of this server in the MCP client\'s config as '
-        'COMETAPI_ACCESS_TOKEN, or as access_token = "..." into ~/.config/cometapi/config.toml; '
-        "3. restart the client. Do not ask for the token in the conversation."
-    )
-    other = "Ask the person who runs this server to correct that in the MCP client's config and restart the client."
-    return " ".join(problems) + " " + (steps if any("ACCESS_TOKEN" in problem for problem in problems) else other)
+def how_to_mend(problems: tuple[str, ...], config: Path | None = None) -> str:
+    """The problems, then the steps that mend them: the answer to every call while something is wrong.
+
+    Args:
+        problems: The sentences.
+        config: The config file, None for the usual one.
+    """
+    file = quoted(str(config), 300) if config else "~/.config/cometapi/config.toml"
+    client = 'the "env" block of this server in the MCP client\'s config'
+    about_token = [problem for problem in problems if "ACCESS_TOKEN" in problem]
+    others = [problem for problem in problems if problem not in about_token]
+    steps = []
+    if about_token:
+        places = f'into {client} as COMETAPI_ACCESS_TOKEN, or as access_token = "..." into {file}'
+        steps = [f"copy a personal access token from {TOKEN_PAGE}", f"put it, with nothing around it, {places}"]
+    if others:
+        in_file = ["config file" in problem for problem in others]
+        where = [f"the config file {file}"] * any(in_file) + [client] * (not all(in_file))
+        steps.append(f"correct {'what else is wrong' if about_token else 'that'} in {' and in '.join(where)}")
+    steps.append("restart the client")
+    numbered = "; ".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
+    secret = " Do not ask for the token in the conversation." if about_token else ""
+    return f"{' '.join(problems)} Ask the person who runs this server to: {numbered}.{secret}"
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:
     """Read every setting. Never raises for a wrong value: what is wrong is in `problems`."""
     problems: list[str] = []
-    config = _config_file(environ, problems)
-    policy = read_policy(environ, config, unread=" ".join(problems))
+    named = environ.get("COMETAPI_MCP_CONFIG", "")
+    path = Path(named).expanduser() if named else default_config()
+    config = _config_file(path, problems, named=bool(named))
+    return understood(environ, config, path, problems)
+
+
+def understood(
+    environ: Mapping[str, str], config: Mapping[str, Any], path: Path | None = None, unread: Sequence[str] = ()
+) -> Settings:
+    """The settings that the environment and the parsed config file say together.
+
+    Args:
+        environ: All variables.
+        config: What is in the config file.
+        path: The config file, None for the usual one.
+        unread: Why it could not be read.
+    """
+    path = path or default_config()
+    problems = list(unread)
+    strays = _NAMES.strays(environ, config)
+    policy = read_policy(environ, config, [*unread, *(stray.text for stray in strays if stray.table == TABLE)])
+    problems += [stray.text for stray in strays if stray.table != TABLE]
 
     def read(variable: str, parse: Callable[[str], _T], default: _T) -> _T:
         text, source = _lookup(variable, environ, config)
@@ -229,7 +288,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
     allow_http = read("COMETAPI_MCP_ALLOW_HTTP", _flag, default=False)
     token = read("COMETAPI_ACCESS_TOKEN", _token, None)
     if token is None and not any("COMETAPI_ACCESS_TOKEN" in problem for problem in problems):
-        problems.insert(0, "COMETAPI_ACCESS_TOKEN is not set.")
+        problems.insert(0, _NO_TOKEN)
     base = Settings(state=Path())
     return Settings(
         access_token=token,
@@ -250,13 +309,13 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         audit=read("COMETAPI_MCP_AUDIT", _one_of(get_args(AuditMode)), base.audit),
         log=read("COMETAPI_MCP_LOG", _one_of(get_args(LogLevel)), base.log),
         policy=policy,
+        config=path,
         problems=tuple(problems),
+        warnings=_exposed(path, config),
     )
 
 
-def _config_file(environ: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
-    named = environ.get("COMETAPI_MCP_CONFIG", "")
-    path = Path(named).expanduser() if named else Path.home() / ".config" / "cometapi" / "config.toml"
+def _config_file(path: Path, problems: list[str], *, named: bool) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -270,7 +329,21 @@ def _config_file(environ: Mapping[str, str], problems: list[str]) -> dict[str, A
     return {}
 
 
-def _lookup(variable: str, environ: Mapping[str, str], config: dict[str, Any]) -> tuple[str, str]:
+def _exposed(path: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
+    """A warning where other users can read a file with an access token in it. Windows has no such modes."""
+    if os.name != "posix" or not config.get("access_token"):
+        return ()
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return ()
+    if not mode & (stat.S_IRGRP | stat.S_IROTH):
+        return ()
+    shown = quoted(str(path), 300)
+    return (f"Other users of this machine can read {shown}, which holds the access token. Run: chmod 600 {shown}",)
+
+
+def _lookup(variable: str, environ: Mapping[str, str], config: Mapping[str, Any]) -> tuple[str, str]:
     """The value as text ("" for none), and the name under which a problem with it is reported."""
     if text := environ.get(variable, ""):
         return text, variable
@@ -289,6 +362,8 @@ def _token(text: str) -> SecretStr:
     """A token that can be right: visible ASCII without spaces, quotes or a scheme word around it."""
     if text.startswith("${"):
         raise _WrongSettingError("holds a placeholder that the MCP client did not fill in")
+    if text.strip().strip("\"'<>").upper() in _PLACEHOLDERS:
+        raise _WrongSettingError("holds the placeholder of an example; put the token in its place")
     if re.match(r"\s*bearer\b", text, re.IGNORECASE):
         raise _WrongSettingError('starts with "Bearer"; the token goes there alone')
     if text != text.strip() or "\n" in text or "\r" in text:

@@ -56,6 +56,19 @@ def test_a_missing_token_is_told_on_stderr_too(tmp_path: Path) -> None:
     assert "COMETAPI_ACCESS_TOKEN is not set" in run(home=tmp_path).stderr
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+def test_a_config_file_with_the_token_that_others_can_read_is_told_on_stderr(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('access_token = "made-up-token"\n', encoding="utf-8")
+    config.chmod(0o644)
+    shown = run(home=tmp_path, COMETAPI_MCP_CONFIG=str(config))
+    assert (shown.returncode, shown.stdout) == (0, "")
+    assert "chmod 600" in shown.stderr
+    assert "made-up-token" not in shown.stderr
+    config.chmod(0o600)
+    assert run(home=tmp_path, COMETAPI_MCP_CONFIG=str(config)).stderr == ""
+
+
 def test_the_demo_plays_the_main_job_and_leaves_nothing_behind(tmp_path: Path) -> None:
     temporary = tmp_path / "tmp"
     temporary.mkdir()

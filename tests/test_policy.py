@@ -3,26 +3,32 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import fields as fields_of
 from pathlib import Path
 from time import time
 from typing import Any
 
+import anyio.to_thread
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from comet_mcp.api.wire import Status, Token, TokenBody
+from comet_mcp.cli.policy import VERBS
 from comet_mcp.errors import PolicyError
 from comet_mcp.policy.addresses import covers, restricts
 from comet_mcp.policy.guard import Guard
 from comet_mcp.policy.limits import DAY, HOUR, Limit, Spending
 from comet_mcp.policy.policy import CLOCKS_DIFFER, Past, Policy
-from comet_mcp.policy.reading import RULES, read_policy
+from comet_mcp.policy.reading import RULES
 from comet_mcp.policy.widening import added_units, widens
 from comet_mcp.policy.words import words
-from comet_mcp.settings import SETTINGS, load
+from comet_mcp.server import tools
+from comet_mcp.settings import SETTINGS, load, understood
 from comet_mcp.units import Units
+from tests.e2e.steps import served
+from tests.support import Home, data_of
 from tests.test_command_line import run
 
 NOW = 1_795_000_000.0
@@ -48,6 +54,9 @@ SOUND: dict[str, Any] = {
     "allow_ips": "192.0.2.1",
     "group": "vip",
 }
+ANY = "any key of the account."
+ENDING = "change, deletion and rotation"
+UNASKED = "a client that can't ask needs no answer (mcp.confirm_fallback = allow)."
 STRICT = Policy(
     max_budget_usd=5,
     max_lifetime="30d",
@@ -412,7 +421,8 @@ def test_a_list_of_addresses_covers_exactly_its_parts(some: list[str], others: l
 
 
 def written(config: Any = None, **variables: str) -> Policy:
-    return read_policy({f"COMETAPI_MCP_POLICY_{name.upper()}": text for name, text in variables.items()}, config or {})
+    environment = {f"COMETAPI_MCP_POLICY_{name.upper()}": text for name, text in variables.items()}
+    return understood(environment, config or {}).policy
 
 
 def test_every_rule_can_be_written_in_the_environment_and_in_the_file() -> None:
@@ -451,13 +461,32 @@ def test_every_rule_can_be_written_in_the_environment_and_in_the_file() -> None:
     assert len(words(expected, UNITS)) == len(RULES)
 
 
+@pytest.mark.parametrize(
+    ("allowed", "said", "refused"),
+    [
+        (("none",), "keys have no group", 'a key must have no group; this one has "free".'),
+        (("vip",), "only groups vip are allowed", 'only groups vip are allowed, not "free".'),
+        (
+            ("none", "vip"),
+            "only groups vip and keys without a group are allowed",
+            'only groups vip and keys without a group are allowed, not "free".',
+        ),
+    ],
+)
+def test_no_group_is_told_in_words(allowed: tuple[str, ...], said: str, refused: str) -> None:
+    policy = Policy(allowed_groups=allowed)
+    assert words(policy, UNITS) == [("allowed_groups", said)]
+    assert [entry.limit for entry in policy.check(body(group="free"), NOW, UNITS)] == [refused]
+
+
 def test_the_environment_wins_rule_by_rule() -> None:
     policy = written({"policy": {"max_budget_usd": 5, "max_keys_total": 2}}, max_budget_usd="9", max_keys_total="")
     assert (policy.max_budget_usd, policy.max_keys_total, policy.problems) == (9, 2, ())
 
 
 WRONG: list[tuple[dict[str, Any], dict[str, str], str]] = [
-    ({}, {"max_buget_usd": "5"}, '"COMETAPI_MCP_POLICY_MAX_BUGET_USD" is no rule'),
+    ({}, {"max_buget_usd": "5"}, "Did you mean COMETAPI_MCP_POLICY_MAX_BUDGET_USD?"),
+    ({}, {"budget": "5"}, '"COMETAPI_MCP_POLICY_BUDGET" is no setting'),
     ({}, {"max_budget_usd": "five"}, "US dollars"),
     ({}, {"max_budget_usd": "-1"}, "US dollars"),
     ({}, {"max_budget_usd": "nan"}, "US dollars"),
@@ -472,18 +501,31 @@ WRONG: list[tuple[dict[str, Any], dict[str, str], str]] = [
     ({}, {"name_prefix": "x" * 31}, "1 to 30"),
     ({}, {"only_own_prefix": "1"}, "no name_prefix"),
     ({}, {"max_budget_usd": "${input:budget}"}, "US dollars"),
-    ({"policy": {"max_budget": 5}}, {}, '"max_budget" in the [policy] table'),
+    ({"policy": {"max_budget": 5}}, {}, '"max_budget" in the [policy] table of the config file is no setting. Did you'),
+    ({"policy": {"max-budget-usd": 5}}, {}, "Did you mean max_budget_usd?"),
+    ({"policy": {"colour": 5}}, {}, "The settings there are max_budget_usd, max_lifetime"),
     ({"policy": {"max_budget_usd": True}}, {}, "US dollars"),
     ({"policy": {"max_budget_usd": ""}}, {}, "US dollars"),
     ({"policy": {"max_keys_total": [1]}}, {}, "list of texts"),
-    ({"policy": {"allowed_models": []}}, {}, "list of texts"),
+    ({"policy": {"allowed_models": []}}, {}, "allowed_models in the config file is empty"),
     ({"policy": {"allowed_models": {"a": 1}}}, {}, "list of texts"),
     ({"policy": {"name_prefix": ""}}, {}, "1 to 30"),
     ({"policy": 5}, {}, "must be a table"),
     ({"Policy": {}}, {}, "written [policy]"),
-    ({"mcp": {"policy": {"max_budget_usd": 5}}}, {}, "stand in [policy]"),
-    ({"mcp": {"max_budget_usd": 5}}, {}, "stand in [policy]"),
-    ({"max_budget_usd": 5}, {}, "outside the [policy] table"),
+    ({"policies": {"max_budget_usd": 5}}, {}, "Did you mean [policy]?"),
+    (
+        {"mcp": {"policy": {"max_budget_usd": 5}}},
+        {},
+        "[mcp.policy] of the config file is not read. Did you mean [policy]",
+    ),
+    (
+        {"mcp": {"max_budget_usd": 5}},
+        {},
+        "max_budget_usd belongs in the [policy] table of the config file, not in [mcp]",
+    ),
+    ({"mcp": {"max_budget": 5}}, {}, "Did you mean max_budget_usd, which belongs in the [policy] table"),
+    ({"max_budget_usd": 5}, {}, "max_budget_usd belongs in the [policy] table of the config file, not at its top"),
+    ({"max_buget_usd": 5}, {}, "Did you mean max_budget_usd, which belongs in the [policy] table"),
 ]
 
 
@@ -500,11 +542,17 @@ def test_a_policy_with_a_mistake_is_never_no_policy(
 
 
 @pytest.mark.parametrize(
-    "variable", ["cometapi_mcp_policy_max_budget_usd", "COMETAPI_MCP_POLICY", "COMETAPI_MCP_POLICYX"]
+    "variable",
+    [
+        "cometapi_mcp_policy_max_budget_usd",
+        "COMETAPI_POLICY_MAX_BUDGET_USD",
+        "COMETAPI_MCP_POLICY",
+        "COMETAPI_MCP_POLICYX",
+    ],
 )
 def test_a_variable_that_is_nearly_one_of_the_policys_is_a_mistake_too(variable: str) -> None:
-    assert f'"{variable}" is no rule' in " ".join(read_policy({variable: "5"}, {}).problems)
-    assert read_policy({variable: ""}, {}) == Policy()
+    assert f'"{variable}" is no setting' in " ".join(understood({variable: "5"}, {}).policy.problems)
+    assert understood({variable: ""}, {}).policy == Policy()
 
 
 def test_a_config_file_that_cannot_be_read_is_no_policy_without_rules(tmp_path: Path) -> None:
@@ -533,12 +581,74 @@ def command(home: Path, *arguments: str, stdin: str = "", **rules: str) -> subpr
 
 
 def test_the_command_prints_the_policy_in_force_in_plain_words(tmp_path: Path) -> None:
-    rules = {"COMETAPI_MCP_POLICY_MAX_BUDGET_USD": "5", "COMETAPI_MCP_POLICY_MAX_KEYS_PER_DAY": "3"}
+    rules = {"COMETAPI_MCP_POLICY_MAX_BUDGET_USD": "5", "COMETAPI_MCP_POLICY_MAX_KEYS_PER_DAY": "1"}
     shown = command(tmp_path, **rules)
     assert (shown.returncode, shown.stderr) == (0, "")
-    assert shown.stdout.startswith("- a key may spend at most $5.00 in all (max_budget_usd)\n")
-    assert "- at most 3 keys are made per day (max_keys_per_day)\nNot set: max_lifetime, " in shown.stdout
-    assert "No rule is set" in command(tmp_path).stdout
+    assert shown.stdout == (
+        "- a key may spend at most $5.00 in all (max_budget_usd)\n- at most 1 key is made per day (max_keys_per_day)\n"
+    )
+    everything = command(tmp_path, "--all", **rules).stdout
+    assert everything.startswith(f"{shown.stdout}Not set: max_lifetime, ")
+    assert "--all" in command(tmp_path, "--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, [f"No rule is set: agents may make, change, delete, rotate and save {ANY}"]),
+        ({"READ_ONLY": "1"}, ["Read-only: agents can change nothing (mcp.read_only)."]),
+        (
+            {"CONFIRM": "writes"},
+            [
+                "A person confirms every write (mcp.confirm = writes); a client that can't ask is refused.",
+                f"No rule is set: with a person's yes agents may make, change, delete, rotate and save {ANY}",
+            ],
+        ),
+        (
+            {"CONFIRM": "destructive", "CONFIRM_FALLBACK": "allow", "DISABLE_TOOLS": "delete_api_key,list_models"},
+            [
+                f"A person confirms each {ENDING} of a key (mcp.confirm = destructive); {UNASKED}",
+                "Tools left out: delete_api_key, list_models (mcp.disable_tools).",
+                f"No rule is set: agents may make and save, and with a person's yes change and rotate, {ANY}",
+            ],
+        ),
+        (
+            {"DISABLE_TOOLS": "create_api_key,update_api_key,delete_api_key,rotate_api_key,save_api_key"},
+            [
+                "Agents can change nothing: every tool that does is left out (mcp.disable_tools).",
+                (
+                    "Tools left out: create_api_key, update_api_key, delete_api_key, rotate_api_key, save_api_key "
+                    "(mcp.disable_tools)."
+                ),
+            ],
+        ),
+        (
+            {"READ_ONLY": "1", "POLICY_ALLOWED_GROUPS": "none"},
+            ["Read-only: agents can change nothing (mcp.read_only).", "- keys have no group (allowed_groups)"],
+        ),
+    ],
+)
+def test_the_command_says_what_agents_may_do_under_every_guard(
+    settings: dict[str, str], said: list[str], tmp_path: Path
+) -> None:
+    shown = command(tmp_path, **{f"COMETAPI_MCP_{name}": text for name, text in settings.items()})
+    assert (shown.returncode, shown.stdout.splitlines(), shown.stderr) == (0, said, "")
+
+
+@pytest.mark.parametrize("wrong", [{"COMETAPI_MCP_READONLY": "1"}, {"COMETAPI_MCP_CONFIRM": "always"}])
+def test_the_command_says_that_a_wrong_setting_stops_every_call_and_fails(
+    wrong: dict[str, str], tmp_path: Path
+) -> None:
+    for arguments in ((), ("check", "-")):
+        shown = command(tmp_path, *arguments, stdin=json.dumps(DOCUMENTED), **wrong)
+        assert shown.returncode == 1
+        assert shown.stdout.startswith("A setting is wrong, so the server refuses every call:\n- ")
+        assert next(iter(wrong)) in shown.stdout
+        assert "No rule is set" not in shown.stdout
+
+
+def test_each_writing_tool_has_its_verb() -> None:
+    assert list(VERBS) == [tool.name for tool in tools() if tool.writes]
 
 
 def test_the_command_says_that_a_policy_cannot_be_used_and_fails(tmp_path: Path) -> None:
@@ -560,8 +670,62 @@ def test_the_command_judges_a_body_from_a_file_or_from_standard_input(tmp_path: 
     assert "- max_budget_usd: a key may spend at most $0.10 in all" in refused.stdout
     nearest = json.loads(refused.stdout[refused.stdout.index("{") :])
     assert nearest == {**DOCUMENTED, "remain_quota": 50_000}
-    counted = command(tmp_path, "check", str(file), COMETAPI_MCP_POLICY_MAX_KEYS_TOTAL="5")
-    assert "counts and sums" in counted.stdout
+
+
+async def test_the_command_judges_with_what_the_journal_counted_for_the_account_where_it_knows_whose(
+    make_home: Callable[..., Home],
+) -> None:
+    home = make_home(COMETAPI_MCP_POLICY_MAX_KEYS_PER_DAY="2")
+
+    async def judged(**environment: str) -> tuple[int, str]:
+        done = await anyio.to_thread.run_sync(
+            lambda: command(home.directory, "check", "-", stdin='{"name": "x"}', **{**home.environment, **environment})
+        )
+        assert done.stderr == ""
+        return done.returncode, done.stdout
+
+    assert await judged() == (0, "Allowed.\nCounted so far: 0 keys were made and $0.00 of budget given, in all.\n")
+    assert not home.state.exists()
+    async with served(home) as client:
+        data_of(await client.call_tool("create_api_key", {"name": "one", "remain_quota": 500_000}))
+        assert await judged() == (0, "Allowed.\nCounted so far: 1 key was made and $1.00 of budget given, in all.\n")
+        data_of(await client.call_tool("create_api_key", {"name": "two"}))
+    status, said = await judged()
+    assert status == 1
+    assert said.startswith("Refused:\n- max_keys_per_day: at most 2 keys may be made per day, and 2 were.")
+    assert "nearest" not in said
+    status, said = await judged(COMETAPI_ACCESS_TOKEN="another-account")
+    assert (status, said.splitlines()[0]) == (0, "Allowed.")
+    status, said = await judged(COMETAPI_ACCESS_TOKEN="")
+    assert status == 0
+    assert "judged as if no key had been made yet: without an access token" in said
+
+
+def test_the_command_cannot_judge_counts_in_a_journal_that_cannot_be_read(tmp_path: Path) -> None:
+    state = tmp_path / "letter"
+    state.write_text("not a journal", encoding="utf-8")
+    rules = {"COMETAPI_MCP_POLICY_MAX_KEYS_TOTAL": "5", "COMETAPI_ACCESS_TOKEN": "t", "COMETAPI_MCP_STATE": str(state)}
+    shown = command(tmp_path, "check", "-", stdin='{"name": "x"}', **rules)
+    assert (shown.returncode, shown.stdout) == (2, "")
+    assert "is no journal" in shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("guards", "said"),
+    [
+        ({"READ_ONLY": "1"}, "Refused: the server has no tool that makes a key (mcp.read_only).\n"),
+        (
+            {"DISABLE_TOOLS": "create_api_key"},
+            "Refused: the server has no tool that makes a key (mcp.disable_tools).\n",
+        ),
+        ({"CONFIRM": "writes"}, "Allowed, once a person has confirmed it (mcp.confirm).\n"),
+        ({"CONFIRM": "destructive"}, "Allowed.\n"),
+    ],
+)
+def test_the_command_judges_a_body_by_every_guard(guards: dict[str, str], said: str, tmp_path: Path) -> None:
+    variables = {f"COMETAPI_MCP_{name}": text for name, text in guards.items()}
+    shown = command(tmp_path, "check", "-", stdin='{"name": "x"}', **variables)
+    assert (shown.returncode, shown.stdout) == (int(said.startswith("Refused")), said)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import re
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from comet_mcp.settings import PUBLIC_API, Settings, how_to_mend, load
+from comet_mcp.errors import SettingsError
+from comet_mcp.settings import PUBLIC_API, SETTINGS, Settings, how_to_mend, load, understood
 
 TOKEN = "made-up-access-token-1+/="
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+PLACEHOLDER = re.findall(r'^access_token = "(.*)"$', README, re.MULTILINE)[0]
 
 
 @pytest.fixture(autouse=True)
@@ -84,6 +90,9 @@ def test_an_empty_value_counts_as_absent() -> None:
         (f"{TOKEN}é", "character"),
         (f"{TOKEN}\x00", "character"),
         ("${input:token}", "placeholder"),
+        (PLACEHOLDER, "placeholder"),
+        (f"<{PLACEHOLDER.lower()}>", "placeholder"),
+        ("your-access-token", "placeholder"),
     ],
 )
 def test_a_token_that_cannot_be_right_is_named_with_the_mend_and_never_repeated(pasted: str, said: str) -> None:
@@ -167,3 +176,110 @@ def test_a_config_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_a_config_file_in_another_encoding_is_named(tmp_path: Path) -> None:
     write_config(tmp_path, "").write_bytes(b'access_token = "\xff\xfe"')
     assert "can't be read" in " ".join(load({}).problems)
+
+
+# Names that nobody would read
+
+
+STRAY: list[tuple[dict[str, Any], dict[str, str], str]] = [
+    ({"mcp": {"readonly": True}}, {}, '"readonly" in the [mcp] table of the config file is no setting. Did you mean'),
+    ({"mcp": {"read-only": True}}, {}, "Did you mean read_only?"),
+    ({"mcp": {"keydir": "/x"}}, {}, "Did you mean key_dir?"),
+    ({"mcp": {"colour": 1}}, {}, "The settings there are secrets, key_dir, state,"),
+    ({"mcp": {"base_url": "https://x.example"}}, {}, "base_url belongs at the top of the config file, above the first"),
+    ({"mcp": {"acces_token": "x"}}, {}, "Did you mean access_token, which belongs at the top of the config file"),
+    ({"policy": {"read_only": True}}, {}, "read_only belongs in the [mcp] table of the config file, not in [policy]."),
+    ({"policy": {"readonly": True}}, {}, "Did you mean read_only, which belongs in the [mcp] table"),
+    ({"read_only": True}, {}, "read_only belongs in the [mcp] table of the config file, not at its top."),
+    ({"disable_tools": ["delete_api_key"]}, {}, "disable_tools belongs in the [mcp] table"),
+    ({"readonly": True}, {}, "Did you mean read_only, which belongs in the [mcp] table"),
+    ({"acces_token": "x"}, {}, '"acces_token" at the top of the config file is no setting. Did you mean access_token?'),
+    ({"baseurl": "x"}, {}, "Did you mean base_url?"),
+    ({"MCP": {"read_only": True}}, {}, '"MCP" in the config file must be a table that is written [mcp].'),
+    ({"mpc": {"read_only": True}}, {}, "Did you mean [mcp]?"),
+    ({"cometapi-mcp": {"read_only": True}}, {}, "Did you mean [mcp]?"),
+    ({"mcp": True}, {}, "must be a table"),
+    ({"mcp": [{"read_only": True}]}, {}, "must be a table"),
+    ({}, {"COMETAPI_MCP_READONLY": "1"}, '"COMETAPI_MCP_READONLY" is no setting. Did you mean COMETAPI_MCP_READ_ONLY?'),
+    ({}, {"cometapi_mcp_read_only": "1"}, "Did you mean COMETAPI_MCP_READ_ONLY?"),
+    ({}, {"COMETAPI_MCPREAD_ONLY": "1"}, "Did you mean COMETAPI_MCP_READ_ONLY?"),
+    ({}, {"COMETAPI_READ_ONLY": "1"}, "Did you mean COMETAPI_MCP_READ_ONLY?"),
+    ({}, {"COMETAPI_CONFIRM": "writes"}, "Did you mean COMETAPI_MCP_CONFIRM?"),
+    ({}, {"COMETAPI_MCP_MAX_BUDGET_USD": "5"}, "Did you mean COMETAPI_MCP_POLICY_MAX_BUDGET_USD?"),
+    ({}, {"COMETAPI_MCP_BASE_URL": "https://x.example"}, "Did you mean COMETAPI_BASE_URL?"),
+    ({}, {"COMETAPI_MCP_COLOUR": "red"}, '"COMETAPI_MCP_COLOUR" is no setting. README.md lists the settings.'),
+]
+
+
+@pytest.mark.parametrize(("config", "variables", "said"), STRAY)
+def test_a_setting_that_nobody_would_read_is_a_problem_with_the_mend(
+    config: dict[str, Any], variables: dict[str, str], said: str
+) -> None:
+    settings = understood({"COMETAPI_ACCESS_TOKEN": TOKEN, **variables}, config)
+    assert len(settings.problems) == 1
+    assert said in settings.problems[0]
+    place = "the config file" if config else 'the "env" block'
+    assert f"correct that in {place}" in how_to_mend(settings.problems)
+
+
+def test_what_the_official_cli_and_other_programs_keep_in_the_same_places_is_no_problem() -> None:
+    config = {
+        "api_key": "sk-x",
+        "access_token": TOKEN,
+        "base_url": PUBLIC_API,
+        "default_model": "gpt-4o",
+        "output_format": "json",
+        "log_level": "debug",
+        "profiles": {"work": {"access_token": "x", "timeout": 60}},
+        "proxy": {"timeout": 3},
+        "models": [{"id": "gpt-4o"}],
+    }
+    environ = {
+        "COMETAPI_KEY": "sk-x",
+        "COMETAPI_DEFAULT_MODEL": "gpt-4o",
+        "COMETAPI_DASHBOARD_BASE": "https://x.example",
+        "COMETAPI_LOG": "debug",
+        "COMETAPI_TIMEOUT": "60",
+        "COMETAPI_MCP_READONLY": "",
+        "MCP_READ_ONLY": "1",
+    }
+    settings = understood(environ, config)
+    assert (settings.problems, settings.policy.problems) == ((), ())
+
+
+def test_no_two_settings_have_the_same_name_in_the_file() -> None:
+    names = [setting.key.rpartition(".")[2] for setting in SETTINGS if setting.key]
+    assert len(set(names)) == len(names)
+
+
+def test_the_place_of_a_wrong_value_is_where_it_is_to_be_corrected(tmp_path: Path) -> None:
+    path = write_config(tmp_path, f'access_token = "{TOKEN}"\n[mcp]\nsecrets = "files"\n')
+
+    def mend(**variables: str) -> str:
+        with pytest.raises(SettingsError) as caught:
+            load(variables).require_usable()
+        return str(caught.value)
+
+    in_file = mend()
+    assert f'1. correct that in the config file "{path}"; 2. restart the client.' in in_file
+    assert "MCP client's config" not in in_file
+    both = mend(COMETAPI_MCP_TIMEOUT="soon")
+    assert f'in the config file "{path}" and in the "env" block of this server in the MCP client\'s config; 2.' in both
+    assert "config file" not in mend(COMETAPI_MCP_SECRETS="files").split("Ask the person")[1]
+    with_token = mend(COMETAPI_ACCESS_TOKEN=PLACEHOLDER)
+    assert f'3. correct what else is wrong in the config file "{path}"; 4. restart the client.' in with_token
+
+
+if sys.platform != "win32":
+
+    @pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o640, True), (0o604, True), (0o622, False)])
+    def test_a_file_with_the_token_that_others_can_read_is_a_warning_and_no_problem(
+        mode: int, warned: bool, tmp_path: Path
+    ) -> None:
+        path = write_config(tmp_path, f'access_token = "{TOKEN}"\n')
+        path.chmod(mode)
+        settings = load({})
+        assert settings.problems == ()
+        assert [f'chmod 600 "{path}"' in warning for warning in settings.warnings] == [True] * warned
+        path.write_text("[mcp]\nread_only = true\n", encoding="utf-8")
+        assert loaded().warnings == ()

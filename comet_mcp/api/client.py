@@ -32,6 +32,7 @@ from comet_mcp.api.wire import (
     with_prefix,
 )
 from comet_mcp.errors import UnclearError, UnsentError
+from comet_mcp.text import printable
 
 if TYPE_CHECKING:
     import httpx
@@ -68,6 +69,7 @@ class CometAPI:
         self._limit = CallLimit(settings.calls)
         self._slots = anyio.Semaphore(MAX_CONNECTIONS, fast_acquire=True)
         self._host = urlsplit(settings.base_url).netloc
+        self._proxy = _proxy_name(settings)
 
     async def aclose(self) -> None:
         """Close the connections, if any were opened."""
@@ -221,18 +223,20 @@ class CometAPI:
         await self._take_slot(end)
         try:
             with anyio.fail_after(max(end - anyio.current_time(), 0)):
-                return await self._read(method, path, headers, body, end)
+                answer = await self._read(method, path, headers, body, end)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise UnsentError(
-                f"No connection to {self._host} could be made ({_cause(error)}), so nothing was sent. "
-                "Check the network and COMETAPI_BASE_URL, then try again."
-            ) from None
+            raise self._unconnected(error) from None
+        except httpx.ProxyError as error:  # the tunnel was never opened
+            raise self._refused_by_proxy(str(error)[:3]) from None
         except (TimeoutError, httpx.TimeoutException):
             raise self._unanswered(method, "did not answer in time") from None
         except httpx.HTTPError as error:
             raise self._unanswered(method, f"broke the connection ({type(error).__name__})") from None
         finally:
             self._slots.release()
+        if self._proxy and answer.status == 407:  # no API says that: it is the proxy that wants to know who asks
+            raise self._refused_by_proxy("407")
+        return answer
 
     async def _take_slot(self, end: float) -> None:
         """Wait for one of the connections. Raises UnsentError where none is free before `end`."""
@@ -294,7 +298,37 @@ class CometAPI:
 
     def _unanswered(self, method: str, what: str) -> UnclearError:
         advice = "Nothing was read; try again." if method == "GET" else "The request may have been carried out."
-        return UnclearError(f"{self._host} {what}. {advice}")
+        through = f" (asked through the proxy {self._proxy})" if self._proxy else ""
+        return UnclearError(f"{self._host}{through} {what}. {advice}")
+
+    def _unconnected(self, error: Exception) -> UnsentError:
+        cause = _cause(error)
+        # with a proxy it is the proxy that is connected to; only TLS is spoken with the API itself, through it
+        if self._proxy and "TLS" not in cause and "certificate" not in cause:
+            return UnsentError(
+                f"No connection to the proxy {self._proxy} could be made ({cause}), so nothing was sent. "
+                "Check the network and COMETAPI_MCP_PROXY, then try again."
+            )
+        through = f" through the proxy {self._proxy}" if self._proxy else ""
+        return UnsentError(
+            f"No connection to {self._host}{through} could be made ({cause}), so nothing was sent. Check the network "
+            f"and COMETAPI_BASE_URL{' and COMETAPI_MCP_PROXY' if self._proxy else ''}, then try again."
+        )
+
+    def _refused_by_proxy(self, status: str) -> UnsentError:
+        why = {"407": "it wants a name and password, or others"}.get(status, "it may not or can't connect there")
+        return UnsentError(
+            f"The proxy {self._proxy} did not pass the request on to {self._host} ({printable(status)}: {why}), so "
+            "nothing was sent to the API. Ask the person who runs this server to check COMETAPI_MCP_PROXY."
+        )
+
+
+def _proxy_name(settings: Settings) -> str:
+    """Host and port of the proxy, "" where there is none: its address may have a password too."""
+    if settings.proxy is None:
+        return ""
+    url = urlsplit(settings.proxy.get_secret_value())
+    return f"{url.hostname}:{url.port}"
 
 
 def _trust(settings: Settings) -> ssl.SSLContext:

@@ -1,4 +1,4 @@
-"""`cometapi-mcp policy`: the policy in force, in plain words, and whether a body of create_api_key is inside it."""
+"""`cometapi-mcp policy`: what agents may do, in plain words, and whether a body of create_api_key is inside it."""
 
 from __future__ import annotations
 
@@ -6,44 +6,61 @@ import json
 import sys
 from pathlib import Path
 from time import time
+from typing import get_args
 
+import anyio
 from pydantic_core import from_json
 
 from comet_mcp import settings as configuration
 from comet_mcp.api.wire import TokenBody
-from comet_mcp.errors import ArgumentError
+from comet_mcp.app import account_of
+from comet_mcp.errors import ArgumentError, CometError
 from comet_mcp.policy.guard import Guard
-from comet_mcp.policy.policy import Policy
+from comet_mcp.policy.limits import Spending
+from comet_mcp.policy.policy import NOTHING, Broken
 from comet_mcp.policy.reading import RULES
 from comet_mcp.policy.words import words
 from comet_mcp.protocol.arguments import arguments_model, parse_arguments
 from comet_mcp.rules import check_new_key
-from comet_mcp.settings import Settings
+from comet_mcp.server import is_offered, tools
+from comet_mcp.settings import Settings, ToolName
+from comet_mcp.state.journal import Journal
 from comet_mcp.text import printable, quoted
 from comet_mcp.tools.keys import create_api_key
 from comet_mcp.units import Units
 
 HELP = """\
-usage: cometapi-mcp policy [check FILE]
+usage: cometapi-mcp policy [--all | check FILE]
 
-Print what the policy allows agents to do, in plain words; exit status 1 where it can't be used.
+Print what agents may do, in plain words; exit status 1 where a setting is wrong, so that they may do nothing.
 
   check FILE   judge the JSON body of a create_api_key call, - for standard input: exit status 0 where it is allowed,
-               1 where it is refused, with the nearest body that is allowed, 2 where it can't be read or is no such body
+               1 where it is refused, with the nearest body that is allowed, 2 where it can't be read or is no such
+               body, or where the journal with the counts and sums so far can't be read
 
 options:
+  --all        name the rules of the policy that are not set, too
   --help       print this
 
-The settings are those of the server; README.md lists them.
+The settings are those that the server would have if it were started here; README.md lists them. Variables that stand
+only in the MCP client's config are not seen.
 """
 _ALLOWED, _REFUSED, _UNUSABLE = 0, 1, 2
+VERBS = {
+    "create_api_key": "make",
+    "update_api_key": "change",
+    "delete_api_key": "delete",
+    "rotate_api_key": "rotate",
+    "save_api_key": "save",
+}
+"""What each writing tool does to a key."""
 
 
 def main(arguments: list[str]) -> int:
     """Run the command. Returns the exit status."""
     match arguments:
-        case []:
-            return _show(configuration.load())
+        case [] | ["--all"]:
+            return _show(configuration.load(), everything=bool(arguments))
         case ["check", file]:
             return _check(configuration.load(), file)
     asked = arguments in (["--help"], ["-h"])
@@ -51,25 +68,69 @@ def main(arguments: list[str]) -> int:
     return 0 if asked else 2
 
 
-def _show(settings: Settings) -> int:
-    policy, units = settings.policy, settings.units
-    if policy.problems:
-        print("The policy can't be used, so the server refuses to make, change, delete, rotate or save any key:")
-        for problem in policy.problems:
-            print(f"- {problem}")
+def _show(settings: Settings, *, everything: bool) -> int:
+    if _say_wrong(settings):
         return _REFUSED
-    said = words(policy, units)
+    unasked, asked = _writing(settings)
+    if settings.read_only:
+        print("Read-only: agents can change nothing (mcp.read_only).")
+    elif not unasked and not asked:
+        print("Agents can change nothing: every tool that does is left out (mcp.disable_tools).")
+    if asked:
+        print(_confirmed(settings))
+    if settings.disable_tools:
+        left_out = [name for name in get_args(ToolName) if name in settings.disable_tools]
+        print(f"Tools left out: {', '.join(left_out)} (mcp.disable_tools).")
+    said = words(settings.policy, settings.units)
     for rule, text in said:
         print(f"- {text} ({rule})")
-    if not said:
-        print("No rule is set: agents may make, change, delete, rotate and save any key of the account.")
-    print(f"Not set: {', '.join(_unset(policy, units))}." if len(said) < len(RULES) else "Every rule is set.")
+    if not said and (unasked or asked):
+        print(f"No rule is set: {_anything(unasked, asked)} any key of the account.")
+    if everything:
+        named = {rule for rule, _ in said}
+        unset = ", ".join(rule.name for rule in RULES if rule.name not in named)
+        print(f"Not set: {unset}." if unset else "Every rule is set.")
     return _ALLOWED
 
 
-def _unset(policy: Policy, units: Units) -> list[str]:
-    is_set = {rule for rule, _ in words(policy, units)}
-    return [rule.name for rule in RULES if rule.name not in is_set]
+def _say_wrong(settings: Settings) -> bool:
+    """Print what is wrong with the settings or the policy. Returns whether anything is."""
+    mistakes, of_policy = settings.mistakes, settings.policy.problems
+    if mistakes:
+        print("A setting is wrong, so the server refuses every call:")
+    elif of_policy:
+        print("The policy can't be used, so the server refuses to make, change, delete, rotate or save any key:")
+    for problem in dict.fromkeys((*mistakes, *of_policy)):
+        print(f"- {problem}")
+    return bool(mistakes or of_policy)
+
+
+def _writing(settings: Settings) -> tuple[list[str], list[str]]:
+    """What agents may do to keys without asking, and what a person has to agree to, as verbs."""
+    unasked: list[str] = []
+    asked: list[str] = []
+    for tool in tools():
+        if tool.writes and is_offered(tool, settings):
+            asks = settings.confirm == "writes" or (settings.confirm == "destructive" and tool.destructive)
+            (asked if asks else unasked).append(VERBS[tool.name])
+    return unasked, asked
+
+
+def _confirmed(settings: Settings) -> str:
+    what = "every write" if settings.confirm == "writes" else "each change, deletion and rotation of a key"
+    unable = "is refused" if settings.confirm_fallback == "refuse" else "needs no answer (mcp.confirm_fallback = allow)"
+    return f"A person confirms {what} (mcp.confirm = {settings.confirm}); a client that can't ask {unable}."
+
+
+def _anything(unasked: list[str], asked: list[str]) -> str:
+    if not unasked:
+        return f"with a person's yes agents may {_listed(asked)}"
+    also = f", and with a person's yes {_listed(asked)}," if asked else ""
+    return f"agents may {_listed(unasked)}{also}"
+
+
+def _listed(verbs: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(verbs[:-1]), verbs[-1]]))
 
 
 def _check(settings: Settings, file: str) -> int:
@@ -79,21 +140,57 @@ def _check(settings: Settings, file: str) -> int:
         said = error.args[0] if isinstance(error, ArgumentError) else _unreadable(error)
         print(f"cometapi-mcp policy: {quoted(file, 300)}: {said}", file=sys.stderr)
         return _UNUSABLE
+    if _say_wrong(settings):
+        return _REFUSED
+    unasked, asked = _writing(settings)
+    if "make" not in (*unasked, *asked):
+        left_out = "mcp.read_only" if settings.read_only else "mcp.disable_tools"
+        print(f"Refused: the server has no tool that makes a key ({left_out}).")
+        return _REFUSED
+    limited = bool(settings.policy.limits(settings.units))
+    try:
+        spending = anyio.run(_spending, settings) if limited and settings.access_token else NOTHING
+    except CometError as error:
+        print(f"cometapi-mcp policy: {error}", file=sys.stderr)
+        return _UNUSABLE
     guard = Guard(settings.policy, settings.units)
-    broken = guard.check_new(body)
-    if not broken:
-        limited = bool(settings.policy.limits(settings.units))
-        print(f"Allowed{', as far as the counts and sums of the policy are not used up' if limited else ''}.")
-        return _ALLOWED
+    broken = guard.check_new(body, spending)
+    if broken:
+        _say_refused(guard, body, spending, broken)
+    else:
+        print("Allowed, once a person has confirmed it (mcp.confirm)." if "make" in asked else "Allowed.")
+    if limited and settings.access_token:
+        keys = "1 key was made" if spending.keys == 1 else f"{spending.keys} keys were made"
+        print(f"Counted so far: {keys} and {settings.units.usd(spending.units)} of budget given, in all.")
+    elif limited:
+        print(
+            "The counts and sums of the policy were judged as if no key had been made yet: without an access token "
+            "(COMETAPI_ACCESS_TOKEN) it is not known whose counts in the journal are meant."
+        )
+    return _REFUSED if broken else _ALLOWED
+
+
+async def _spending(settings: Settings) -> Spending:
+    """What the journal counted for the account. Raises JournalError where it can't be read."""
+    journal = Journal(settings.state, account_of(settings))
+    try:
+        return await journal.ledger.spending()
+    finally:
+        journal.close()
+
+
+def _say_refused(guard: Guard, body: TokenBody, spending: Spending, broken: list[Broken]) -> None:
     print("Refused:")
     for entry in broken:
         print(f"- {printable(str(entry), 1000)}")
-    nearest = None if settings.policy.problems else guard.nearest_new(body)
-    if nearest is not None:
-        left = ", ".join(dict.fromkeys(entry.rule for entry in guard.check_new(nearest)))
-        print(f"The nearest body keeps every rule but {left}:" if left else "The nearest body that is allowed:")
-        print(json.dumps(nearest.model_dump(), indent=2))
-    return _REFUSED
+    nearest = guard.nearest_new(body, spending)
+    if nearest is None:
+        return
+    left = list(dict.fromkeys(entry.rule for entry in guard.check_new(nearest, spending)))
+    if left and all(entry.rule in left for entry in broken):
+        return
+    print(f"The nearest body keeps every rule but {', '.join(left)}:" if left else "The nearest body that is allowed:")
+    print(json.dumps(nearest.model_dump(), indent=2))
 
 
 def _body(file: str, units: Units) -> TokenBody:

@@ -291,8 +291,11 @@ class Policy:
     def _group(self, body: TokenBody) -> list[Broken]:
         if not self.allowed_groups or matches(body.group or NO_GROUP, self.allowed_groups):
             return []
+        if self.allowed_groups == (NO_GROUP,):
+            return [Broken("allowed_groups", f"a key must have no group; this one has {quoted(body.group)}.")]
         named = quoted(body.group) if body.group else "no group"
-        return [Broken("allowed_groups", f"only groups {listed(self.allowed_groups)} are allowed, not {named}.")]
+        text = f"only {groups_in_words(self.allowed_groups)} are allowed, not {named}."
+        return [Broken("allowed_groups", text)]
 
     def _ips(self, body: TokenBody) -> list[Broken]:
         if not self.require_ips or restricts(body.allow_ips):
@@ -309,6 +312,12 @@ def ends(body: TokenBody) -> bool:
 def matches(text: str, patterns: tuple[str, ...]) -> bool:
     """Whether one of the shell patterns fits, case-sensitively on every system."""
     return any(fnmatchcase(text, pattern) for pattern in patterns)
+
+
+def groups_in_words(patterns: tuple[str, ...]) -> str:
+    """The groups that keys may have: "groups vip, auto and keys without a group"."""
+    named = listed(pattern for pattern in patterns if pattern != NO_GROUP)
+    return f"groups {named} and keys without a group" if NO_GROUP in patterns else f"groups {named}"
 
 
 def listed(words: Iterable[str]) -> str:

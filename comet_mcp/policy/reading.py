@@ -1,13 +1,14 @@
 """How a policy is written: one environment variable or one line of the config file's `[policy]` table a rule.
 
 What can't be understood is never left out: the policy then has `problems`, and with any nothing may be written. The
-environment wins over the file rule by rule, as for every other setting.
+environment wins over the file rule by rule, as for every other setting. Names that are no rule are found before, with
+those that are no setting (`comet_mcp.names`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
@@ -15,7 +16,6 @@ from typing import Any, Literal
 from comet_mcp.errors import ArgumentError
 from comet_mcp.lifetimes import duration
 from comet_mcp.policy.policy import Policy
-from comet_mcp.text import quoted
 
 PREFIX = "COMETAPI_MCP_POLICY_"
 TABLE = "policy"
@@ -64,39 +64,34 @@ RULES = (
     Rule("max_sum_usd_total", "usd", "US dollars of budget that may be given to keys in all."),
 )
 _BY_NAME = {rule.name: rule for rule in RULES}
-_BY_VARIABLE = {rule.variable: rule for rule in RULES}
 
 
 class _WrongRuleError(ValueError):
     """A rule's value is not what it has to be; the text says what would be right."""
 
 
-def read_policy(environ: Mapping[str, str], config: Mapping[str, Any], unread: str = "") -> Policy:
+def read_policy(environ: Mapping[str, str], config: Mapping[str, Any], known: Iterable[str] = ()) -> Policy:
     """The policy that the environment and the parsed config file say together.
 
     Args:
-        environ: All variables; those that begin with the prefix are the policy's.
+        environ: All variables.
         config: The whole config file.
-        unread: Why the config file could not be read, "" where it could, or where there is none.
+        known: What is wrong with the policy already: the file can't be read, or a name in it is no rule.
     """
-    problems = [unread] if unread else []
+    problems = list(known)
     texts: dict[str, tuple[str, str]] = {}
-    for name, value in _table(config, problems).items():
+    table = config.get(TABLE)
+    for name, value in table.items() if isinstance(table, dict) else ():
         if name not in _BY_NAME:
-            problems.append(f"{quoted(name)} in the [{TABLE}] table of the config file is no rule. {_known()}")
             continue
         source = f"{TABLE}.{name} in the config file"
         try:
             texts[name] = (_as_text(value), source)
         except _WrongRuleError as wrong:
             problems.append(f"{source} {wrong}.")
-    for variable, text in environ.items():
-        if not text or not variable.upper().startswith(PREFIX.rstrip("_")):
-            continue
-        if variable not in _BY_VARIABLE:
-            problems.append(f"The variable {quoted(variable)} is no rule of the policy. {_known()}")
-            continue
-        texts[_BY_VARIABLE[variable].name] = (text, variable)
+    for rule in RULES:
+        if text := environ.get(rule.variable, ""):
+            texts[rule.name] = (text, rule.variable)
     values: dict[str, Any] = {}
     for name, (text, source) in texts.items():
         try:
@@ -108,26 +103,6 @@ def read_policy(environ: Mapping[str, str], config: Mapping[str, Any], unread: s
     return Policy(**values, problems=tuple(problems))
 
 
-def _table(config: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
-    """The `[policy]` table. Rules that stand elsewhere would be read by nobody, so they are a problem too."""
-    for name in config:
-        if name != TABLE and name.casefold() == TABLE:
-            problems.append(f"The table of the policy is written [{TABLE}], not [{quoted(name)}].")
-        if name in _BY_NAME:
-            problems.append(f"{name} stands outside the [{TABLE}] table of the config file.")
-    own = config.get("mcp")
-    problems += [
-        f"mcp.{name} in the config file: the rules of the policy stand in [{TABLE}]."
-        for name in (own if isinstance(own, dict) else ())
-        if name in _BY_NAME or name.casefold() == TABLE
-    ]
-    table = config.get(TABLE, {})
-    if not isinstance(table, dict):
-        problems.append(f"{TABLE} in the config file must be a table, [{TABLE}].")
-        return {}
-    return table
-
-
 def _as_text(value: Any) -> str:
     """A value of the file in the form that it would have in the environment."""
     if isinstance(value, bool):
@@ -136,7 +111,9 @@ def _as_text(value: Any) -> str:
         return str(value)
     if isinstance(value, str):
         return value
-    if isinstance(value, list) and value and all(isinstance(entry, str) and "," not in entry for entry in value):
+    if value == []:
+        raise _WrongRuleError("is empty; name what is allowed, or leave the line out")
+    if isinstance(value, list) and all(isinstance(entry, str) and "," not in entry for entry in value):
         return ",".join(value)
     raise _WrongRuleError("must be a text, a number, true, false or a list of texts")
 
@@ -195,7 +172,3 @@ def _patterns(text: str) -> tuple[str, ...]:
     if not all(re.fullmatch(r"\S{1,200}", pattern) and pattern.isprintable() for pattern in patterns):
         raise _WrongRuleError("must be one or more patterns without spaces inside, separated by commas")
     return tuple(dict.fromkeys(patterns))
-
-
-def _known() -> str:
-    return f"The rules are {', '.join(_BY_NAME)}."

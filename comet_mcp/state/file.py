@@ -66,6 +66,11 @@ CREATE TABLE spending (
 CREATE INDEX spending_of ON spending (account, at);
 CREATE INDEX spending_for ON spending (intent) WHERE intent IS NOT NULL;
 """
+_MARKS = {"intent", "rotation"}
+"""Tables by which a journal of any version is known."""
+
+_KNOWS_NOTHING = "which knows nothing of creates that were still unclear"
+_HEADER = b"SQLite format 3\0"
 
 
 class StateFile:
@@ -134,11 +139,17 @@ class _TooNewError(sqlite3.DatabaseError):
     """The file was written by a later version of this program."""
 
 
+class _NotOursError(sqlite3.DatabaseError):
+    """The file is another program's, and stays as it is."""
+
+
 def _open(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _require_database(path)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
     db = sqlite3.connect(path, timeout=_LOCK_WAIT, isolation_level=None, check_same_thread=False)
     try:
+        _require_ours(db)
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         db.execute("BEGIN IMMEDIATE")
@@ -156,6 +167,21 @@ def _open(path: Path) -> sqlite3.Connection:
     return db
 
 
+def _require_database(path: Path) -> None:
+    """Raise _NotOursError for a file that has something in it and is no database, before it is opened for writing."""
+    if path.is_file():
+        with path.open("rb") as file:
+            if not _HEADER.startswith(file.read(len(_HEADER))):
+                raise _NotOursError
+
+
+def _require_ours(db: sqlite3.Connection) -> None:
+    """Raise _NotOursError for a database that has tables and not ours, before anything in it is changed."""
+    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if tables and not tables >= _MARKS:
+        raise _NotOursError
+
+
 def _is_locked(error: sqlite3.Error | OSError) -> bool:
     return isinstance(error, sqlite3.OperationalError) and ("locked" in str(error) or "busy" in str(error))
 
@@ -167,17 +193,23 @@ def _explained(path: Path, error: sqlite3.Error | OSError) -> JournalError:
     if isinstance(error, _TooNewError):
         reason = f"The journal {where} was written by a newer cometapi-mcp"
         mend = "Upgrade this one, or set COMETAPI_MCP_STATE to another file"
+    elif isinstance(error, _NotOursError) or "no such table" in said:
+        reason = f"{where} is no journal of cometapi-mcp"
+        mend = (
+            "Set COMETAPI_MCP_STATE to another file. Only if this one was the journal and was damaged, move it away: a "
+            f"new one is made, {_KNOWS_NOTHING}"
+        )
     elif _is_locked(error):
         reason = f"The journal {where} is locked by another program"
         mend = "Try again in a minute; if that does not help, find the program that holds the file open and close it"
     elif "full" in said or "no space" in said or "i/o" in said or "too large" in said:
         reason = f"The journal {where} can't be written: the disk is full or failing ({printable(said)})"
         mend = "Free some space, or set COMETAPI_MCP_STATE to a file on another disk"
-    elif "not a database" in said or "malformed" in said or "corrupt" in said or "no such table" in said:
+    elif "not a database" in said or "malformed" in said or "corrupt" in said:
         reason = f"The journal {where} is damaged ({printable(said)})"
-        mend = "Move the file away; a new one is made, which knows nothing of creates that were still unclear"
+        mend = f"Move the file away; a new one is made, {_KNOWS_NOTHING}"
     else:
         reason = f"The journal {where} can't be opened for writing ({printable(said or type(error).__name__)})"
-        mend = "Make the file and its directory writable, or set COMETAPI_MCP_STATE to a file that is"
-    why = "Without it no key is created, for a lost answer could not be recovered"
+        mend = "Set COMETAPI_MCP_STATE to a file that can be written, or make this one writable if it is the journal"
+    why = "Without a journal no key is created, for a lost answer could not be recovered"
     return JournalError(f"{reason}. {why}. {mend}.")

@@ -78,6 +78,12 @@ def _of_another_program(home: Home) -> None:
         db.execute("PRAGMA user_version = 1")
 
 
+def _yet_to_be_of_another_program(home: Home) -> None:
+    home.state.parent.mkdir()
+    with closing(sqlite3.connect(home.state)) as db, db:
+        db.execute("CREATE TABLE songs (title TEXT)")
+
+
 def _newer(home: Home) -> None:
     _journal(home)
     with closing(sqlite3.connect(home.state)) as db, db:
@@ -87,11 +93,16 @@ def _newer(home: Home) -> None:
 TROUBLES: dict[str, tuple[Callable[[Home], None], str, str]] = {
     "a directory": (_directory, "can't be opened for writing", "COMETAPI_MCP_STATE"),
     "below a file": (_below_a_file, "can't be opened for writing", "COMETAPI_MCP_STATE"),
-    "garbage": (_garbage, "damaged", "Move the file away"),
+    "garbage": (_garbage, "is no journal of cometapi-mcp", "Set COMETAPI_MCP_STATE to another file. Only if"),
     "cut to 150 bytes": (_cut(150), "damaged", "Move the file away"),
     "cut to a page": (_cut(4096), "damaged", "Move the file away"),
     "scribbled over": (_scribbled_over, "damaged", "Move the file away"),
-    "another program's": (_of_another_program, "damaged", "Move the file away"),
+    "another program's": (_of_another_program, "is no journal", "Set COMETAPI_MCP_STATE to another file. Only if"),
+    "another program's without a version": (
+        _yet_to_be_of_another_program,
+        "is no journal",
+        "Set COMETAPI_MCP_STATE to another file. Only if",
+    ),
     "of a newer version": (_newer, "newer cometapi-mcp", "Upgrade"),
 }
 
@@ -119,6 +130,18 @@ def test_with_an_unusable_journal_no_key_is_made_the_mend_is_named_and_lists_wor
     anyio.run(check)
     assert home.sandbox.count("create") == 0
     assert len(home.sandbox.keys) == rows + 1
+
+
+@pytest.mark.parametrize("trouble", ["garbage", "another program's", "another program's without a version"])
+async def test_a_file_that_is_no_journal_stays_as_it_is(make_home: MakeHome, trouble: str) -> None:
+    home = make_home()
+    TROUBLES[trouble][0](home)
+    before = home.state.read_bytes()
+    async with served(home) as client:
+        said = error_of(await client.call_tool("create_api_key", BODY))
+    assert "damaged (" not in said
+    assert home.state.read_bytes() == before
+    assert list(home.state.parent.iterdir()) == [home.state]
 
 
 @pytest.mark.parametrize("trouble", [name for name in TROUBLES if "newer" not in name])
@@ -180,6 +203,7 @@ async def test_a_journal_locked_while_the_create_is_under_way_loses_nothing(make
 if sys.platform != "win32":
     LIMITED = """
 import resource, sys
+sys.dont_write_bytecode = True  # else a module that changed is cached cut off at the limit, for every later process
 resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
 from comet_mcp.__main__ import main
 sys.exit(main([]))

@@ -107,6 +107,7 @@ async def test_single_tools_can_be_left_out(make_home: MakeHome) -> None:
         ("COMETAPI_MCP_CONFIRM", "always", "one of never, destructive, writes"),
         ("COMETAPI_MCP_CONFIRM_FALLBACK", "ask", "one of refuse, allow"),
         ("COMETAPI_MCP_AUDIT", "yes", "one of on, required, off"),
+        ("COMETAPI_MCP_READONLY", "1", "is no setting. Did you mean COMETAPI_MCP_READ_ONLY?"),
     ],
 )
 async def test_a_guard_that_is_not_understood_stops_every_call(

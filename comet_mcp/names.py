@@ -1,0 +1,122 @@
+"""Names of settings that nobody would read: mistyped ones, and right ones in a wrong place. None is ignored in silence.
+
+The tables [mcp] and [policy] of the config file and the variables COMETAPI_MCP_... are ours alone, so whatever stands
+there has to be a setting. The top of the file, its other tables and the other variables COMETAPI_... belong to the
+official cli too: only what is a setting elsewhere, or is spelt nearly like one, is taken for ours there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from comet_mcp.text import quoted
+
+_VENDOR = "COMETAPI_"
+_OURS = "COMETAPI_MCP"
+_TOP = "at the top of the config file, above the first [table]"
+_LIKE = 0.6
+"""How alike a mistyped name and a setting are, where only settings may stand."""
+_NEARLY = 0.85
+"""The same where names of others stand too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """A name that is not read, in a sentence with the mend; `table` has the setting that was meant, "" for none."""
+
+    table: str
+    text: str
+
+
+class Names:
+    """Where each setting stands.
+
+    Args:
+        keys: The dotted key in the config file of each variable, "" where it has none.
+        guards: The variables that hold agents back. Without the MCP in their names they are taken for ours too.
+    """
+
+    def __init__(self, keys: Mapping[str, str], guards: Collection[str]) -> None:
+        self._table = {key.rpartition(".")[2]: key.rpartition(".")[0] for key in keys.values() if key}
+        self._tables = [table for table in dict.fromkeys(self._table.values()) if table]
+        self._keys = keys
+        self._guards = {variable.replace(f"{_OURS}_", _VENDOR) for variable in guards}
+        self._by_word = {_word(variable): variable for variable in keys}
+
+    def strays(self, environ: Mapping[str, str], config: Mapping[str, Any]) -> list[Stray]:
+        """Each name in the environment and in the parsed config file that is not read."""
+        return [*self._in_file(config), *self._in_environment(environ)]
+
+    def _in_file(self, config: Mapping[str, Any]) -> Iterator[Stray]:
+        for name, value in config.items():
+            table = name if name in self._tables else self._nearest_table(name)
+            if name in self._tables and isinstance(value, dict):
+                yield from (self._in_table(key, name) for key in value if self._table.get(key) != name)
+            elif name in self._tables or (table and table == _folded(name)):
+                yield Stray(table, f"{quoted(name)} in the config file must be a table that is written [{table}].")
+            elif _is_table(value):
+                if table:
+                    text = f"The table [{quoted(name)}] of the config file is not read. Did you mean [{table}]?"
+                    yield Stray(table, text)
+            elif (right := self._table.get(name)) is not None:
+                if right:
+                    yield Stray(right, f"{name} belongs {_place(right)}, not at its top.")
+            elif near := get_close_matches(_folded(name), self._table, 1, _NEARLY):
+                text = f"{quoted(name)} at the top of the config file is no setting. {self._meant(near[0], '')}"
+                yield Stray(self._table[near[0]], text)
+
+    def _in_table(self, name: str, table: str) -> Stray:
+        """What is wrong with a name in one of our tables, of which it is no setting."""
+        if (right := self._table.get(name)) is not None:
+            return Stray(right, f"{name} belongs {_place(right)}, not in [{table}].")
+        if _folded(name) in self._tables:
+            right = _folded(name)
+            return Stray(right, f"The table [{table}.{name}] of the config file is not read. Did you mean [{right}]?")
+        text = f"{quoted(name)} in the [{table}] table of the config file is no setting."
+        if near := get_close_matches(_folded(name), self._table, 1, _LIKE):
+            return Stray(self._table[near[0]], f"{text} {self._meant(near[0], table)}")
+        there = ", ".join(key for key, its in self._table.items() if its == table)
+        return Stray(table, f"{text} The settings there are {there}.")
+
+    def _in_environment(self, environ: Mapping[str, str]) -> Iterator[Stray]:
+        for variable, text in environ.items():
+            upper = variable.upper()
+            if not text or variable in self._keys or not (upper.startswith(_OURS) or upper in self._guards):
+                continue
+            word = _word(upper)
+            near = [word] if word in self._by_word else get_close_matches(word, self._by_word, 1, _LIKE)
+            mend = f"Did you mean {self._by_word[near[0]]}?" if near else "README.md lists the settings."
+            table = next((table for table in self._tables if word.startswith(table.upper())), "")
+            yield Stray(table, f"The variable {quoted(variable)} is no setting. {mend}")
+
+    def _nearest_table(self, name: str) -> str:
+        """The table of ours that a table's name probably means, "" for none: [MCP], [mpc], [cometapi-mcp]."""
+        folded = _folded(name)
+        for table in self._tables:
+            if table in folded.split("_") or sorted(table) == sorted(folded):
+                return table
+        return (get_close_matches(folded, self._tables, 1, 0.7) or [""])[0]
+
+    def _meant(self, name: str, table: str) -> str:
+        right = self._table[name]
+        return f"Did you mean {name}{'' if right == table else f', which belongs {_place(right)}'}?"
+
+
+def _word(variable: str) -> str:
+    """The part of a variable's name that tells it from others, for names that are all alike in the rest."""
+    return variable.removeprefix(_OURS).removeprefix(_VENDOR).strip("_")
+
+
+def _folded(name: str) -> str:
+    return name.casefold().replace("-", "_").replace(" ", "_")
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(entry, dict) for entry in value))
+
+
+def _place(table: str) -> str:
+    return f"in the [{table}] table of the config file" if table else _TOP
