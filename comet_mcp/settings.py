@@ -24,9 +24,9 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from comet_mcp.errors import TOKEN_PAGE, SettingsError
-from comet_mcp.names import Names
 from comet_mcp.policy.policy import Policy
 from comet_mcp.policy.reading import RULES, TABLE, read_policy
+from comet_mcp.setting_names import Names
 from comet_mcp.text import quoted
 from comet_mcp.units import PER_USD, Units
 
@@ -175,12 +175,23 @@ def default_state() -> Path:
     """`cometapi-mcp/journal.sqlite3` in the directory where the system keeps a user's program state."""
     from platformdirs import user_state_path  # noqa: PLC0415 - not needed where COMETAPI_MCP_STATE is set
 
-    return user_state_path("cometapi-mcp", appauthor=False) / "journal.sqlite3"
+    try:
+        return user_state_path("cometapi-mcp", appauthor=False) / "journal.sqlite3"
+    except RuntimeError:  # as in _at_home
+        return Path("journal.sqlite3")
 
 
 def default_config() -> Path:
     """The file of the official cli, on every system."""
-    return Path.home() / ".config" / "cometapi" / "config.toml"
+    return _at_home(".config", "cometapi", "config.toml")
+
+
+def _at_home(*parts: str) -> Path:
+    """A path below the user's home; one that is not absolute where there is none, as for many a container's user."""
+    try:
+        return Path.home().joinpath(*parts)
+    except RuntimeError:
+        return Path(*parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +202,7 @@ class Settings:
     base_url: str = PUBLIC_API
     user_id: str | None = None
     secrets: Secrets = "file"
-    key_dir: Path = field(default_factory=lambda: Path.home() / ".config" / "cometapi" / "keys")
+    key_dir: Path = field(default_factory=lambda: _at_home(".config", "cometapi", "keys"))
     state: Path = field(default_factory=default_state)
     units: Units = Units()  # noqa: RUF009 - frozen
     timeout: float = MAX_TIMEOUT
@@ -253,7 +264,10 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
     """Read every setting. Never raises for a wrong value: what is wrong is in `problems`."""
     problems: list[str] = []
     named = environ.get("COMETAPI_MCP_CONFIG", "")
-    path = Path(named).expanduser() if named else default_config()
+    try:
+        path = Path(named).expanduser() if named else default_config()
+    except RuntimeError:
+        path = Path(named)
     config = _config_file(path, problems, named=bool(named))
     return understood(environ, config, path, problems)
 
@@ -285,6 +299,12 @@ def understood(
             problems.append(f"{source} {wrong}.")
             return default
 
+    def place(variable: str, default: Path) -> Path:
+        path = read(variable, _path, default)
+        if not path.is_absolute():
+            problems.append(f"{variable} is not set, and this user has no home directory. Set it, or HOME.")
+        return path
+
     allow_http = read("COMETAPI_MCP_ALLOW_HTTP", _flag, default=False)
     token = read("COMETAPI_ACCESS_TOKEN", _token, None)
     if token is None and not any("COMETAPI_ACCESS_TOKEN" in problem for problem in problems):
@@ -295,12 +315,12 @@ def understood(
         base_url=read("COMETAPI_BASE_URL", lambda text: _base_url(text, allow_http=allow_http), base.base_url),
         user_id=read("COMETAPI_USER_ID", _user_id, None),
         secrets=read("COMETAPI_MCP_SECRETS", _one_of(get_args(Secrets)), base.secrets),
-        key_dir=read("COMETAPI_MCP_KEY_DIR", _path, base.key_dir),
-        state=read("COMETAPI_MCP_STATE", _path, None) or default_state(),
+        key_dir=place("COMETAPI_MCP_KEY_DIR", base.key_dir),
+        state=place("COMETAPI_MCP_STATE", default_state()),
         units=read("COMETAPI_MCP_UNITS_PER_USD", _units, base.units),
         timeout=read("COMETAPI_MCP_TIMEOUT", _timeout, base.timeout),
         proxy=read("COMETAPI_MCP_PROXY", _proxy, None),
-        ca_bundle=read("COMETAPI_MCP_CA_BUNDLE", _file, None),
+        ca_bundle=read("COMETAPI_MCP_CA_BUNDLE", _certificates, None),
         calls=read("COMETAPI_MCP_CALLS", _calls, base.calls),
         read_only=read("COMETAPI_MCP_READ_ONLY", _flag, base.read_only),
         disable_tools=read("COMETAPI_MCP_DISABLE_TOOLS", _tool_names, base.disable_tools),
@@ -316,8 +336,10 @@ def understood(
 
 
 def _config_file(path: Path, problems: list[str], *, named: bool) -> dict[str, Any]:
+    if not named and not path.is_absolute():
+        return {}
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         if named:
             problems.append(f"COMETAPI_MCP_CONFIG names {quoted(str(path), 300)}, and there is no such file.")
@@ -447,7 +469,10 @@ def _tool_names(text: str) -> frozenset[ToolName]:
 
 
 def _path(text: str) -> Path:
-    path = Path(text).expanduser()
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError:
+        raise _WrongSettingError("names the home of a user that this machine does not have") from None
     if "\0" in text or not path.is_absolute():
         raise _WrongSettingError("must be a full path, such as one that starts with / or ~ or C:\\")
     return path
@@ -470,10 +495,14 @@ def _proxy(text: str) -> SecretStr:
     return SecretStr(text)
 
 
-def _file(text: str) -> Path:
+def _certificates(text: str) -> Path:
+    import ssl  # noqa: PLC0415 - few have a bundle of their own
+
     path = _path(text)
-    if not path.is_file():
-        raise _WrongSettingError("names no file")
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError:  # ssl.SSLError is one
+        raise _WrongSettingError("names no file of certificates in PEM form that can be read") from None
     return path
 
 

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "comet_mcp"
 
 # From the ground up: a part imports only what stands before it here.
 PARTS = (
-    *("errors", "text", "names", "units", "lifetimes"),
+    *("errors", "text", "setting_names", "units", "lifetimes"),
     "api",
     *("rules", "policy", "settings"),
     *("state", "secret_store", "catalog"),

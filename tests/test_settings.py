@@ -283,3 +283,38 @@ if sys.platform != "win32":
         assert [f'chmod 600 "{path}"' in warning for warning in settings.warnings] == [True] * warned
         path.write_text("[mcp]\nread_only = true\n", encoding="utf-8")
         assert loaded().warnings == ()
+
+
+def _without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", fails)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    monkeypatch.delenv("HOME")
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+
+
+def test_a_user_without_a_home_hears_what_to_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    _without_a_home(monkeypatch)
+    said = problem()
+    assert "COMETAPI_MCP_KEY_DIR is not set, and this user has no home directory" in said
+    assert "COMETAPI_MCP_STATE is not set" in said
+    assert loaded(COMETAPI_MCP_KEY_DIR=str(tmp_path), COMETAPI_MCP_STATE=str(tmp_path / "journal")).problems == ()
+
+
+@pytest.mark.parametrize("variable", ["COMETAPI_MCP_KEY_DIR", "COMETAPI_MCP_STATE", "COMETAPI_MCP_CONFIG"])
+def test_the_home_of_a_user_who_does_not_exist_is_a_problem_and_no_crash(variable: str) -> None:
+    assert variable in problem(**{variable: "~nosuchuser-made-up/x"})
+
+
+def test_a_file_saved_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    write_config(tmp_path, f'\ufeffaccess_token = "{TOKEN}"\n')
+    assert load({}).problems == ()
+
+
+def test_a_bundle_that_holds_no_certificates_is_a_problem(tmp_path: Path) -> None:
+    file = tmp_path / "bundle.pem"
+    file.write_text("-----BEGIN NONSENSE-----", encoding="utf-8")
+    assert "certificates in PEM form" in problem(COMETAPI_MCP_CA_BUNDLE=str(file))
+    assert "certificates in PEM form" in problem(COMETAPI_MCP_CA_BUNDLE=str(tmp_path / "missing.pem"))

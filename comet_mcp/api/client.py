@@ -31,7 +31,7 @@ from comet_mcp.api.wire import (
     is_masked,
     with_prefix,
 )
-from comet_mcp.errors import UnclearError, UnsentError
+from comet_mcp.errors import SettingsError, UnclearError, UnsentError
 from comet_mcp.text import printable
 
 if TYPE_CHECKING:
@@ -255,14 +255,20 @@ class CometAPI:
         import httpx  # noqa: PLC0415 - see the module's docstring
 
         assert self._http is not None  # noqa: S101 - _send made it
-        request = httpx.Request(
-            method,
-            self._settings.base_url + path,
-            headers=_HEADERS | headers,
-            json=body,
-            # connecting ends before the whole does: what was never connected was never sent
-            extensions={"timeout": {"connect": min(5.0, (end - anyio.current_time()) * 0.8)}},
-        )
+        try:
+            request = httpx.Request(
+                method,
+                self._settings.base_url + path,
+                headers=_HEADERS | headers,
+                json=body,
+                # connecting ends before the whole does: what was never connected was never sent
+                extensions={"timeout": {"connect": min(5.0, (end - anyio.current_time()) * 0.8)}},
+            )
+        except (httpx.InvalidURL, UnicodeError):  # a host that only the rules of international names refuse
+            raise SettingsError(
+                f"COMETAPI_BASE_URL names the host {self._host}, and there can be no such name. Nothing was sent. Ask "
+                "the person who runs this server to correct that and to restart the client."
+            ) from None
         response = await self._http.handle_async_request(request)
         try:
             unpack = _unpacker(response.headers.get("content-encoding", ""))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import unicodedata
 from collections.abc import Callable
@@ -25,6 +26,7 @@ _T = TypeVar("_T")
 _COLUMNS = ("time", "tool", "key", "name", "outcome", "confirmed", "policy", "client", "arguments")
 _ALL = "9999"  # later than every row's time
 _SHOWN = 100
+_WHERE = "COMETAPI_MCP_STATE|COMETAPI_MCP_CONFIG|^The config file"  # what leaves open which journal is meant
 
 DESCRIPTION = """\
 Show what the servers of this user changed: each writing call, the arguments that it was given, the key's name, its
@@ -43,7 +45,7 @@ def main(arguments: list[str]) -> int:
     """
     options = _options(arguments)
     settings = configuration.load()
-    wrong = [problem for problem in settings.problems if "COMETAPI_MCP_STATE" in problem or "config file" in problem]
+    wrong = [problem for problem in settings.problems if re.search(_WHERE, problem)]
     if wrong:
         print(f"cometapi-mcp audit: {' '.join(wrong)}", file=sys.stderr)
         return 2

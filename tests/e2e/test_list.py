@@ -178,3 +178,10 @@ async def test_hostile_names_are_listed_and_shown_without_a_raw_control_characte
         result = await client.call_tool("list_api_keys", {})
         assert [item["name"] for item in data_of(result)["items"]] == names[::-1]
         assert not any(ord(char) < 32 for char in text_of(result))
+
+
+async def test_a_host_that_can_be_no_name_is_the_settings_fault_and_no_bug(home: Home) -> None:
+    home.extra["COMETAPI_BASE_URL"] = "https://xn--.example"
+    async with home.client() as client:
+        text = error_of(await client.call_tool("list_api_keys"))
+    assert text.startswith("[not_configured] COMETAPI_BASE_URL names the host")
