@@ -85,7 +85,7 @@ class App:
             catalog=Catalog(api),
             pages=KeyPages(api),
             turns=turns,
-            allowance=Allowance(api, journal.ledger, guard),
+            allowance=Allowance(api, journal, guard),
             guard=guard,
             audit=AuditTrail(journal.file, settings.audit, account_of(settings), [token]),
             confirmations=Confirmations(settings, journal.used_answers),

@@ -20,9 +20,9 @@ from comet_mcp.errors import PolicyError
 from comet_mcp.policy.addresses import covers, restricts
 from comet_mcp.policy.guard import Guard
 from comet_mcp.policy.limits import DAY, HOUR, Limit, Spending
-from comet_mcp.policy.policy import CLOCKS_DIFFER, Past, Policy
+from comet_mcp.policy.policy import CLOCKS_DIFFER, NOTHING, Past, Policy
 from comet_mcp.policy.reading import RULES
-from comet_mcp.policy.widening import added_units, widens
+from comet_mcp.policy.widening import Change, added_units, widens
 from comet_mcp.policy.words import words
 from comet_mcp.server import tools
 from comet_mcp.settings import SETTINGS, load, understood
@@ -116,6 +116,17 @@ def test_a_sound_key_keeps_every_rule() -> None:
         ("require_ips", {"allow_ips": "192.0.2.1\n0.0.0.0/1\n128.0.0.0/1"}),
         ("require_ips", {"allow_ips": "::ffff:0:0/96"}),
         ("require_ips", {"allow_ips": "::/0"}),
+        ("require_ips", {"allow_ips": "10.0.0.0/7"}),
+        ("require_ips", {"allow_ips": "10.0.0.0/8\n192.0.2.1"}),
+        ("require_ips", {"allow_ips": "\n".join(f"{part}.0.0.0/8" for part in range(0, 256, 2))}),
+        ("require_ips", {"allow_ips": "192.0.2.1\n10.0.0.5/7"}),
+        ("require_ips", {"allow_ips": "2001::/15"}),
+        ("require_ips", {"allow_ips": "2001::/16\n2002::1"}),
+        ("require_ips", {"allow_ips": "192.0.2.1\n0.0.0.0/0,"}),
+        ("require_ips", {"allow_ips": "192.0.2.1\n0.0.0.0 /0"}),
+        ("require_ips", {"allow_ips": ","}),
+        ("require_ips", {"allow_ips": " ,\n"}),
+        ("require_ips", {"allow_ips": "abc"}),
         ("name_prefix", {"name": "Agent-blog"}),
     ],
 )
@@ -132,6 +143,8 @@ def test_each_rule_alone_is_broken_by_what_it_forbids_and_named(rule: str, chang
         {"expired_time": 5},
         {"model_limits": ""},
         {"allow_ips": "10.0.0.0/8\n2001:db8::/32"},
+        {"allow_ips": "10.0.0.0/9\n10.128.0.0/10\n10.0.0.1\n172.16.0.0/12\n2001::/16"},
+        {"allow_ips": "192.0.2.1,\nabc"},
         {"name": "agent-"},
     ],
 )
@@ -249,6 +262,12 @@ def test_a_change_that_narrows_one_thing_and_breaks_another_rule_is_refused_for_
         ({"allow_ips": ""}, {"allow_ips": "0.0.0.0/0"}, False),
         ({}, {"allow_ips": "192.0.2.1\n192.0.2.2"}, True),
         ({"allow_ips": "192.0.2.0/24"}, {"allow_ips": "192.0.2.0/25\n192.0.2.200"}, False),
+        ({}, {"allow_ips": ","}, True),
+        ({}, {"allow_ips": "abc"}, True),
+        ({"allow_ips": "abc"}, {"allow_ips": "192.0.2.1"}, True),
+        ({"allow_ips": "abc"}, {"allow_ips": "abc"}, False),
+        ({"allow_ips": "192.0.2.0/255.255.255.0"}, {"allow_ips": "192.0.2.1"}, True),
+        ({"allow_ips": " ,"}, {"allow_ips": "192.0.2.1"}, False),
         ({}, {"group": ""}, True),
         ({"cross_group_retry": True}, {"cross_group_retry": False}, False),
         ({}, {"name": "other"}, False),
@@ -308,8 +327,9 @@ def test_the_sum_of_budgets_is_limited_in_each_window_to_the_unit(rule: str) -> 
 def test_a_full_window_says_when_there_is_room_again() -> None:
     limit = Limit("max_keys_per_hour", HOUR, 2, "keys")
     spending = Spending(2, 0, ((NOW - 3000, 1, 0), (NOW - 10, 1, 0)))
-    assert "room again at 2026-11-18T11:16:41Z" in limit.exceeded(spending, 1, NOW, UNITS)
-    assert "room" not in limit.exceeded(spending, 3, NOW, UNITS)
+    said = limit.exceeded(spending, 1, NOW, UNITS)
+    assert said.endswith("per hour, and 2 were. No key can be made before 2026-11-18T11:16:41Z.")
+    assert "before" not in limit.exceeded(spending, 3, NOW, UNITS)
     assert limit.exceeded(spending, 0, NOW, UNITS) == ""
 
 
@@ -333,7 +353,9 @@ def soon(**changes: Any) -> TokenBody:
 
 def test_a_refusal_names_every_rule_its_limit_and_the_nearest_body() -> None:
     with pytest.raises(PolicyError) as refused:
-        guard(STRICT).require_new(soon(name="blog", remain_quota=50_000_000, group="auto", model_limits="gpt-5,gpt-4o"))
+        guard(STRICT).require_new(
+            soon(name="blog", remain_quota=50_000_000, group="auto", model_limits="gpt-5,gpt-4o"), NOTHING
+        )
     text = str(refused.value)
     assert text.startswith("[policy] The policy of this server does not allow that.")
     for said in ("max_budget_usd: a key may spend at most $5.00", "$100.00", "name_prefix: ", "allowed_groups: "):
@@ -346,17 +368,17 @@ def test_a_refusal_names_every_rule_its_limit_and_the_nearest_body() -> None:
 
 def test_where_nobody_can_guess_the_refusal_says_which_rule_is_left() -> None:
     with pytest.raises(PolicyError) as refused:
-        guard(STRICT).require_new(soon(remain_quota=50_000_000, allow_ips=None))
+        guard(STRICT).require_new(soon(remain_quota=50_000_000, allow_ips=None), NOTHING)
     assert "The nearest body keeps every rule but require_ips: {" in str(refused.value)
     with pytest.raises(PolicyError) as refused:
-        guard(STRICT).require_new(soon(allow_ips=None))
+        guard(STRICT).require_new(soon(allow_ips=None), NOTHING)
     assert "nearest" not in str(refused.value)
 
 
 def test_a_key_too_old_to_be_extended_is_told_to_make_way_for_a_new_one() -> None:
     old = token(created_time=int(time()) - 60 * DAYS, expired_time=int(time()) - 30 * DAYS)
     with pytest.raises(PolicyError) as refused:
-        guard(STRICT).require_change(old, soon(), None)
+        guard(STRICT).require_change(Change(old, soon()), NOTHING)
     assert "That time is over: make a new key." in str(refused.value)
 
 
@@ -366,9 +388,11 @@ def test_a_sum_that_is_nearly_used_up_leaves_what_is_left_and_a_used_up_one_noth
     assert nearest is not None
     assert nearest.remain_quota == 600_000
     assert limited.nearest_new(soon(), Spending(3, 1_000_000)) is None
+    before = token(expired_time=soon().expired_time)
+    asked = Change(before, soon(remain_quota=1_200_000), named=frozenset({"remain_quota"}))
     with pytest.raises(PolicyError) as refused:
-        limited.require_sums(token(), soon(remain_quota=1_200_000), Spending(3, 900_000))
-    assert '"remain_quota":600000' in str(refused.value)
+        limited.require_change(asked, Spending(3, 900_000))
+    assert 'update_api_key {"id":7,"remain_quota":600000}.' in str(refused.value)
 
 
 BODIES = st.builds(

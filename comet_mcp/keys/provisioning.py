@@ -37,6 +37,7 @@ from comet_mcp.errors import (
     UnclearError,
     UnsentError,
 )
+from comet_mcp.keys.allowance import Allowance
 from comet_mcp.keys.deadline import MARGIN, Deadline
 from comet_mcp.keys.flights import Crowd
 from comet_mcp.keys.newest import NewestKeys
@@ -77,6 +78,7 @@ class KeyMaker:
         self._intents = journal.intents
         self._store = store
         self._guard = guard
+        self._allowance = Allowance(api, journal, guard)
         self._timeout = api.timeout
         self._gone = gone
         self._creating = Crowd()
@@ -96,7 +98,7 @@ class KeyMaker:
             CreateUnclearError: A key may have been made; the next list, or the next equal create, finds it.
         """
         deadline = deadline or Deadline(self._timeout)
-        self._guard.require_new(body)
+        await self._allowance.require_new(body, rotation)
         await _in_thread(self._store.check)
         if (earlier := await self._settle_equal(body, rotation, deadline)) is not None:
             return earlier
@@ -104,16 +106,16 @@ class KeyMaker:
             await self._values.check_limit()
         floor = await self._newest.floor(deadline.left)
         with anyio.CancelScope(shield=True):
-            intent = await self._intents.begin(body, floor, rotation, self._count_check(body))
+            intent = await self._intents.begin(body, floor, rotation, self._count_check(body, rotation))
         return await _to_the_end(
             lambda: self._make(intent, body, floor, deadline), lambda: self._intents.give_up(intent), self._gone
         )
 
-    def _count_check(self, body: TokenBody) -> Check | None:
+    def _count_check(self, body: TokenBody, rotation: int | None) -> Check | None:
         """What refuses the key that is one too many. None where nothing is limited, which spares reading the counts."""
         if not self._guard.policy.limits(self._guard.units):
             return None
-        return lambda spending: self._guard.require_new(body, spending)
+        return lambda spending: self._guard.require_new(body, spending, copied=rotation is not None)
 
     async def _make(self, intent: int, body: TokenBody, floor: Floor, deadline: Deadline) -> Created:
         """Send the create, find its key and store its value."""

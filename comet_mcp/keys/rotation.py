@@ -24,8 +24,10 @@ from comet_mcp.errors import (
     CreateUnclearError,
     JournalError,
     NotFoundError,
+    PolicyError,
     UnclearError,
 )
+from comet_mcp.keys.allowance import Allowance
 from comet_mcp.keys.changing import change_key, delete_key, writable_body
 from comet_mcp.keys.deadline import Deadline
 from comet_mcp.keys.flights import Turns
@@ -79,6 +81,7 @@ class KeyRotator:
         self._keys = keys
         self._turns = turns
         self._guard = guard
+        self._allowance = Allowance(api, journal, guard)
         self._timeout = api.timeout
 
     async def rotate(
@@ -117,7 +120,9 @@ class KeyRotator:
             rotation = None
         if rotation is None:
             self._check(old)
-            self._guard.require_new(writable_body(old))
+            await self._allowance.require_copy(writable_body(old))
+        elif rotation.new_id is None and not rotation.under_way:
+            await self._require_allowed(rotation)
         await confirm(old, rotation)
         resumed = rotation is not None
         if rotation is None:
@@ -139,6 +144,15 @@ class KeyRotator:
         if await self._ended(end, done, deadline):
             await self._note_end(rotation, done)
         return done
+
+    async def _require_allowed(self, rotation: Rotation) -> None:
+        """Refuse to go on with a rotation whose new key is yet to be made and would be outside the policy now."""
+        try:
+            await self._allowance.require_new(rotation.body, rotation.id)
+        except PolicyError:
+            with contextlib.suppress(JournalError):
+                await self._rotations.drop(rotation.id)  # nothing was made: the next call begins anew
+            raise
 
     async def _finished(
         self,

@@ -3,7 +3,8 @@
     policy     the rules: which of them would the key that results break?
     reading    the rules as a person writes them, in the environment or the config file
     words      the rules as sentences
-    guard      the refusal, with the nearest body that is allowed
+    guard      the refusal, with what to send instead
+    nearest    the nearest body of a create, the nearest call of an update
     limits     counts and sums over time
     widening   what a change lets a key do that it could not do before
     addresses  what a list of addresses lets through

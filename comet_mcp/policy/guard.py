@@ -1,21 +1,18 @@
-"""The policy in force: what it refuses, with the body that an agent should send instead."""
+"""The policy in force: what it refuses, with what an agent should send instead."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from time import time
 from typing import Any
 
-from comet_mcp.api.wire import Status, Token, TokenBody
-from comet_mcp.lifetimes import expired_time
+from comet_mcp.api.wire import Token, TokenBody, body_of
 from comet_mcp.policy.limits import Spending
-from comet_mcp.policy.policy import NEW, NO_GROUP, NOTHING, Broken, Past, Policy, matches
-from comet_mcp.policy.widening import added_units, models_of
-from comet_mcp.rules import MAX_NAME
-from comet_mcp.units import MAX_QUOTA, Units
-
-_SUGGESTED = "30d"
-"""The lifetime that is proposed where one is demanded and none is limited."""
+from comet_mcp.policy.nearest import nearest_change, nearest_new
+from comet_mcp.policy.policy import NOTHING, Broken, Past, Policy
+from comet_mcp.policy.widening import Change
+from comet_mcp.units import Units
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,76 +31,58 @@ class Guard:
         if broken := self.policy.check_own(row):
             raise self.policy.refusal(broken)
 
-    def require_new(self, body: TokenBody, spending: Spending = NOTHING) -> None:
-        """Refuse a new key that would be outside the policy, or, after `spending`, one too many."""
+    def require_new(self, body: TokenBody, spending: Spending, *, copied: bool = False) -> None:
+        """Refuse a new key that would be outside the policy, or, after `spending`, one too many.
+
+        A `copied` body is that of a key which is replaced: no argument of that call can change it.
+        """
         if broken := self.check_new(body, spending):
-            instead = self.nearest_new(body, spending)
-            raise self.policy.refusal(broken, instead, self.check_new(instead, spending) if instead else ())
+            instead = "" if self.policy.problems else self._instead(body, spending, copied=copied)
+            raise self.policy.refusal(broken, instead)
 
-    def require_change(self, before: Token, wanted: TokenBody, status: Status | None) -> None:
-        """Refuse a change. The arguments are those of `Policy.check_change`."""
-        now = time()
-        if broken := self.policy.check_change(before, wanted, status, now, self.units):
-            instead = self.nearest(wanted, Past.of(before))
-            still = self.policy.check_change(before, instead, status, now, self.units)
-            raise self.policy.refusal(broken, instead, still)
-
-    def require_sums(self, before: Token, wanted: TokenBody, spending: Spending) -> None:
-        """Refuse a change whose added budget would exceed a sum."""
-        added = added_units(before, wanted)
-        if broken := self.policy.check_sums(spending, 0, added, time(), self.units):
-            quota = wanted.remain_quota - added + max(self._left(spending), 0)
-            raise self.policy.refusal(broken, wanted.model_copy(update={"remain_quota": quota}))
+    def require_change(self, change: Change, spending: Spending) -> None:
+        """Refuse a change that would leave a key outside the policy, or, after `spending`, add too much budget."""
+        policy, now = self.policy, time()
+        broken = policy.check_change(change.before, change.wanted, change.status, now, self.units, spending=spending)
+        if not broken:
+            return
+        if policy.problems:
+            raise policy.refusal(broken)
+        if arguments := nearest_change(policy, change, spending, now, self.units):
+            raise policy.refusal(broken, f"The nearest call that is allowed: update_api_key {_as_json(arguments)}.")
+        raise policy.refusal(broken, self._outside(change.before, broken, now))
 
     def nearest_new(self, body: TokenBody, spending: Spending = NOTHING) -> TokenBody | None:
-        """The nearest body for a new key; None where no budget is left that it could be given."""
-        found = self.nearest(body, spending=spending)
-        if found.unlimited_quota or found.remain_quota or (body.remain_quota == 0 and not body.unlimited_quota):
-            return found
-        return None if self.policy.check_sums(spending, 0, 1, time(), self.units) else found
+        """The nearest body for a new key; None where none with a budget may be made now."""
+        return nearest_new(self.policy, body, spending, time(), self.units)
 
-    def nearest(self, body: TokenBody, past: Past = NEW, spending: Spending = NOTHING) -> TokenBody:
-        """The body that is most like this one and keeps every rule; the arguments are those of `Policy.check`.
+    def _instead(self, body: TokenBody, spending: Spending, *, copied: bool) -> str:
+        nearest = self.nearest_new(body, spending)
+        if nearest is None:
+            return ""
+        left = ", ".join(dict.fromkeys(entry.rule for entry in self.check_new(nearest, spending)))
+        if copied:
+            other = "another body" if left else f"the nearest body that is allowed: {_as_json(nearest.model_dump())}"
+            return (
+                "rotate_api_key gives the new key the settings of the old one: change those with update_api_key first, "
+                f"or call create_api_key with {other}."
+            )
+        if nearest == body:
+            return ""
+        said = f"The nearest body keeps every rule but {left}" if left else "The nearest body that is allowed"
+        return f"{said}: {_as_json(nearest.model_dump())}."
 
-        What nobody can guess is left as it is: addresses, and models or a group where only patterns are allowed.
-        Where a count is used up, or a key is too old, no body is allowed; this then keeps the other rules.
-        """
-        policy, now = self.policy, time()
-        rules = {entry.rule for entry in policy.check(body, now, self.units, past, spending)}
-        changes = self._nearest_budget(body, past, spending)
-        if "name_prefix" in rules:
-            changes["name"] = (policy.name_prefix + body.name)[:MAX_NAME]
-        if "max_lifetime" in rules:
-            changes["expired_time"] = policy.latest_end(past.created, now)
-        elif "require_expiry" in rules:
-            changes["expired_time"] = expired_time(_SUGGESTED, now)
-        if "allowed_models" in rules:
-            kept = [model for model in models_of(body) if matches(model, policy.allowed_models)]
-            models = kept or [pattern for pattern in policy.allowed_models if _is_name(pattern)]
-            changes |= {"model_limits_enabled": True, "model_limits": ",".join(models)} if models else {}
-        if "allowed_groups" in rules and (groups := [group for group in policy.allowed_groups if _is_name(group)]):
-            changes["group"] = "" if groups[0] == NO_GROUP else groups[0]
-        return body.model_copy(update=changes)
-
-    def _nearest_budget(self, body: TokenBody, past: Past, spending: Spending) -> dict[str, Any]:
-        cap = MAX_QUOTA
-        if self.policy.max_budget_usd is not None:
-            cap = min(cap, self.units.from_usd(self.policy.max_budget_usd) - past.used)
-        if past.created is None:
-            cap = min(cap, self._left(spending))
-        cap = max(cap, 0)
-        if body.unlimited_quota and (self.policy.limits_budgets or not self.policy.allow_unlimited):
-            wanted = body.remain_quota or (cap if cap < MAX_QUOTA else 0)
-            return {"unlimited_quota": False, "remain_quota": min(wanted, cap)}
-        if not body.unlimited_quota and body.remain_quota > cap:
-            return {"remain_quota": cap}
-        return {}
-
-    def _left(self, spending: Spending) -> int:
-        """The quota units that may still be given."""
-        sums = [limit for limit in self.policy.limits(self.units) if limit.of == "units"]
-        return min((limit.most - limit.spent(spending, time()) for limit in sums), default=MAX_QUOTA)
+    def _outside(self, row: Token, broken: list[Broken], now: float) -> str:
+        """What may still be done with a key, where it is refused for what it is and not for what was asked."""
+        already = {entry.rule for entry in self.policy.check(body_of(row), now, self.units, Past.of(row))}
+        if not already & {entry.rule for entry in broken}:
+            return ""
+        return (
+            f"Key {row.id} is outside the policy as it is, so it may be narrowed, renamed, disabled and deleted, and "
+            "neither widened nor enabled."
+        )
 
 
-def _is_name(pattern: str) -> bool:
-    return not set(pattern) & set("*?[")
+def _as_json(arguments: dict[str, Any]) -> str:
+    """Compact JSON in ASCII: a hostile name can neither break the line nor the encoding."""
+    return json.dumps(arguments, separators=(",", ":"))

@@ -48,22 +48,52 @@ class Limit:
         return sum(amount for _, amount in self._within(spending, now))
 
     def exceeded(self, spending: Spending, asked: int, now: float, units: Units) -> str:
-        """In a sentence, that `asked` more would exceed it, and when there is room again; "" where there is room."""
-        spent = self.spent(spending, now)
-        if not asked or spent + asked <= self.most:
+        """In sentences, that `asked` more would exceed it, what is left, until when; "" where there is room."""
+        if not asked or self.spent(spending, now) + asked <= self.most:
             return ""
-        text = f"at most {self.most} keys may be made {self.window}, and {spent} were."
-        if self.of == "units":
-            text = (
-                f"budgets of at most {units.usd(self.most)} may be given {self.window}; {units.usd(spent)} was, and "
-                f"{units.usd(asked)} more is asked for."
+        said = (
+            self._too_many(spending, asked, now) if self.of == "keys" else self._too_much(spending, asked, now, units)
+        )
+        if self.seconds is None and self.most and self.spent(spending, now):
+            what = "key" if self.of == "keys" else "budget"
+            said += (
+                f" That counts every {what} in this journal, those from before the rule too; the person who runs the "
+                "server can raise it."
             )
+        return said
+
+    def _too_many(self, spending: Spending, asked: int, now: float) -> str:
+        if not self.most:
+            return "no key may be made."
+        spent = self.spent(spending, now)
+        made = "1 was" if spent == 1 else f"{spent} were"
+        said = f"at most {self.most} key{'s' if self.most > 1 else ''} may be made {self.window}, and {made}."
+        again = self._room(spending, asked, now)
+        return f"{said} No key can be made before {again}." if again else said
+
+    def _too_much(self, spending: Spending, asked: int, now: float, units: Units) -> str:
+        if not self.most:
+            return f"no budget may be given, and {units.usd(asked)} is asked for."
+        said = f"at most {units.usd(self.most)} of budget may be given {self.window}"
+        spent = self.spent(spending, now)
+        if not spent:
+            return f"{said}, and {units.usd(asked)} is asked for."
+        left = max(self.most - spent, 0)
+        more = self._room(spending, left + 1, now)
+        said += f"; {units.usd(spent)} was given, so {units.usd(left) if left else 'nothing'} is left"
+        said += f"{f' until {more}' if more else ''}, and {units.usd(asked)} is asked for."
+        again = self._room(spending, asked, now)
+        return f"{said} There is room for that from {again}." if again else said
+
+    def _room(self, spending: Spending, asked: int, now: float) -> str:
+        """When there is room for `asked`, where that is a matter of waiting; "" where it is not."""
+        spent = self.spent(spending, now)
         if self.seconds is not None and asked <= self.most:
             for at, amount in self._within(spending, now):
                 spent -= amount
                 if spent + asked <= self.most:
-                    return f"{text} There is room again at {when(int(at + self.seconds) + 1)}."
-        return text
+                    return when(int(at + self.seconds) + 1)
+        return ""
 
     def _within(self, spending: Spending, now: float) -> list[tuple[float, int]]:
         """When how much of it was used, oldest first."""

@@ -16,7 +16,6 @@ rule set, which is the default, everything is allowed.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -26,7 +25,7 @@ from comet_mcp.errors import PolicyError
 from comet_mcp.lifetimes import expired_time
 from comet_mcp.policy.addresses import restricts
 from comet_mcp.policy.limits import DAY, HOUR, Limit, Spending
-from comet_mcp.policy.widening import models_of, widens
+from comet_mcp.policy.widening import added_units, models_of, widens
 from comet_mcp.text import printable, quoted
 from comet_mcp.units import Units, when
 
@@ -79,7 +78,7 @@ class Policy:
         allowed_models: Shell patterns, of which each model of a key matches one, case-sensitive. A key without a
             list of models is then refused.
         allowed_groups: The same for the key's group; `none` stands for a key that names no group.
-        require_ips: Every key has a list of addresses that is one: no range wider than a /8, in IPv6 a /16.
+        require_ips: Every key has a list of addresses that is one: in all no more than a /8 has, in IPv6 a /16.
         name_prefix: How every key's name begins.
         only_own_prefix: Only keys whose name begins so may be changed, deleted, rotated or saved.
         max_keys_per_hour: Keys that may be made in any hour, by all servers of the user.
@@ -136,7 +135,14 @@ class Policy:
         return found
 
     def check_change(
-        self, before: Token, wanted: TokenBody, status: Status | None, now: float, units: Units
+        self,
+        before: Token,
+        wanted: TokenBody,
+        status: Status | None,
+        now: float,
+        units: Units,
+        *,
+        spending: Spending = NOTHING,
     ) -> list[Broken]:
         """The rules for which a change of an existing key is refused; none where it is allowed.
 
@@ -148,6 +154,7 @@ class Policy:
             status: The status that is asked for, None to leave it.
             now: Unix seconds.
             units: What a quota unit is worth.
+            spending: What was given out before; what the change adds is judged against it.
         """
         found = self.check_own(before)
         if self.problems:
@@ -156,7 +163,7 @@ class Policy:
         if of_key and status != Status.ENABLED and not widens(before, wanted):
             already = {broken.rule for broken in self.check(body_of(before), now, units, Past.of(before))}
             of_key = [broken for broken in of_key if broken.rule not in already]
-        return found + of_key
+        return found + of_key + self.check_sums(spending, 0, added_units(before, wanted), now, units)
 
     def check_own(self, row: Token) -> list[Broken]:
         """The rules for which an existing key may not be changed, deleted, rotated or saved at all."""
@@ -218,25 +225,13 @@ class Policy:
         start = now if created is None else min(created, now + CLOCKS_DIFFER)
         return expired_time(self.max_lifetime, max(start, 0))
 
-    def refusal(
-        self, broken: list[Broken], nearest: TokenBody | None = None, still: Iterable[Broken] = ()
-    ) -> PolicyError:
-        """The error that names each broken rule, its limit and the nearest body that is allowed.
-
-        Args:
-            broken: The rules, at least one.
-            nearest: The body, None where none would help.
-            still: The rules that even that body breaks.
-        """
+    def refusal(self, broken: list[Broken], instead: str = "") -> PolicyError:
+        """The error that names each broken rule and its limit, at least one, and says what to send `instead`."""
         if self.problems:
             return PolicyError(self.unusable)
-        text = f"The policy of this server does not allow that. {' '.join(map(str, broken))}"
-        left = list(dict.fromkeys(entry.rule for entry in still))
-        if nearest is not None and not left:
-            text += f" The nearest body that is allowed: {as_json(nearest)}."
-        elif nearest is not None and any(entry.rule not in left for entry in broken):
-            text += f" The nearest body keeps every rule but {', '.join(left)}: {as_json(nearest)}."
-        return PolicyError(f"{text} The person who runs the server sets the policy; no argument changes it.")
+        said = ["The policy of this server does not allow that.", *map(str, broken), instead]
+        said.append("The person who runs the server sets the policy; no argument changes it.")
+        return PolicyError(" ".join(part for part in said if part))
 
     def _name(self, body: TokenBody) -> list[Broken]:
         if body.name.startswith(self.name_prefix):
@@ -293,14 +288,14 @@ class Policy:
             return []
         if self.allowed_groups == (NO_GROUP,):
             return [Broken("allowed_groups", f"a key must have no group; this one has {quoted(body.group)}.")]
-        named = quoted(body.group) if body.group else "no group"
-        text = f"only {groups_in_words(self.allowed_groups)} are allowed, not {named}."
+        has = f", not {quoted(body.group)}" if body.group else "; this key names no group"
+        text = f"only {groups_in_words(self.allowed_groups)} are allowed{has}."
         return [Broken("allowed_groups", text)]
 
     def _ips(self, body: TokenBody) -> list[Broken]:
         if not self.require_ips or restricts(body.allow_ips):
             return []
-        text = "allow_ips must name the addresses that may use the key, no range wider than a /8 (in IPv6 a /16)."
+        text = "allow_ips must name the addresses that may use the key, in all no more than a /8 has (in IPv6 a /16)."
         return [Broken("require_ips", text)]
 
 
@@ -324,8 +319,3 @@ def listed(words: Iterable[str]) -> str:
     """Words of others, fit to be shown in a sentence."""
     shown = [printable(word, 60) for word in words]
     return ", ".join(shown[:_MOST_LISTED]) + (", …" if len(shown) > _MOST_LISTED else "")
-
-
-def as_json(body: TokenBody) -> str:
-    """The nine fields as compact JSON in ASCII: a hostile name can neither break the line nor the encoding."""
-    return json.dumps(body.model_dump(), separators=(",", ":"))

@@ -2,9 +2,33 @@
 
 from __future__ import annotations
 
-from comet_mcp.api.wire import Token, TokenBody
+from dataclasses import dataclass
+
+from comet_mcp.api.wire import Status, Token, TokenBody
 from comet_mcp.policy.addresses import covers
 from comet_mcp.units import NEVER
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of a key that is asked for.
+
+    Args:
+        before: The key as it is.
+        wanted: Its nine fields as they would be.
+        status: The status that is asked for, None to leave it.
+        named: The arguments of update_api_key that say so, `id` and `status` aside.
+    """
+
+    before: Token
+    wanted: TokenBody
+    status: Status | None = None
+    named: frozenset[str] = frozenset()
+
+    @property
+    def added(self) -> int:
+        """The quota units that it adds to what the key may spend."""
+        return added_units(self.before, self.wanted)
 
 
 def widens(before: Token, wanted: TokenBody) -> bool:
@@ -24,9 +48,12 @@ def widens(before: Token, wanted: TokenBody) -> bool:
 
 def added_units(before: Token, wanted: TokenBody) -> int:
     """The quota units that a change adds to what a key may spend; all it has then, where it had no budget before."""
-    if wanted.unlimited_quota:
-        return 0
-    return wanted.remain_quota if before.unlimited_quota else max(wanted.remain_quota - max(before.remain_quota, 0), 0)
+    return 0 if wanted.unlimited_quota else max(wanted.remain_quota - left_of(before), 0)
+
+
+def left_of(row: Token) -> int:
+    """The quota units that are left of a key's budget: none where it has spent more, or has no budget."""
+    return 0 if row.unlimited_quota else max(row.remain_quota, 0)
 
 
 def models_of(row: TokenBody | Token) -> list[str]:

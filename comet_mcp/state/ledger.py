@@ -25,15 +25,18 @@ class Ledger:
             return Spending()
         return await self._file.read(self.counted)
 
-    async def reserve(self, units: int, check: Check) -> int:
+    async def reserve(self, units: int, check: Check | None) -> int:
         """Count a budget, in quota units, that is about to be added to a key. Returns what `release` takes.
+
+        Counting and `check` are one transaction, as for a create.
 
         Raises:
             CometError: What `check` raises of the spending before; nothing is counted then.
         """
 
         def work(db: Database) -> int:
-            check(self.counted(db))
+            if check is not None:
+                check(self.counted(db))
             return self.count(db, 0, units)
 
         return await self._file.write(work)

@@ -6,6 +6,7 @@ from time import time
 from typing import Annotated, Any, Literal
 
 import anyio
+import anyio.to_thread
 from pydantic import Field
 
 from comet_mcp import questions
@@ -20,6 +21,7 @@ from comet_mcp.keys.rotation import End, OldKey
 from comet_mcp.keys.verifying import verify_key
 from comet_mcp.lifetimes import duration
 from comet_mcp.policy.policy import Past
+from comet_mcp.policy.widening import Change
 from comet_mcp.results import (
     APIKey,
     CreatedKey,
@@ -79,7 +81,7 @@ async def create_api_key(
         time(),
         app.units,
     )
-    app.guard.require_new(body)
+    await app.allowance.require_new(body)
     await app.gate.passes(questions.creating(body, warnings, app.units))
     refused: CometError | None = None
     async with anyio.create_task_group() as beside:
@@ -169,6 +171,7 @@ async def update_api_key(
         raise ArgumentError("remain_quota and add_budget_usd both say what the key may spend. Give one of them.")
     if not changes and status is None and add_budget_usd is None:
         raise ArgumentError("Nothing to change is named. Give at least one field beside id.")
+    given = frozenset(changes) | ({"add_budget_usd"} if add_budget_usd is not None else set())
     deadline = Deadline(app.settings.timeout)
     async with app.turns(id):  # calls at once must not overwrite each other
         before = await app.api.get_token(id)
@@ -178,7 +181,8 @@ async def update_api_key(
             changes["remain_quota"] = _topped_up(app, old, unlimited_quota, add_budget_usd)
         wanted, warnings = check_changed_key(old, old.model_copy(update=changes), changes.keys(), time(), app.units)
         new_status = Status[status.upper()] if status else None
-        app.guard.require_change(before, wanted, new_status)
+        change = Change(before, wanted, new_status, given)
+        await app.allowance.require_change(change)
         if status == "enabled":
             _check_can_work(wanted)
         if changes.keys() & {"model_limits", "model_limits_enabled", "group"}:
@@ -187,12 +191,12 @@ async def update_api_key(
         # where budgets are limited, what the key spends meanwhile must not come on top of what was judged
         is_set = remain_quota is not None or (add_budget_usd is not None and old.unlimited_quota)
         quota_named = is_set and not app.policy.limits_budgets
-        async with app.allowance.counted(before, wanted):
+        async with app.allowance.counted(change) as uncounted:
             changed = await change_key(app.api, before, wanted, new_status, deadline, quota_named=quota_named)
     return UpdatedKey(
         **record(changed.after, app.units),
         changed=_difference(changed.before, changed.after),
-        warnings=[*warnings, *changed.warnings] or None,
+        warnings=[*warnings, *uncounted, *changed.warnings] or None,
     )
 
 
@@ -257,6 +261,7 @@ async def save_api_key(
     if app.gate.asks:
         row = await app.api.get_token(id)
         app.guard.require_own(row)
+        await anyio.to_thread.run_sync(app.store.check, target)
         await app.gate.passes(questions.saving(row, target))
     row, saved = await app.keys.save(id, target)
     return SavedKey(id=row.id, name=row.name, key=mask(row.key), secret=Secret.of(saved))
