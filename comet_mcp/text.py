@@ -15,8 +15,7 @@ def printable(text: str, limit: int = 200) -> str:
 
     Control characters, line separators, direction marks and lone surrogates appear as `\n`, `\u001b`, `\ud800`.
     """
-    shown = escaped(text[: limit + 1])
-    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+    return _cut(escaped(text[: limit + 1]), limit)
 
 
 def escaped(text: str, encoding: str = "utf-8") -> str:
@@ -25,8 +24,9 @@ def escaped(text: str, encoding: str = "utf-8") -> str:
 
 
 def quoted(text: str, limit: int = 80) -> str:
-    """`text` as `printable` shows it, between double quotes."""
-    return f'"{printable(text, limit)}"'
+    r"""`text` as `printable` shows it, between double quotes; its own appear as `\"`, so that it can't end them."""
+    marked = text[: limit + 1].replace("\\", r"\\").replace('"', r"\"")
+    return f'"{_cut(escaped(marked), limit)}"'
 
 
 def backend_text(text: str) -> str:
@@ -42,3 +42,7 @@ def _shows(char: str, encoding: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _cut(shown: str, limit: int) -> str:
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"

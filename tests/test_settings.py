@@ -9,6 +9,7 @@ import pytest
 
 from comet_mcp.errors import SettingsError
 from comet_mcp.settings import PUBLIC_API, SETTINGS, Settings, how_to_mend, load, understood
+from comet_mcp.text import quoted
 
 TOKEN = "made-up-access-token-1+/="
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
@@ -168,7 +169,7 @@ def test_a_wrong_setting_is_named_with_what_would_be_right(variable: str, value:
 def test_a_config_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     path = write_config(tmp_path, "access_token = made-up-but-not-quoted")
     text = " ".join(load({}).problems)
-    assert str(path) in text
+    assert quoted(str(path), 300) in text
     assert "not valid TOML" in text
     assert "made-up" not in text
 

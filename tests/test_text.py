@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +24,21 @@ from comet_mcp.text import backend_text, escaped, printable, quoted
 def test_what_does_not_print_appears_as_an_escape(raw: str, shown: str) -> None:
     assert printable(raw) == shown
     assert quoted(raw) == f'"{shown}"'
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"), [('say "x"', r'"say \"x\""'), ("a\\b", r'"a\\b"'), ("\\", r'"\\"'), ("a\\n\n", r'"a\\n\n"')]
+)
+def test_quotation_marks_and_backslashes_inside_a_quotation_are_escaped(raw: str, shown: str) -> None:
+    assert quoted(raw) == shown
+
+
+@given(st.text(alphabet=st.one_of(st.characters(), st.sampled_from('"\\'))), st.integers(min_value=1, max_value=300))
+def test_any_text_between_quotation_marks_ends_at_the_last_one(raw: str, limit: int) -> None:
+    shown = quoted(raw, limit)
+    assert re.fullmatch(r'"(?:[^"\\]|\\.)*"', shown)
+    assert len(shown) <= limit + 2
+    assert shown.isprintable()
 
 
 @given(st.text(alphabet=st.characters()), st.integers(min_value=1, max_value=300))
