@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Container
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -54,6 +54,12 @@ INSTRUCTIONS = (
     "1 USD. Key values are stored for the user's programs and never shown here: never ask the user for one."
 )
 
+REPLACING = (
+    "Manages API keys of a CometAPI account. To replace a key by a new one, call rotate_api_key; this server is set up "
+    "so that it can't make any other. {units} quota units are 1 USD. Key values are stored for the user's programs and "
+    "never shown here: never ask the user for one."
+)
+
 READING = (
     "Shows API keys of a CometAPI account; it is set up so that it can't make any. {units} quota units are 1 USD. Key "
     "values are never shown here: never ask the user for one."
@@ -90,8 +96,9 @@ def create_server(
         transport: Replaces the network in tests.
         gone: Set once the client reads no answers any more.
     """
-    offered = {tool.name: tool for tool in tools() if is_offered(tool, settings)}
-    makes_keys = "create_api_key" in offered
+    known = tools()
+    left_out = {tool.name: by for tool in known if (by := left_out_by(tool, settings))}
+    offered = {tool.name: tool for tool in known if tool.name not in left_out}
 
     @asynccontextmanager
     async def lifespan(_: Server[App]) -> AsyncIterator[App]:
@@ -109,6 +116,8 @@ def create_server(
     async def call_tool(
         context: ServerRequestContext[App], params: CallToolRequestParams
     ) -> CallToolResult | InputRequiredResult:
+        if params.name in left_out:  # a result, since many clients keep a protocol error from the model
+            return _failure(_switched_off(params.name, left_out[params.name]))
         tool = offered.get(params.name)
         if tool is None:
             raise MCPError(INVALID_PARAMS, f"There is no tool {quoted(params.name)}. Call tools/list.")
@@ -160,9 +169,13 @@ def create_server(
     async def list_prompts(
         _context: ServerRequestContext[App], _params: PaginatedRequestParams | None
     ) -> ListPromptsResult:
-        return ListPromptsResult(prompts=[p for p in prompts.PROMPTS if p is not prompts.MAKE or makes_keys])
+        return ListPromptsResult(
+            prompts=[p for p in prompts.PROMPTS if p is not prompts.MAKE or "create_api_key" in offered]
+        )
 
     async def get_prompt(context: ServerRequestContext[App], params: GetPromptRequestParams) -> GetPromptResult:
+        if params.name == prompts.MAKE.name and "create_api_key" in left_out:
+            raise MCPError(INVALID_PARAMS, _switched_off("create_api_key", left_out["create_api_key"]))
         return await answered(prompts.get_prompt(context.lifespan_context, params.name, params.arguments or {}))
 
     async def complete(context: ServerRequestContext[App], params: CompleteRequestParams) -> CompleteResult:
@@ -172,8 +185,7 @@ def create_server(
         "cometapi-mcp",
         version=__version__,
         title="CometAPI keys",
-        instructions=(INSTRUCTIONS if makes_keys else READING).format(units=settings.units.per_usd)
-        + _demands(settings),
+        instructions=_instructions(offered).format(units=settings.units.per_usd) + _demands(settings),
         website_url="https://github.com/cometapi-mcp/cometapi-mcp",
         lifespan=lifespan,
         on_list_tools=list_tools,
@@ -189,6 +201,13 @@ def create_server(
     return server
 
 
+def _instructions(offered: Container[str]) -> str:
+    """What the language model is told first, by the tools that make keys."""
+    if "create_api_key" in offered:
+        return INSTRUCTIONS
+    return REPLACING if "rotate_api_key" in offered else READING
+
+
 def _demands(settings: Settings) -> str:
     """The rules of the policy that are set, in a sentence for the language model."""
     if settings.policy.problems:
@@ -197,9 +216,20 @@ def _demands(settings: Settings) -> str:
     return f" The person who runs this server demands: {'; '.join(said)}." if said else ""
 
 
-def is_offered(tool: Tool, settings: Settings) -> bool:
-    """Whether the server has this tool."""
-    return not (settings.read_only and tool.writes) and tool.name not in settings.disable_tools
+def left_out_by(tool: Tool, settings: Settings) -> str:
+    """The setting that leaves the tool out, "" for one that is offered."""
+    if settings.read_only and tool.writes:
+        return "COMETAPI_MCP_READ_ONLY"
+    return "COMETAPI_MCP_DISABLE_TOOLS" if tool.name in settings.disable_tools else ""
+
+
+def _switched_off(name: str, by: str) -> str:
+    error = CometError(
+        f"{name} is switched off on this server ({by}). Nothing was done. Tell the user: the person who runs the "
+        "server can change that.",
+        code="tool_left_out",
+    )
+    return str(error)
 
 
 async def _read(

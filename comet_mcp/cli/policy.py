@@ -22,7 +22,7 @@ from comet_mcp.policy.reading import RULES
 from comet_mcp.policy.words import words
 from comet_mcp.protocol.arguments import arguments_model, parse_arguments
 from comet_mcp.rules import check_new_key
-from comet_mcp.server import is_offered, tools
+from comet_mcp.server import left_out_by, tools
 from comet_mcp.settings import Settings, ToolName
 from comet_mcp.state.journal import Journal
 from comet_mcp.text import printable, quoted
@@ -110,7 +110,7 @@ def _writing(settings: Settings) -> tuple[list[str], list[str]]:
     unasked: list[str] = []
     asked: list[str] = []
     for tool in tools():
-        if tool.writes and is_offered(tool, settings):
+        if tool.writes and not left_out_by(tool, settings):
             asks = settings.confirm == "writes" or (settings.confirm == "destructive" and tool.destructive)
             (asked if asks else unasked).append(VERBS[tool.name])
     return unasked, asked

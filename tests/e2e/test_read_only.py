@@ -1,4 +1,4 @@
-"""A server that offers only what its operator allows: what is left out is no tool, whatever a client sends."""
+"""A server that offers only what its operator allows: what is left out does nothing, whatever a client sends."""
 
 from __future__ import annotations
 
@@ -27,11 +27,10 @@ WRITING: dict[str, dict[str, Any]] = {
 READING = [tool.name for tool in tools() if tool.name not in WRITING]
 
 
-async def _is_no_tool(client: Client, name: str, arguments: dict[str, Any]) -> None:
-    with pytest.raises(MCPError) as caught:
-        await client.call_tool(name, arguments)
-    assert caught.value.error.code == INVALID_PARAMS
-    assert f'There is no tool "{name}"' in caught.value.error.message
+async def _is_left_out(client: Client, name: str, arguments: dict[str, Any], setting: str) -> None:
+    said = error_of(await client.call_tool(name, arguments))
+    assert said.startswith(f"[tool_left_out] {name} is switched off on this server ({setting}).")
+    assert "Nothing was done" in said
 
 
 @pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
@@ -43,7 +42,7 @@ async def test_a_read_only_server_has_no_tool_that_changes_something(make_home: 
         assert [tool.name for tool in listed] == READING
         assert all(tool.annotations and tool.annotations.read_only_hint for tool in listed)
         for name, arguments in WRITING.items():
-            await _is_no_tool(client, name, arguments)
+            await _is_left_out(client, name, arguments, "COMETAPI_MCP_READ_ONLY")
         assert data_of(await client.call_tool("list_api_keys"))["total"] == 1
         assert data_of(await client.call_tool("get_api_key", {"id": 1}))["name"] == "here before"
         assert data_of(await client.call_tool("verify_api_key", {"id": 1}))["id"] == 1
@@ -84,7 +83,8 @@ def test_a_client_that_calls_without_listing_first_finds_no_writing_tool_either(
         server.initialize()
         for name, arguments in WRITING.items():
             answer = server.ask("tools/call", {"name": name, "arguments": arguments})
-            assert answer["error"]["code"] == INVALID_PARAMS
+            assert answer["result"]["isError"] is True
+            assert answer["result"]["content"][0]["text"].startswith("[tool_left_out]")
         server.close()
     assert home.sandbox.requests == []
 
@@ -94,9 +94,38 @@ async def test_single_tools_can_be_left_out(make_home: MakeHome) -> None:
     async with home.client() as client:
         names = [tool.name for tool in (await client.list_tools()).tools]
         assert names == [tool.name for tool in tools() if tool.name not in ("delete_api_key", "rotate_api_key")]
-        await _is_no_tool(client, "delete_api_key", {"id": 1})
+        await _is_left_out(client, "delete_api_key", {"id": 1}, "COMETAPI_MCP_DISABLE_TOOLS")
         data_of(await client.call_tool("create_api_key", {"name": "x"}))
         assert "create_api_key" in (client.instructions or "")
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("COMETAPI_MCP_READ_ONLY", "1"), ("COMETAPI_MCP_DISABLE_TOOLS", "create_api_key")]
+)
+async def test_a_prompt_that_leads_to_a_left_out_tool_is_refused(make_home: MakeHome, setting: str, value: str) -> None:
+    async with served(make_home(**{setting: value})) as client:
+        with pytest.raises(MCPError) as caught:
+            await client.get_prompt("make_api_key", {"purpose": "the blog"})
+        assert (await client.get_prompt("review_api_keys")).messages
+    assert caught.value.error.code == INVALID_PARAMS
+    assert f"[tool_left_out] create_api_key is switched off on this server ({setting})" in caught.value.error.message
+
+
+async def test_a_server_that_only_replaces_keys_says_so(make_home: MakeHome) -> None:
+    home = make_home(COMETAPI_MCP_DISABLE_TOOLS="create_api_key")
+    row = home.sandbox.add_key("old", remain_quota=500_000)
+    async with served(home) as client:
+        said = client.instructions or ""
+        data_of(await client.call_tool("rotate_api_key", {"id": row.id}))
+    assert "call rotate_api_key" in said
+    assert "can't make any other" in said
+    assert "create_api_key" not in said
+    assert len(home.sandbox.keys) == 2
+
+
+async def test_a_server_with_neither_create_nor_rotate_says_that_it_makes_no_keys(make_home: MakeHome) -> None:
+    async with served(make_home(COMETAPI_MCP_DISABLE_TOOLS="create_api_key,rotate_api_key")) as client:
+        assert "can't make any." in (client.instructions or "")
 
 
 @pytest.mark.parametrize(
