@@ -47,7 +47,7 @@ class App:
     audit: AuditTrail
     confirmations: Confirmations
     gate: Gate = OPEN
-    """What a tool passes before it changes something; `server` puts one in for each call."""
+    """What a tool asks before it changes something; `server` puts one in for each call."""
 
     @property
     def units(self) -> Units:

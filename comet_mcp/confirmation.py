@@ -50,6 +50,9 @@ if TYPE_CHECKING:
 ANSWER_WITHIN = 300.0
 """Seconds a person has for an answer. They do not count against COMETAPI_MCP_TIMEOUT."""
 
+LONGEST_QUESTION = 2000
+"""Characters that a person can be expected to read. What is longer is not asked: cut, it would hide something."""
+
 _QUESTION = "confirm"
 _FORM: dict[str, Any] = {
     "type": "object",
@@ -91,7 +94,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What a writing tool passes, once, before its first write. Without `used_answers` it is open: nobody is asked."""
+    """What a writing tool asks, once, before its first write. Without `used_answers` it is open: nobody is asked."""
 
     used_answers: UsedAnswers | None = None
     grant: Grant | None = None
@@ -101,15 +104,24 @@ class Gate:
         """Whether a person is asked."""
         return self.used_answers is not None
 
-    async def passes(self, question: Question) -> None:
+    async def require_confirmed(self, question: Question) -> None:
         """Return where nobody needs to be asked, or the person has confirmed this very question.
 
         Raises:
             Asked: Nobody has answered yet.
-            ConfirmationError: The key is another one than was shown, the answer is too old, or served already.
+            ConfirmationError: The question is too long, the key is another one than was shown, the answer is too old,
+                or served already.
         """
         if self.used_answers is None:
             return
+        if len(question.text) > LONGEST_QUESTION:
+            raise ConfirmationError(
+                f"The user has to confirm this, and the question would have {len(question.text)} characters, more than "
+                f"the {LONGEST_QUESTION} that a person can be expected to read. Nothing was done. Name fewer models "
+                "and addresses (a range stands for many), or make a key with fewer and add the others with "
+                "update_api_key, some in each call.",
+                code="confirmation_too_long",
+            )
         if self.grant is None:
             raise Asked(question)
         if not hmac.compare_digest(self.grant.state, question.state):
@@ -187,9 +199,10 @@ class Confirmations:
             return await call(OPEN)
         note.confirmation = "not asked: the client can't"
         raise ConfirmationError(
-            "This server lets a person confirm such calls, and this MCP client can't show a question (it lacks form "
-            "elicitation). Nothing was done. Tell the user: use a client that can, or have the person who runs the "
-            "server set COMETAPI_MCP_CONFIRM_FALLBACK=allow or COMETAPI_MCP_CONFIRM=never.",
+            "The user has to confirm such a call in a question that their MCP client shows, and this client can't show "
+            "one (it lacks form elicitation). Nothing was done. Tell the user what you wanted to do, and that it takes "
+            "a client that can ask them. The person who runs the server decides whether anybody is asked: README "
+            "describes COMETAPI_MCP_CONFIRM and COMETAPI_MCP_CONFIRM_FALLBACK.",
             code="confirmation_needed",
         )
 

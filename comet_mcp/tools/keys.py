@@ -82,7 +82,7 @@ async def create_api_key(
         app.units,
     )
     await app.allowance.require_new(body)
-    await app.gate.passes(questions.creating(body, warnings, app.units))
+    await app.gate.require_confirmed(questions.creating(body, warnings, app.units))
     refused: CometError | None = None
     async with anyio.create_task_group() as beside:
 
@@ -187,7 +187,7 @@ async def update_api_key(
             _check_can_work(wanted)
         if changes.keys() & {"model_limits", "model_limits_enabled", "group"}:
             warnings += await app.catalog.warnings(wanted)
-        await app.gate.passes(questions.updating(before, wanted, new_status, app.units))
+        await app.gate.require_confirmed(questions.updating(before, wanted, new_status, warnings, app.units))
         # where budgets are limited, what the key spends meanwhile must not come on top of what was judged
         is_set = remain_quota is not None or (add_budget_usd is not None and old.unlimited_quota)
         quota_named = is_set and not app.policy.limits_budgets
@@ -207,7 +207,7 @@ async def delete_api_key(app: App, *, id: KeyId) -> DeletedKey:
     except NotFoundError:
         return DeletedKey(id=id, deleted=False, note=f"There is no key {id}: it is gone already, or never was.")
     app.guard.require_own(row)
-    await app.gate.passes(questions.deleting(row, app.units))
+    await app.gate.require_confirmed(questions.deleting(row, app.units))
     with anyio.CancelScope(shield=True):  # whoever gives up the call now must not leave the value of a dead key
         try:
             notes = [] if await delete_key(app.api, id) else ["The API's answer was lost, but the key is gone."]
@@ -234,7 +234,7 @@ async def rotate_api_key(
     seconds = duration(grace)
 
     async def confirm(old: Token, begun: Rotation | None) -> None:
-        await app.gate.passes(questions.rotating(old, begun, old_key, int(time()) + seconds, app.units))
+        await app.gate.require_confirmed(questions.rotating(old, begun, old_key, seconds, app.units))
 
     done = await app.rotator.rotate(id, End(old_key, int(time()) + seconds), confirm)
     old: dict[str, Any] = {"id": id, "status": "deleted" if done.old_is_known else "not known"}
@@ -262,7 +262,7 @@ async def save_api_key(
         row = await app.api.get_token(id)
         app.guard.require_own(row)
         await anyio.to_thread.run_sync(app.store.check, target)
-        await app.gate.passes(questions.saving(row, target))
+        await app.gate.require_confirmed(questions.saving(row, target, app.settings.secrets))
     row, saved = await app.keys.save(id, target)
     return SavedKey(id=row.id, name=row.name, key=mask(row.key), secret=Secret.of(saved))
 

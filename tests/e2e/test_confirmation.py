@@ -172,9 +172,9 @@ def test_every_tool_that_changes_something_is_in_the_matrix() -> None:
         ),
         ("update_api_key", {"id": 1, "unlimited_quota": True}, ["no -> yes", "whole balance"]),
         ("delete_api_key", {"id": 1}, ['"old" (id 1)', "for good", "$2.00", "enabled", "stop working"]),
-        ("rotate_api_key", {"id": 1}, ['"old" (id 1)', "up to $2.00", "works until", "both can spend"]),
+        ("rotate_api_key", {"id": 1}, ['"old" (id 1)', "up to $2.00", "24 hours from your answer", "both can spend"]),
         ("rotate_api_key", CALLS["rotate_api_key"], ["deleted for good", "stop working"]),
-        ("save_api_key", {"id": 1}, ['"old" (id 1)', "replaced"]),
+        ("save_api_key", {"id": 1}, ['"old" (id 1)', "in a file of its own"]),
         ("save_api_key", {"id": 1, "file": "team.env", "variable": "TEAM"}, ['"team.env" as "TEAM"']),
     ],
 )
@@ -255,7 +255,9 @@ async def test_a_client_that_can_not_ask_gets_a_readable_refusal(
         data_of(await client.call_tool("get_api_key", {"id": 1}))
     if tool in ASKED_FOR[mode]:
         assert code_of(result) == "confirmation_needed"
-        assert "COMETAPI_MCP_CONFIRM_FALLBACK=allow" in error_of(result)
+        said = error_of(result)  # the situation first; the agent is not told how the guard is switched off
+        assert said.index("The user has to confirm") < said.index("Tell the user") < said.index("COMETAPI_MCP_CONFIRM")
+        assert said.endswith("COMETAPI_MCP_CONFIRM and COMETAPI_MCP_CONFIRM_FALLBACK.")
         assert state(home) == before
     else:
         data_of(result)
