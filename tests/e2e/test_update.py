@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from comet_mcp.sandbox import Sandbox
+from comet_mcp.units import MAX_QUOTA_NEWER
 from tests.e2e.life import (
     FIELDS,
     FULL,
@@ -74,7 +75,7 @@ _CHANGES = st.fixed_dictionaries(
     optional={
         "name": st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=50),
         "expired_time": st.one_of(st.just(-1), st.integers(LATER, LATER + 10**8)),
-        "remain_quota": st.integers(1, 500_000_000_000_000),
+        "remain_quota": st.integers(1, MAX_QUOTA_NEWER),
         "unlimited_quota": st.booleans(),
         "model_limits_enabled": st.booleans(),
         "model_limits": st.lists(st.sampled_from(["gpt-5", "gpt-4o", "o3"]), unique=True).map(",".join),
