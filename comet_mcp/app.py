@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import anyio
@@ -48,6 +48,8 @@ class App:
     confirmations: Confirmations
     gate: Gate = OPEN
     """What a tool asks before it changes something; `server` puts one in for each call."""
+    untold: list[int] = field(default_factory=list)
+    """The creates that a call's answer tells of; `server` puts an empty list in for each call."""
 
     @property
     def units(self) -> Units:

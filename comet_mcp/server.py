@@ -94,7 +94,7 @@ def create_server(
     Args:
         settings: What it was told.
         transport: Replaces the network in tests.
-        gone: Set once the client reads no answers any more.
+        gone: Set once the client has closed its end; it may not read answers any more.
     """
     known = tools()
     left_out = {tool.name: by for tool in known if (by := left_out_by(tool, settings))}
@@ -245,11 +245,11 @@ async def _written(
     app = context.lifespan_context
 
     async def call(gate: Gate) -> CallToolResult:
-        return await _in_time(tool, replace(app, gate=gate), arguments)
+        return await _in_time(tool, replace(app, gate=gate, untold=untold), arguments)
 
     sent = params.arguments or {}
     given = {name: value for name, value in arguments.items() if sent.get(name) is not None}
-    async with app.audit.call(tool.name, given, _client_of(context)) as note:
+    async with app.keys.telling() as untold, app.audit.call(tool.name, given, _client_of(context)) as note:
         result = await app.confirmations.run(context, params, arguments, note, call, destructive=tool.destructive)
         if isinstance(result, CallToolResult):
             _describe(note, result.structured_content)
@@ -285,6 +285,8 @@ def _failure(text: str) -> CallToolResult:
 
 def _where(error: BaseException) -> str:
     """The type and the lines of a crash, without its message: that could hold a value nobody may see."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]  # what a task group of ours wraps it in says nothing
     frames = traceback.extract_tb(error.__traceback__)
     return f"{type(error).__name__} in " + " < ".join(
         f"{frame.filename.rsplit('comet_mcp', 1)[-1]}:{frame.lineno}" for frame in reversed(frames[-4:])

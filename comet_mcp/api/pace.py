@@ -49,7 +49,7 @@ class APIClock:
         """Note an answer's Date header."""
         try:
             self._date = parsedate_to_datetime(date or "").timestamp()
-        except ValueError:
+        except (ValueError, OverflowError):  # a date that nobody can read, or too large a one
             return
         self._heard = monotonic()
 

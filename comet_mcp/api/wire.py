@@ -234,3 +234,8 @@ def differences(body: TokenBody, row: Token, *, tolerated: bool = False) -> list
         for name in sent
         if sent[name] != stored[name]
     ]
+
+
+def is_namesake(body: TokenBody, row: Token) -> bool:
+    """Whether a row has the body's name, give or take white space and case: what the API may have normalised."""
+    return row.name.strip().casefold() == body.name.strip().casefold()

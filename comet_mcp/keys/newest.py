@@ -13,6 +13,7 @@ _MOST_PAGES = 20
 _PATIENCE = 0.3
 _PACE = (25, 1.0)
 _CLOCKS_APART = 2
+"""Seconds by which the clock of the Date headers and that of the rows may differ; a proxy can have one of its own."""
 
 
 async def all_keys(api: CometAPI) -> list[Token]:
@@ -53,6 +54,7 @@ class NewestKeys:
         """`creating` are the creates whose answer is awaited: a list waits for them, so that it shows their rows."""
         self._api = api
         self._known: int | None = None
+        self._clocks_agree: bool | None = None
         self._ids = Flights(self._newest_id, pace=_PACE)
         self._rows = Flights(self._rows_above, creating, _PATIENCE, _PACE)
 
@@ -60,11 +62,23 @@ class NewestKeys:
         """The floor of a create that is sent now. Raises APIError.
 
         Once a list was seen, it costs no call: newer rows that somebody else made are told by the API's own clock.
+        That clock is believed once a key of ours was dated by it, and never again after one that was not.
         """
         clock = self._api.clock.at_least()
-        if self._known is not None and clock is not None:
+        if self._known is not None and clock is not None and self._clocks_agree:
             return Floor(self._known, clock - _CLOCKS_APART)
         return Floor(await self._ids.join(None, seconds))
+
+    def compare_clocks(self, sent: int | None, row: Token) -> None:
+        """Learn from a key of ours that has just been found; `sent` is when its create was, by the Date headers."""
+        now = self._api.clock.at_least()
+        if sent is None or now is None or self._clocks_agree is False:
+            return
+        self._clocks_agree = sent - _CLOCKS_APART <= row.created_time <= now + 1 + _CLOCKS_APART
+
+    def doubt_clocks(self) -> None:
+        """Believe the Date headers no more: they may have hidden a row."""
+        self._clocks_agree = False
 
     async def above(self, floor: Floor, seconds: float) -> list[Token]:
         """Every row above `floor`, newest first. Raises APIError."""

@@ -13,11 +13,10 @@ from comet_mcp.api.client import CometAPI
 from comet_mcp.api.wire import Token, is_masked
 from comet_mcp.errors import NotFoundError, RateLimitedError, RefusedError
 from comet_mcp.keys.flights import Crowd, Flights
-from comet_mcp.state.reveals import Reveals
+from comet_mcp.state.reveals import WINDOW, Reveals
 from comet_mcp.units import when
 
 REVEALS = 20
-WINDOW = 20 * 60.0
 _BATCH = 100
 _PATIENCE = 1.5
 
@@ -34,7 +33,7 @@ class KeyValues:
 
     async def check_limit(self) -> None:
         """Raise RateLimitedError where the limit of reveal calls is used up."""
-        made = await self._calls.since(WINDOW)
+        made = await self._calls.counted()
         if len(made) >= REVEALS:
             free = made[-REVEALS] + WINDOW
             raise RateLimitedError(
@@ -45,7 +44,7 @@ class KeyValues:
 
     async def spare(self) -> bool:
         """Count a call of the same limit, if fewer than half are used; else tell that there is none to spare."""
-        if len(await self._calls.since(WINDOW)) >= REVEALS // 2:
+        if len(await self._calls.counted()) >= REVEALS // 2:
             return False
         await self._calls.note()
         return True

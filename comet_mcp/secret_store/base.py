@@ -115,9 +115,9 @@ class NoStore:
         no_target(target, "none")
 
     def save(self, key_id: int, name: str, key: SecretStr, target: Target) -> Saved:  # noqa: ARG002 - the interface
-        """Say that nothing was kept."""
+        """Say that nothing was kept, and how a program gets the value from the API."""
         no_target(target, "none")
-        return Saved("none")
+        return Saved("none", load=f"cometapi-mcp run {key_id} -- PROGRAM")
 
     def find(self, key_id: int) -> SecretStr | None:  # noqa: ARG002 - the interface
         """Nothing is kept."""

@@ -22,6 +22,7 @@ Database = sqlite3.Connection
 
 _LOCK_WAIT = 3.0
 _VERSION = 1
+# no STRICT tables: SQLite has them since 3.37, and systems that live have older ones
 _SCHEMA = """
 CREATE TABLE intent (
     id INTEGER PRIMARY KEY,
@@ -36,7 +37,7 @@ CREATE TABLE intent (
     rotation INTEGER,
     given_up INTEGER NOT NULL DEFAULT 0,
     owner TEXT NOT NULL
-) STRICT;
+);
 CREATE UNIQUE INDEX claim ON intent (account, key_id, key_created) WHERE key_id IS NOT NULL;
 CREATE UNIQUE INDEX one_new_key ON intent (rotation) WHERE rotation IS NOT NULL AND phase != 'closed';
 CREATE INDEX open_intent ON intent (account, phase) WHERE phase NOT IN ('saved', 'closed');
@@ -50,11 +51,11 @@ CREATE TABLE rotation (
     old_until INTEGER NOT NULL,
     begun REAL NOT NULL,
     done INTEGER NOT NULL DEFAULT 0
-) STRICT;
+);
 CREATE UNIQUE INDEX open_rotation ON rotation (account, old_id, old_created) WHERE NOT done;
-CREATE TABLE reveal (account TEXT NOT NULL, at REAL NOT NULL) STRICT;
-CREATE TABLE audit (id INTEGER PRIMARY KEY AUTOINCREMENT, entry TEXT NOT NULL, hash TEXT NOT NULL) STRICT;
-CREATE TABLE answered (nonce TEXT PRIMARY KEY, at REAL NOT NULL) STRICT;
+CREATE TABLE reveal (account TEXT NOT NULL, at REAL NOT NULL);
+CREATE TABLE audit (id INTEGER PRIMARY KEY AUTOINCREMENT, entry TEXT NOT NULL, hash TEXT NOT NULL);
+CREATE TABLE answered (nonce TEXT PRIMARY KEY, at REAL NOT NULL);
 CREATE TABLE spending (
     id INTEGER PRIMARY KEY,
     account TEXT NOT NULL,
@@ -62,7 +63,7 @@ CREATE TABLE spending (
     keys INTEGER NOT NULL,
     units INTEGER NOT NULL,
     intent INTEGER
-) STRICT;
+);
 CREATE INDEX spending_of ON spending (account, at);
 CREATE INDEX spending_for ON spending (intent) WHERE intent IS NOT NULL;
 """

@@ -7,14 +7,14 @@ An *intent* is one create. Its phase tells how far it came:
     unclear      the POST left and no usable answer came; a row is being looked for
     unlisted     the API said success, and the call ended before a row showed
     lost         no usable answer came, and the call ended before a row showed
+    missing      the API said success, and no row showed for a minute; it was told that one may still appear
     claimed      the key is known (key_id); its value is not stored yet
     unsaved      the key is known, and its value could not be stored; the client was told
     saved        done
     undelivered  done, but the client had given up the call: nobody read that there is a key
     closed       no key of ours: refused, never sent, given up, or told as ambiguous
 
-A claim is the pair (key_id, key_created) of an intent, unique per account: two servers never hand out one key. The
-creation time is part of it because a restarted sandbox counts its ids from 1 again. No secret is in this file.
+Which row of the API is an intent's is in comet_mcp.state.claims. No secret is in this file.
 
 An intent that stays `sent`, `accepted` or `unclear` longer than any call lasts belonged to a server that died, and so
 did one whose process is gone.
@@ -33,7 +33,7 @@ from comet_mcp.state.ledger import Check, Ledger
 from comet_mcp.state.owner import is_dead, this_server
 
 Phase = Literal[
-    "sent", "accepted", "unclear", "unlisted", "lost", "claimed", "unsaved", "saved", "undelivered", "closed"
+    "sent", "accepted", "unclear", "unlisted", "lost", "missing", "claimed", "unsaved", "saved", "undelivered", "closed"
 ]
 
 DEAD_AFTER = 30.0
@@ -41,6 +41,9 @@ DEAD_AFTER = 30.0
 
 UNDELIVERED_FOR = 3600.0
 """Seconds in which a repeated create finds the key of a cancelled one; later it is a new wish."""
+
+MISSING_FOR = 86_400.0
+"""Seconds in which the row of a `missing` create is still known for what it is when it shows."""
 
 COLUMNS = "id, body, newest_before, not_before, begun, phase, key_id, given_up, owner"
 
@@ -75,18 +78,15 @@ class Intent:
     owner: str
 
     @property
+    def accepted(self) -> bool:
+        """Whether the API said that it made a key, whose row was not seen yet."""
+        return self.phase in ("accepted", "unlisted")
+
+    @property
     def in_flight(self) -> bool:
         """Whether a call is still at work on it, although its client has given up."""
         young = self.begun > time() - DEAD_AFTER
         return self.phase in ("sent", "accepted", "unclear", "claimed") and young and not is_dead(self.owner)
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """The answer to a claim: the key that is ours now, or the rows among which nobody can tell ours."""
-
-    key_id: int | None = None
-    ambiguous: tuple[int, ...] = ()
 
 
 class Intents:
@@ -114,7 +114,7 @@ class Intents:
                 "INSERT OR IGNORE INTO intent "
                 "(account, body, newest_before, not_before, begun, phase, rotation, owner) "
                 "VALUES (?, ?, ?, ?, ?, 'sent', ?, ?)",
-                (self._account, _canonical(body), floor.id, floor.since, time(), rotation, this_server()),
+                (self._account, canonical(body), floor.id, floor.since, time(), rotation, this_server()),
             )
             if not cursor.rowcount or cursor.lastrowid is None:
                 raise CreateUnclearError("Another call is making this key right now.", code="under_way")
@@ -146,21 +146,29 @@ class Intents:
         query = "UPDATE intent SET phase = ? WHERE id = ? AND key_id IS NULL"
         await self._file.write(lambda db: db.execute(query, (phase, intent)))
 
-    async def close_unfound(self, intent: int) -> bool:
-        """Give up an intent. False where another server has found its key meanwhile, or has closed it."""
-        query = "UPDATE intent SET phase = 'closed' WHERE id = ? AND key_id IS NULL AND phase != 'closed'"
-        return await self._file.write(lambda db: db.execute(query, (intent,)).rowcount == 1)
+    async def close_unfound(self, intent: int, phase: Literal["closed", "missing"] = "closed") -> bool:
+        """Give up an intent. False where another server has found its key meanwhile, or has given it up.
+
+        That of a rotation is never `missing`: the rotation goes on with another key.
+        """
+        query = (
+            "UPDATE intent SET phase = CASE WHEN rotation IS NULL THEN ? ELSE 'closed' END "
+            "WHERE id = ? AND key_id IS NULL AND phase NOT IN ('closed', 'missing')"
+        )
+        return await self._file.write(lambda db: db.execute(query, (phase, intent)).rowcount == 1)
 
     async def close_key(self, intent: int) -> None:
         """Forget an intent whose key does not exist any more."""
         await self._file.write(lambda db: db.execute("UPDATE intent SET phase = 'closed' WHERE id = ?", (intent,)))
 
     async def give_up(self, intent: int) -> None:
-        """Note that the client reads no answer: an equal create then gets this one's key."""
+        """Note that the client may not read the answer: an equal create then gets this one's key."""
 
         def work(db: Database) -> None:
-            db.execute("UPDATE intent SET given_up = 1 WHERE id = ?", (intent,))
-            db.execute("UPDATE intent SET phase = 'undelivered' WHERE id = ? AND phase = 'saved'", (intent,))
+            # one that another server has taken over meanwhile is that one's to tell
+            mine = (intent, this_server())
+            db.execute("UPDATE intent SET given_up = 1 WHERE id = ? AND owner = ?", mine)
+            db.execute("UPDATE intent SET phase = 'undelivered' WHERE id = ? AND owner = ? AND phase = 'saved'", mine)
 
         await self._file.write(work)
 
@@ -177,55 +185,12 @@ class Intents:
         values = (time(), this_server(), intent, time() - DEAD_AFTER, this_server())
         return await self._file.write(lambda db: db.execute(query, values).rowcount == 1)
 
-    async def claim(self, intent: int, rows: dict[int, int]) -> Claim:
-        """Take one of `rows` (key id to creation time; all equal to the intent's body) that nobody has.
-
-        Equal rows are interchangeable, so an accepted intent takes any. An unclear one waits until each equal intent
-        that is surely owed a row has it. Where more rows are left than there are intents to own them, somebody else
-        made equal keys at the same moment: then nothing is taken.
-        """
-
-        def work(db: Database) -> Claim:
-            body, phase, key_id = db.execute(
-                "SELECT body, phase, key_id FROM intent WHERE id = ?", (intent,)
-            ).fetchone()
-            if key_id is not None or phase == "closed":
-                return Claim()  # another server has settled it
-            left = [key_id for key_id, created in rows.items() if not self._is_taken(db, key_id, created)]
-            others = db.execute(
-                "SELECT phase, begun FROM intent WHERE account = ? AND body = ? AND id != ? AND key_id IS NULL "
-                "AND phase IN ('sent', 'accepted', 'unclear', 'unlisted', 'lost')",
-                (self._account, body, intent),
-            ).fetchall()
-            if len(left) > len(others) + 1:
-                return Claim(ambiguous=tuple(sorted(left)))
-            alive = time() - DEAD_AFTER
-            owed = [other for other, begun in others if other in ("sent", "accepted") and begun > alive]
-            owed += [other for other, _ in others if other == "unlisted"]
-            if not left or (phase in ("unclear", "lost") and owed):
-                return Claim()
-            self._take(db, intent, min(left), rows[min(left)])
-            return Claim(min(left))
-
-        return await self._file.write(work)
-
-    async def claim_one(self, intent: int, key_id: int, created: int) -> bool:
-        """Take this very row, unless somebody has it."""
-
-        def work(db: Database) -> bool:
-            if self._is_taken(db, key_id, created):
-                return False
-            self._take(db, intent, key_id, created)
-            return True
-
-        return await self._file.write(work)
-
     async def unsettled(self, body: TokenBody | None = None, rotation: int | None = None) -> list[Intent]:
         """Intents, oldest first, of which no call is taking care: row not found, value not stored, answer not read.
 
         With `body`, only those for an equal key; with `rotation`, only those of it, else none of any.
         """
-        wanted = None if body is None else _canonical(body)
+        wanted = None if body is None else canonical(body)
 
         def work(db: Database) -> list[Intent]:
             rows = db.execute(
@@ -233,13 +198,15 @@ class Intents:
                 "(phase IN ('lost', 'unlisted') OR (phase IN ('sent', 'accepted', 'unclear', 'claimed') AND "
                 "(begun < ? OR given_up OR owner != ?)) "
                 "OR (phase = 'unsaved' AND (? OR given_up)) "
-                "OR (phase = 'undelivered' AND begun > ?)) AND (? OR rotation IS ?) ORDER BY id",
+                "OR (phase = 'undelivered' AND begun > ?) OR (phase = 'missing' AND begun > ?)) "
+                "AND (? OR rotation IS ?) ORDER BY id",
                 (
                     self._account,
                     time() - DEAD_AFTER,
                     this_server(),
                     body is None,
                     time() - UNDELIVERED_FOR,
+                    time() - MISSING_FOR,
                     body is None,
                     rotation,
                 ),
@@ -265,15 +232,6 @@ class Intents:
         query = "UPDATE intent SET phase = 'unsaved' WHERE account = ? AND key_id = ? AND phase = 'claimed'"
         await self._file.write(lambda db: db.execute(query, (self._account, key_id)))
 
-    def _is_taken(self, db: Database, key_id: int, created: int) -> bool:
-        query = "SELECT 1 FROM intent WHERE account = ? AND key_id = ? AND key_created = ?"
-        return db.execute(query, (self._account, key_id, created)).fetchone() is not None
-
-    def _take(self, db: Database, intent: int, key_id: int, created: int) -> None:
-        db.execute(
-            "UPDATE intent SET phase = 'claimed', key_id = ?, key_created = ? WHERE id = ?", (key_id, created, intent)
-        )
-
 
 def intent_of(row: tuple[Any, ...]) -> Intent:
     """The intent in a row of `COLUMNS`."""
@@ -282,6 +240,6 @@ def intent_of(row: tuple[Any, ...]) -> Intent:
     return Intent(key, TokenBody.model_validate_json(body), floor, begun, phase, key_id, bool(given_up), owner)
 
 
-def _canonical(body: TokenBody) -> str:
+def canonical(body: TokenBody) -> str:
     """The body as text that is equal for equal keys: the API keeps no difference between null and "" IPs."""
     return body.model_copy(update={"allow_ips": body.allow_ips or ""}).model_dump_json()

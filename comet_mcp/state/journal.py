@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from comet_mcp.state.claims import Claims
 from comet_mcp.state.file import StateFile
 from comet_mcp.state.intents import Intents
 from comet_mcp.state.ledger import Ledger
@@ -19,6 +20,7 @@ class Journal:
         self.file = StateFile(path)
         self.ledger = Ledger(self.file, account)
         self.intents = Intents(self.file, account, self.ledger)
+        self.claims = Claims(self.file, account)
         self.rotations = Rotations(self.file, account)
         self.reveals = Reveals(self.file, account)
         self.used_answers = UsedAnswers(self.file)

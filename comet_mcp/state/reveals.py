@@ -6,6 +6,9 @@ from time import time
 
 from comet_mcp.state.file import Database, StateFile
 
+WINDOW = 20 * 60.0
+"""Seconds over which the API counts reveal calls."""
+
 
 class Reveals:
     """The reveal calls made for one account."""
@@ -15,15 +18,19 @@ class Reveals:
         self._account = account
 
     async def note(self) -> None:
-        """Count one reveal call, which the API limits."""
-        await self._file.write(lambda db: db.execute("INSERT INTO reveal VALUES (?, ?)", (self._account, time())))
+        """Count one reveal call, and forget those that the API does not count any more."""
 
-    async def since(self, seconds: float) -> list[float]:
-        """When reveal calls were made in the last `seconds`, oldest first, in Unix seconds."""
+        def work(db: Database) -> None:
+            db.execute("DELETE FROM reveal WHERE at < ?", (time() - WINDOW,))
+            db.execute("INSERT INTO reveal VALUES (?, ?)", (self._account, time()))
+
+        await self._file.write(work)
+
+    async def counted(self) -> list[float]:
+        """When the reveal calls that still count were made, oldest first, in Unix seconds."""
 
         def work(db: Database) -> list[float]:
             query = "SELECT at FROM reveal WHERE account = ? AND at > ? ORDER BY at"
-            found = db.execute(query, (self._account, time() - seconds))
-            return [row[0] for row in found]
+            return [at for (at,) in db.execute(query, (self._account, time() - WINDOW))]
 
         return await self._file.read(work)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from time import time
 from typing import Annotated, Any, Literal
 
@@ -18,6 +19,7 @@ from comet_mcp.keys.deadline import Deadline
 from comet_mcp.keys.newest import all_keys
 from comet_mcp.keys.provisioning import Created
 from comet_mcp.keys.rotation import End, OldKey
+from comet_mcp.keys.settling import Settled
 from comet_mcp.keys.verifying import verify_key
 from comet_mcp.lifetimes import duration
 from comet_mcp.policy.policy import Past
@@ -84,22 +86,26 @@ async def create_api_key(
     await app.allowance.require_new(body)
     await app.gate.require_confirmed(questions.creating(body, warnings, app.units))
     refused: CometError | None = None
+    unknown: list[str] | None = None
     async with anyio.create_task_group() as beside:
 
         async def look_up() -> None:
-            try:
-                warnings.extend(await app.catalog.warnings(body))
-            except Exception:  # noqa: BLE001 - whatever is wrong with the catalog, the key's own answer must not be lost
-                warnings.append("Whether the account has these models and this group could not be checked.")
+            nonlocal unknown
+            with contextlib.suppress(Exception):  # whatever is wrong with the catalog, the key's own answer counts
+                unknown = await app.catalog.warnings(body)
 
         beside.start_soon(look_up)
         try:
             created = await app.keys.create(body)
+            app.untold.extend([created.intent] if created.intent is not None else [])
         except CometError as error:
             refused = error  # raised below: a task group would wrap it
-            beside.cancel_scope.cancel()
+        beside.cancel_scope.cancel()  # the answer must not wait: a client that gives up then asks again
     if refused is not None:
         raise refused
+    if unknown is None:
+        unknown = ["Whether the account has these models and this group could not be checked."]
+    warnings += unknown
     stored = body_of(created.row)
     if broken := app.policy.check(stored, time(), app.units, Past.of(created.row)):
         warnings.append(
@@ -119,16 +125,17 @@ async def list_api_keys(
 
     Also settles creates whose outcome was unknown.
     """
-    notes = [] if app.settings.read_only else await app.keys.settle()
+    settled = Settled() if app.settings.read_only else await app.keys.settle()
     if keyword:
         found = [row for row in await all_keys(app.api) if keyword.casefold() in row.name.casefold()]
         rows, total = found[(p - 1) * page_size : p * page_size], len(found)
     else:
         page = await app.pages.get(p, page_size)
         rows, total = page.items, page.total
+    notes = [*settled.told, *await app.keys.recognise(settled, rows)]
     last = max(-(-total // page_size), 1)
     if p > last and not rows:
-        notes = [*notes, f"There is no page {p}: the last one is {last}."]
+        notes.append(f"There is no page {p}: the last one is {last}.")
     items = [ListedKey.of(row, app.units) for row in rows]
     return KeyPage(page=p, page_size=page_size, total=total, items=items, notes=notes or None)
 

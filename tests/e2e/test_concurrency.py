@@ -14,7 +14,7 @@ from mcp_types import CallToolResult
 
 from comet_mcp.api.wire import TokenBody
 from comet_mcp.sandbox import Sandbox
-from comet_mcp.state.intents import Floor, Intents
+from comet_mcp.state.intents import Floor
 from comet_mcp.state.journal import Journal
 from tests.e2e.steps import (
     blocking_until,
@@ -141,24 +141,24 @@ async def test_creates_at_once_all_answer_in_time_where_a_call_they_share_hangs(
 
 
 @pytest.fixture
-def both(tmp_path: Path) -> Iterator[list[Intents]]:
+def both(tmp_path: Path) -> Iterator[list[Journal]]:
     opened = [Journal(tmp_path / "journal.sqlite3", "account") for _ in range(2)]
-    yield [journal.intents for journal in opened]
+    yield opened
     for journal in opened:
         journal.close()
 
 
-async def test_a_create_that_another_server_has_settled_takes_no_second_key(both: list[Intents]) -> None:
+async def test_a_create_that_another_server_has_settled_takes_no_second_key(both: list[Journal]) -> None:
     one, other = both
     body = TokenBody(name="x")
-    lost = await one.begin(body, Floor(0))
-    await one.set_phase(lost, "unclear")
-    assert (await one.claim(lost, {1: 100})).key_id == 1
-    await one.saved(1)
-    mine = await other.begin(body, Floor(1))
-    await other.set_phase(mine, "accepted")
-    assert (await other.claim(lost, {1: 100, 2: 100})).key_id in (None, 1)
-    assert (await other.claim(mine, {2: 100})).key_id == 2
+    lost = await one.intents.begin(body, Floor(0))
+    await one.intents.set_phase(lost, "unclear")
+    assert (await one.claims.claim(lost, {1: 100})).key_id == 1
+    await one.intents.saved(1)
+    mine = await other.intents.begin(body, Floor(1))
+    await other.intents.set_phase(mine, "accepted")
+    assert (await other.claims.claim(lost, {1: 100, 2: 100})).key_id in (None, 1)
+    assert (await other.claims.claim(mine, {2: 100})).key_id == 2
 
 
 async def test_a_create_that_another_server_has_settled_is_not_closed_by_a_late_look(make_home: MakeHome) -> None:

@@ -72,7 +72,7 @@ from comet_mcp.__main__ import main
 sys.exit(main([]))
 """
 
-INTENTS, ROTATIONS = "comet_mcp.state.intents", "comet_mcp.state.rotations"
+INTENTS, CLAIMS, ROTATIONS = "comet_mcp.state.intents", "comet_mcp.state.claims", "comet_mcp.state.rotations"
 CLIENT, DIRECTORY = "comet_mcp.api.client", "comet_mcp.secret_store.directory"
 Step = tuple[str, str, str, int]
 
@@ -88,8 +88,8 @@ CREATE: dict[str, tuple[Step, bool]] = {
     "once the answer was noted": ((INTENTS, "Intents.set_phase", "after", 1), True),
     "before its row was looked for": ((CLIENT, "CometAPI.list_tokens", "before", 2), True),
     "once its row was listed": ((CLIENT, "CometAPI.list_tokens", "after", 2), True),
-    "before its row was claimed": ((INTENTS, "Intents.claim", "before", 1), True),
-    "once its row was claimed": ((INTENTS, "Intents.claim", "after", 1), True),
+    "before its row was claimed": ((CLAIMS, "Claims.claim", "before", 1), True),
+    "once its row was claimed": ((CLAIMS, "Claims.claim", "after", 1), True),
     "before its value was asked for": ((CLIENT, "CometAPI.reveal_key", "before", 1), True),
     "once its value was known": ((CLIENT, "CometAPI.reveal_key", "after", 1), True),
     "before its file was written": ((DIRECTORY, "Directory.write_temporary", "before", 2), True),

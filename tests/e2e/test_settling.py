@@ -1,0 +1,366 @@
+"""What later calls make of unclear creates: clocks that differ, stores that keep nothing, keys that are missing."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from time import time
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from mcp import Client
+
+from comet_mcp.api.pace import APIClock
+from comet_mcp.api.wire import TokenBody
+from comet_mcp.app import App
+from comet_mcp.errors import UnsentError
+from comet_mcp.keys.deadline import Deadline
+from comet_mcp.keys.storing import Storing
+from tests.e2e.steps import code_of, intents, let_pass, served, stored, values
+from tests.support import Home, data_of, error_of, text_of
+
+MakeHome = Callable[..., Home]
+
+BODY: dict[str, Any] = {"name": "left unclear", "remain_quota": 500_000, "expired_time": 1_900_000_000}
+SETTLED, DAY = 61, 86_400
+NO_ID, UNKNOWN = "created_id_unknown", "create_outcome_unknown"
+
+
+async def _notes(client: Client) -> list[str]:
+    notes: list[str] = data_of(await client.call_tool("list_api_keys")).get("notes", [])
+    return notes
+
+
+async def _unlisted(home: Home, **body: Any) -> None:
+    """A create that the API calls a success, and whose row it does not list."""
+    home.extra["COMETAPI_MCP_TIMEOUT"] = "2"
+    home.sandbox.faults.add("create", "late", value="600")
+    async with served(home) as client:
+        assert code_of(await client.call_tool("create_api_key", BODY | body)) == NO_ID
+    del home.extra["COMETAPI_MCP_TIMEOUT"]
+
+
+def _show(home: Home) -> None:
+    for row in home.sandbox.keys:
+        row.listed_from = 0.0
+
+
+# Two creates of one name.
+
+
+async def test_a_row_that_is_another_creates_is_never_taken_for_a_normalised_one(make_home: MakeHome) -> None:
+    home = make_home(COMETAPI_MCP_TIMEOUT="6")
+    home.sandbox.faults.add("create", "late", value="2")
+    home.sandbox.faults.add("create", "hang_after")
+    got: dict[int, int] = {}
+
+    async def create(client: Client, quota: int) -> None:
+        got[quota] = data_of(await client.call_tool("create_api_key", BODY | {"remain_quota": quota}))["remain_quota"]
+
+    async with served(home) as client, anyio.create_task_group() as group:
+        group.start_soon(create, client, 500_000)
+        await anyio.sleep(0.1)
+        group.start_soon(create, client, 50_000_000)
+    assert got == {500_000: 500_000, 50_000_000: 50_000_000}
+    assert stored(home) == values(home)
+
+
+async def test_a_key_that_is_another_creates_is_not_named_as_what_a_lost_one_may_have_made(make_home: MakeHome) -> None:
+    home = make_home()
+    await _unlisted(home)
+    async with served(home) as client:
+        data_of(await client.call_tool("create_api_key", BODY | {"remain_quota": 1_000_000}))
+        let_pass(home, SETTLED)
+        (note,) = await _notes(client)
+    assert "may have made" not in note
+
+
+# Clocks.
+
+
+@pytest.mark.parametrize("ahead", [3, 50])
+async def test_date_headers_ahead_of_the_clock_that_dates_keys_hide_no_key(home: Home, ahead: int) -> None:
+    home.sandbox._front.clock = lambda: time() + ahead
+    async with served(home) as client:
+        made = [data_of(await client.call_tool("create_api_key", BODY | {"name": name}))["id"] for name in "xyz"]
+    assert made == [1, 2, 3]
+    assert (home.sandbox.count("create"), stored(home)) == (3, values(home))
+
+
+async def test_a_key_hidden_by_a_clock_that_was_changed_is_named_and_no_later_one_is_hidden(
+    make_home: MakeHome,
+) -> None:
+    home = make_home(COMETAPI_MCP_TIMEOUT="3")
+    async with served(home) as client:
+        data_of(await client.call_tool("create_api_key", BODY | {"name": "first"}))
+        home.sandbox._front.clock = lambda: time() + 50
+        data_of(await client.call_tool("get_account"))
+        assert code_of(await client.call_tool("create_api_key", BODY)) == NO_ID
+        let_pass(home, SETTLED)
+        (note,) = await _notes(client)
+        assert "may have made key 2, which has that name and the same settings" in note
+        assert "save_api_key with id 2" in note
+        data_of(await client.call_tool("save_api_key", {"id": 2}))
+        data_of(await client.call_tool("create_api_key", BODY | {"name": "third"}))
+    assert (home.sandbox.count("create"), stored(home)) == (3, values(home))
+
+
+async def test_an_equal_key_that_somebody_else_made_before_is_named_and_not_taken(make_home: MakeHome) -> None:
+    home = make_home(COMETAPI_MCP_TIMEOUT="3")
+    async with served(home) as client:
+        data_of(await client.call_tool("create_api_key", BODY | {"name": "first"}))
+        home.sandbox.add_key(**BODY, created_time=int(time()) - 600)
+        home.sandbox.faults.add("create", "late", value="600")
+        assert code_of(await client.call_tool("create_api_key", BODY)) == NO_ID
+        let_pass(home, SETTLED)
+        (note,) = await _notes(client)
+    assert "may have made key 2" in note
+    assert "If nobody else made it" in note
+    assert len(home.key_files) == 1
+
+
+class _Dated(httpx.AsyncHTTPTransport):
+    """An API whose answers to a create have a date that is too large for any clock."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await super().handle_async_request(request)
+        if request.method == "POST":
+            response.headers["date"] = "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"
+        return response
+
+
+async def test_a_date_that_no_clock_has_does_not_lose_the_key(home: Home) -> None:
+    async with served(home, transport=_Dated()) as client:
+        key = data_of(await client.call_tool("create_api_key", BODY))
+    assert [row.id for row in home.sandbox.keys] == [key["id"]]
+
+
+@pytest.mark.parametrize(
+    "date", ["", "x", "Mon, 01 Jan 2026 00:00:00 +99999999999", "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"]
+)
+def test_a_date_that_cannot_be_read_is_not_heard(date: str) -> None:
+    clock = APIClock()
+    clock.hear(date)
+    assert clock.at_least() is None
+
+
+# Stores that keep nothing.
+
+
+async def test_a_list_does_not_reveal_a_value_that_would_be_shown_to_nobody(make_home: MakeHome) -> None:
+    home = make_home(dialect="gateway", COMETAPI_MCP_SECRETS="result")
+    await _unlisted(home)
+    _show(home)
+    async with served(home) as client:
+        (note,) = await _notes(client)
+        assert "call save_api_key with id 1" in note
+        assert home.sandbox.count("reveal") == 0
+        (note,) = await _notes(client)
+        assert "call save_api_key with id 1" in note
+        saved = data_of(await client.call_tool("save_api_key", {"id": 1}))
+        assert saved["secret"]["value"] == values(home)[0]
+        assert await _notes(client) == []
+
+
+async def test_where_nothing_is_stored_a_list_says_where_the_value_is(make_home: MakeHome) -> None:
+    home = make_home(dialect="gateway", COMETAPI_MCP_SECRETS="none")
+    await _unlisted(home)
+    _show(home)
+    async with served(home) as client:
+        (note,) = await _notes(client)
+        assert "take its value from the API's console" in note
+        assert await _notes(client) == []
+
+
+@pytest.mark.parametrize("fault", ["late", "reset_before"])
+@pytest.mark.parametrize(("secrets", "said"), [("result", "save_api_key"), ("none", ""), ("file", "stores its value")])
+async def test_what_is_said_of_a_key_that_was_not_found_holds_for_the_store(
+    make_home: MakeHome, secrets: str, said: str, fault: str
+) -> None:
+    home = make_home(COMETAPI_MCP_SECRETS=secrets, COMETAPI_MCP_TIMEOUT="1")
+    home.sandbox.faults.add("create", fault, value="600" if fault == "late" else None)
+    async with served(home) as client:
+        text = error_of(await client.call_tool("create_api_key", BODY))
+    assert said in text
+    assert ("stores its value" in text) == (secrets == "file")
+
+
+async def test_where_nothing_is_stored_create_and_save_say_how_a_program_gets_the_value(make_home: MakeHome) -> None:
+    home = make_home(dialect="gateway", COMETAPI_MCP_SECRETS="none")
+    async with served(home) as client:
+        key = data_of(await client.call_tool("create_api_key", BODY))
+        saved = data_of(await client.call_tool("save_api_key", {"id": key["id"]}))
+    assert "Nothing was stored. A program gets it by: cometapi-mcp run 1 -- PROGRAM" in key["warnings"]
+    assert saved["secret"] == {"stored_in": "none", "load": "cometapi-mcp run 1 -- PROGRAM"}
+
+
+# Several creates at once, and little time.
+
+
+async def test_a_create_that_cannot_be_settled_keeps_no_other_from_it(make_home: MakeHome) -> None:
+    home = make_home(dialect="gateway")
+    home.sandbox.faults.add("reveal", "status", times=2)
+    async with served(home) as client:
+        data_of(await client.call_tool("create_api_key", BODY | {"name": "unsaved"}))
+    home.sandbox.faults.clear()
+    await _unlisted(home)
+    _show(home)
+    home.sandbox.faults.add("get", "status", times=100)
+    async with served(home) as client:
+        notes = await _notes(client)
+    assert any('create of "unsaved"' in note and "could not be settled" in note for note in notes)
+    assert intents(home) == [("unsaved", 1), ("saved", 2)]
+
+
+@pytest.mark.parametrize(("seconds", "latency"), [("2", "1.46"), ("4", "2.96")])
+async def test_a_create_is_not_sent_with_too_little_time_left_to_find_its_key(
+    make_home: MakeHome, seconds: str, latency: str
+) -> None:
+    home = make_home(COMETAPI_MCP_TIMEOUT=seconds)
+    home.sandbox.faults.add("list", "latency", value=latency)
+    async with served(home) as client:
+        assert code_of(await client.call_tool("create_api_key", BODY)) == "unreachable"
+    assert (home.sandbox.count("create"), intents(home)) == (0, [])
+
+
+async def test_a_create_within_another_call_ends_with_that_call(home: Home) -> None:
+    app = App.of(home.settings)
+    try:
+        with pytest.raises(UnsentError):
+            await app.keys.create(TokenBody.model_validate(BODY), deadline=Deadline(0.2))
+    finally:
+        await app.aclose()
+    assert home.sandbox.count("create") == 0
+
+
+# A key that the API said it made, and never listed.
+
+
+async def test_a_key_that_was_never_listed_is_told_with_what_to_do_and_found_by_a_list_within_a_day(home: Home) -> None:
+    await _unlisted(home)
+    async with served(home) as client:
+        (note,) = await _notes(client)
+        assert "does not list it yet; list again in a minute" in note
+        let_pass(home, SETTLED)
+        (note,) = await _notes(client)
+        assert "It may still appear" in note
+        assert "save_api_key" in note
+        assert "only if the user accepts that there may be two" in note
+        home.sandbox.requests.clear()
+        assert await _notes(client) == []
+        assert [request.call for request in home.sandbox.requests] == ["list"]
+        _show(home)
+        let_pass(home, DAY // 2)
+        (note,) = await _notes(client)
+        assert str(home.key_files[0]) in note
+        assert await _notes(client) == []
+    assert (intents(home), stored(home)) == ([("saved", 1)], values(home))
+
+
+async def test_what_the_api_called_a_success_is_not_called_unmade_where_its_server_died(make_home: MakeHome) -> None:
+    home = make_home()
+    await _unlisted(home)
+    with closing(sqlite3.connect(home.state)) as db, db:
+        db.execute("UPDATE intent SET phase = 'accepted'")
+    let_pass(home, SETTLED)
+    async with served(home) as client:
+        (note,) = await _notes(client)
+    assert "It may still appear" in note
+
+
+async def test_a_key_that_was_never_listed_is_nobodys_after_a_day(make_home: MakeHome) -> None:
+    home = make_home()
+    await _unlisted(home)
+    async with served(home) as client:
+        let_pass(home, SETTLED)
+        assert len(await _notes(client)) == 1
+        _show(home)
+        let_pass(home, DAY)
+        assert await _notes(client) == []
+    assert home.key_files == []
+
+
+async def test_the_same_create_says_what_is_known_and_makes_a_second_key_only_after_it_was_told(
+    make_home: MakeHome,
+) -> None:
+    home = make_home()
+    await _unlisted(home)
+    async with served(home) as client:
+        again = await client.call_tool("create_api_key", BODY)
+        assert code_of(again) == NO_ID
+        assert "The API said that it made a key, but does not list it yet" in text_of(again)
+        let_pass(home, SETTLED)
+        again = await client.call_tool("create_api_key", BODY)
+        assert code_of(again) == NO_ID
+        assert "only if the user accepts that there may be two" in text_of(again)
+        assert home.sandbox.count("create") == 1
+        assert data_of(await client.call_tool("create_api_key", BODY))["id"] == 2
+        _show(home)
+        (note,) = await _notes(client)
+    assert "Key 1" in note
+    assert stored(home) == values(home)
+
+
+async def test_the_same_create_gets_the_missing_key_once_it_is_listed(make_home: MakeHome) -> None:
+    home = make_home()
+    await _unlisted(home)
+    let_pass(home, SETTLED)
+    async with served(home) as client:
+        assert len(await _notes(client)) == 1
+        _show(home)
+        assert data_of(await client.call_tool("create_api_key", BODY))["id"] == 1
+    assert (home.sandbox.count("create"), stored(home)) == (1, values(home))
+
+
+async def test_after_a_rotations_key_was_never_listed_the_next_rotation_makes_another(make_home: MakeHome) -> None:
+    home = make_home()
+    old = home.sandbox.add_key("old", remain_quota=500_000, expired_time=-1)
+    home.extra["COMETAPI_MCP_TIMEOUT"] = "2"
+    home.sandbox.faults.add("create", "late", value="600")
+    async with served(home) as client:
+        assert NO_ID in error_of(await client.call_tool("rotate_api_key", {"id": old.id}))
+        let_pass(home, SETTLED)
+        said = error_of(await client.call_tool("rotate_api_key", {"id": old.id}))
+        assert "only if the user accepts that there may be two" in said
+        new = data_of(await client.call_tool("rotate_api_key", {"id": old.id}))["new_key"]
+    assert (home.sandbox.count("create"), new["id"]) == (2, 3)
+
+
+# The journal and the log.
+
+
+async def test_the_journal_asks_for_nothing_that_an_old_sqlite_lacks(home: Home) -> None:
+    async with served(home) as client:
+        data_of(await client.call_tool("create_api_key", BODY))
+    with closing(sqlite3.connect(home.state)) as db:
+        made = " ".join(sql for (sql,) in db.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"))
+    assert "CREATE TABLE" in made
+    assert "STRICT" not in made
+
+
+async def test_reveal_calls_that_the_api_counts_no_more_are_forgotten(make_home: MakeHome) -> None:
+    home = make_home(dialect="gateway")
+    async with served(home) as client:
+        data_of(await client.call_tool("create_api_key", BODY))
+        with closing(sqlite3.connect(home.state)) as db, db:
+            db.execute("UPDATE reveal SET at = at - 1300")
+        data_of(await client.call_tool("create_api_key", BODY))
+    with closing(sqlite3.connect(home.state)) as db:
+        assert db.execute("SELECT count(*) FROM reveal").fetchone() == (1,)
+
+
+async def test_a_bug_in_a_create_is_logged_with_its_place(
+    make_home: MakeHome, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*_: object) -> None:
+        raise RuntimeError("it could hold a value")
+
+    monkeypatch.setattr(Storing, "store", broken)
+    async with served(make_home()) as client:
+        assert code_of(await client.call_tool("create_api_key", BODY)) == "internal_error"
+    assert "RuntimeError in" in caplog.text
+    assert "provisioning.py" in caplog.text
+    assert "could hold" not in caplog.text
