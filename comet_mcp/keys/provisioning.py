@@ -24,6 +24,7 @@ import anyio.to_thread
 from pydantic import SecretStr
 
 from comet_mcp.api.client import CometAPI
+from comet_mcp.api.pace import WRITE_CALLS
 from comet_mcp.api.wire import CreateAnswer, Token, TokenBody, differences, is_masked
 from comet_mcp.errors import (
     APIError,
@@ -105,11 +106,12 @@ class KeyMaker:
         if self._store.needs_value:
             await self._values.check_limit()
         floor = await self._newest.floor(deadline.left)
-        with anyio.CancelScope(shield=True):
-            intent = await self._intents.begin(body, floor, rotation, self._count_check(body, rotation))
-        return await _to_the_end(
-            lambda: self._make(intent, body, floor, deadline), lambda: self._intents.give_up(intent), self._gone
-        )
+        with self._api.room(WRITE_CALLS, shared=WRITE_CALLS - 1):  # the POST is the only call that each makes alone
+            with anyio.CancelScope(shield=True):
+                intent = await self._intents.begin(body, floor, rotation, self._count_check(body, rotation))
+            return await _to_the_end(
+                lambda: self._make(intent, body, floor, deadline), lambda: self._intents.give_up(intent), self._gone
+            )
 
     def _count_check(self, body: TokenBody, rotation: int | None) -> Check | None:
         """What refuses the key that is one too many. None where nothing is limited, which spares reading the counts."""
