@@ -10,6 +10,7 @@ import re
 import socket
 import ssl
 import zlib
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
@@ -75,6 +76,14 @@ class CometAPI:
         """Close the connections, if any were opened."""
         if self._http is not None:
             await self._http.aclose()
+
+    def require_room(self, calls: int) -> None:
+        """As `CallLimit.require_room`: raises RateLimitedError where our own limit leaves fewer calls."""
+        self._limit.require_room(calls)
+
+    def room(self, calls: int, *, shared: int = 0) -> AbstractContextManager[None]:
+        """As `CallLimit.room`: a context for a write and what follows it."""
+        return self._limit.room(calls, shared=shared)
 
     async def create_token(self, body: TokenBody, *, seconds: float | None = None) -> CreateAnswer:
         """`POST /api/token/`, once."""

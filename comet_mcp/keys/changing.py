@@ -1,7 +1,8 @@
 """Changing a key so that exactly what was named changes.
 
 The API's update resets every field that is left out, and 0 means another thing there than on create. So the key is
-read, changed, written whole, and read again; only what is there then is believed.
+read, changed, written whole, and read again; only what is there then is believed. An update whose answer was lost may
+still be carried out, however the key looks now: that is told as unknown, never as not made.
 
 A key that is in use spends while this goes on. Writing back the quota that was read would give back what was spent
 in between, so `used_quota` of the last reading is compared with the first, and the write is corrected.
@@ -9,14 +10,17 @@ in between, so `used_quota` of the last reading is compared with the first, and 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
 
 from comet_mcp.api.client import CometAPI
+from comet_mcp.api.pace import WRITE_CALLS
 from comet_mcp.api.wire import Status, Token, TokenBody, body_of, status_word
-from comet_mcp.errors import APIError, NotFoundError, UnclearError
+from comet_mcp.errors import APIError, NotFoundError, RefusedError, UnclearError, UnsentError
 from comet_mcp.keys.deadline import Deadline
 
 _CORRECTIONS = 3
@@ -29,6 +33,19 @@ class Changed:
     before: Token
     after: Token
     warnings: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def able_to_change(api: CometAPI, deadline: Deadline) -> Iterator[None]:
+    """A context for a change, which has the time and the calls of the API that all of it takes.
+
+    Raises:
+        UnsentError: Too little time is left.
+        RateLimitedError: Too few calls are left. In both cases nothing was sent.
+    """
+    deadline.require_time_to_write()
+    with api.room(WRITE_CALLS):
+        yield
 
 
 async def change_key(
@@ -52,42 +69,55 @@ async def change_key(
             Else it is the old one plus what is added, and what is spent meanwhile comes off it.
 
     Raises:
-        APIError: The API refused, or gave no usable answer and the key is not as wanted.
+        UnsentError, RefusedError: Nothing was changed.
+        UnclearError: What was changed is not known, or quota that was spent meanwhile was given back on top.
     """
     after = before
-    with anyio.CancelScope(shield=True):  # a write without its correction would give quota away
+    # a write without its correction would give quota away
+    with able_to_change(api, deadline), anyio.CancelScope(shield=True):
         if wanted != writable_body(before):
             row = before.model_copy(update=_plain(wanted))
-            after = await _write(api, before, row, deadline, spent_counts=not quota_named)
+            try:
+                after = await _write(api, before, row, deadline, spent_counts=not quota_named)
+            except UnclearError as error:
+                raise error if status is None else _with(error, "The status was not sent.") from None
         if status is not None and after.status != status:
             try:
                 after = await _write_status(api, after, status, deadline)
-            except APIError as error:
-                if after is before or error.code == "update_outcome_unknown":
+            except NotFoundError:
+                raise
+            except (UnsentError, RefusedError):
+                if after is before:
                     raise
-                after = await api.get_token(
-                    before.id, seconds=deadline.left
-                )  # the fields are written, which has to be told
-    return Changed(before, after, _surprises(before, wanted, status, after))
+                # the fields are written, which has to be told; what is there tells of the status
+            except UnclearError as error:
+                if after is before:
+                    raise
+                raise _with(error, "The other fields were written before: do not send them again.") from None
+    return Changed(before, after, _surprises(before, wanted, status, after, quota_named=quota_named))
 
 
-async def delete_key(api: CometAPI, key_id: int) -> bool:
+async def delete_key(api: CometAPI, key_id: int, deadline: Deadline) -> bool:
     """Delete a key. False where the API's answer was lost and the key is gone all the same.
 
     Raises:
         NotFoundError: There was none.
-        APIError: It is still there.
+        UnsentError, RefusedError: It is still there.
+        UnclearError: Whether it is, is not known.
     """
-    try:
-        await api.delete_token(key_id)
-    except NotFoundError:
-        raise
-    except APIError:
+    with able_to_change(api, deadline):
         try:
-            await api.get_token(key_id)
+            await api.delete_token(key_id, seconds=deadline.left * 0.6)
         except NotFoundError:
-            return False
-        raise
+            raise
+        except APIError as error:
+            try:
+                await api.get_token(key_id, seconds=deadline.left)
+            except NotFoundError:
+                return False
+            except APIError:
+                raise error from None  # of the two it is the one that says what may have happened to the key
+            raise
     return True
 
 
@@ -114,39 +144,68 @@ async def _write(
         if spent <= 0 or after.remain_quota <= right:
             break
         base, row = after, after.model_copy(update={"remain_quota": right})
-        after = await _written(api, base, row, deadline)
+        try:
+            after = await _written(api, base, row, deadline)
+        except NotFoundError:
+            raise
+        except APIError as error:
+            raise UnclearError(
+                f"The change of key {row.id} was made: do not send it again. But the key spent while it was changed, "
+                f"and {base.remain_quota - right} quota units of that were given back to it on top. The write that "
+                f"takes them away again failed, or its answer was lost ({error.code}). Call get_api_key with id "
+                f"{row.id} in a minute, and set remain_quota to what the key shall still be able to spend.",
+                code="update_not_corrected",
+                request_id=error.request_id,
+            ) from None
     return after
 
 
 async def _written(api: CometAPI, base: Token, row: Token, deadline: Deadline, *, status_only: bool = False) -> Token:
-    """Write, and return what is there then: an unclear answer is judged by that."""
+    """Write, and return what is there then: an unclear answer is judged by that.
+
+    Raises:
+        UnsentError, RefusedError: Nothing was written.
+        UnclearError: Whether it was is not known.
+    """
     lost: UnclearError | None = None
     try:
         await api.update_token(row, status_only=status_only, seconds=deadline.left * 0.5)
     except UnclearError as error:
         lost = error
+    after = await _read_again(api, row.id, deadline)
+    if lost is not None and not _has_arrived(base, row, after):
+        raise UnclearError(
+            f"The change of key {row.id} was sent, its answer was lost ({lost.code}), and the change is not seen yet: "
+            f"the API may still make it. Call get_api_key with id {row.id} in a minute before you repeat it.",
+            code="update_outcome_unknown",
+            request_id=lost.request_id,
+        )
+    return after
+
+
+async def _read_again(api: CometAPI, key_id: int, deadline: Deadline) -> Token:
+    """Read a key after a write. It leaves time for a correction. Raises NotFoundError, or UnclearError for the rest."""
     try:
-        after = await api.get_token(row.id, seconds=deadline.left)
+        return await api.get_token(key_id, seconds=deadline.left * 0.6)
     except NotFoundError:
         raise
     except APIError as error:
         raise UnclearError(
-            f"The change of key {row.id} was sent, but the key could not be read again ({error.code}), so it is not "
-            f"known whether it has changed. Do not repeat the change: call get_api_key with id {row.id} first.",
+            f"The change of key {key_id} was sent, but the key could not be read again ({error.code}), so it is not "
+            f"known whether it has changed. Call get_api_key with id {key_id} before you repeat it.",
             code="update_outcome_unknown",
             request_id=error.request_id,
         ) from None
-    if lost is not None and _is_as_before(base, after):
-        text = "The API's answer to the change was lost, and the change was not made. Try again."
-        raise UnclearError(text, code=lost.code, request_id=lost.request_id)
-    return after
 
 
-def _is_as_before(base: Token, after: Token) -> bool:
-    """Whether nothing but spending has changed a key."""
+def _has_arrived(base: Token, row: Token, after: Token) -> bool:
+    """Whether any of what was to change has changed. Spending is no change, nor what somebody else changes."""
+    if row.status != base.status:
+        return after.status == row.status
     spent = after.used_quota - base.used_quota
-    untouched = writable_body(base).model_copy(update={"remain_quota": base.remain_quota - spent})
-    return body_of(after) == untouched and after.status in (base.status, Status.EXPIRED, Status.EXHAUSTED)
+    before = base.model_copy(update={"remain_quota": base.remain_quota - spent})
+    old, new, now = (_plain(body_of(key)) for key in (before, row, after))
+    return any(new[name] != old[name] != now[name] for name in new)
 
 
 async def _write_status(api: CometAPI, row: Token, status: Status, deadline: Deadline) -> Token:
@@ -158,14 +217,22 @@ async def _write_status(api: CometAPI, row: Token, status: Status, deadline: Dea
     wanted = row.model_copy(update={"status": status, "remain_quota": writable_body(row).remain_quota})
     try:
         return await _write(api, row, wanted, deadline, status_only=True)
-    except APIError:
-        after = await api.get_token(row.id, seconds=deadline.left)
+    except NotFoundError:
+        raise
+    except RefusedError:
+        after = await _read_again(api, row.id, deadline)
         if after.status != status:
             raise
         return after
 
 
-def _surprises(before: Token, wanted: TokenBody, status: Status | None, after: Token) -> list[str]:
+def _with(error: UnclearError, more: str) -> UnclearError:
+    return UnclearError(f"{error.args[0]} {more}", code=error.code, request_id=error.request_id)
+
+
+def _surprises(
+    before: Token, wanted: TokenBody, status: Status | None, after: Token, *, quota_named: bool
+) -> list[str]:
     """Where the key differs from what was written: another change at the same moment, or the API's own idea."""
     found = [
         f"{name} is {_shown(stored)} now, though {_shown(sent)} was written: somebody else changed the key at the "
@@ -179,6 +246,11 @@ def _surprises(before: Token, wanted: TokenBody, status: Status | None, after: T
         found.append(
             f"remain_quota is {after.remain_quota} now, where {right} was to be expected: somebody else changed it at "
             "the same moment."
+        )
+    elif not wanted.unlimited_quota and not quota_named and after.remain_quota > right:
+        found.append(
+            f"The key spends so fast that {after.remain_quota - right} quota units, spent while it was changed, were "
+            "given back to it on top."
         )
     if status is not None and after.status != status:
         found.append(f"The status is still {status_word(after.status)}: the API did not take the change.")

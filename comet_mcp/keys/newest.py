@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
 from comet_mcp.api.client import CometAPI
 from comet_mcp.api.wire import Token, TokenPage
 from comet_mcp.keys.flights import Crowd, Flights
@@ -12,6 +14,8 @@ _PAGE = 100
 _MOST_PAGES = 20
 _PATIENCE = 0.3
 _PACE = (25, 1.0)
+_FRESH = 0.1
+"""Seconds for which a list may stand for one that is made now, as if its answer had been that long on the way."""
 _CLOCKS_APART = 2
 """Seconds by which the clock of the Date headers and that of the rows may differ; a proxy can have one of its own."""
 
@@ -54,6 +58,7 @@ class NewestKeys:
         """`creating` are the creates whose answer is awaited: a list waits for them, so that it shows their rows."""
         self._api = api
         self._known: int | None = None
+        self._asked = 0.0
         self._clocks_agree: bool | None = None
         self._ids = Flights(self._newest_id, pace=_PACE)
         self._rows = Flights(self._rows_above, creating, _PATIENCE, _PACE)
@@ -67,6 +72,8 @@ class NewestKeys:
         clock = self._api.clock.at_least()
         if self._known is not None and clock is not None and self._clocks_agree:
             return Floor(self._known, clock - _CLOCKS_APART)
+        if self._known is not None and monotonic() - self._asked < _FRESH:
+            return Floor(self._known)
         return Floor(await self._ids.join(None, seconds))
 
     def compare_clocks(self, sent: int | None, row: Token) -> None:
@@ -85,13 +92,15 @@ class NewestKeys:
         return floor.below(await self._rows.join(floor.id, seconds))
 
     async def _newest_id(self, _: list[None], seconds: float) -> int:
+        asked = monotonic()
         page = await self._api.list_tokens(1, 1, seconds=seconds)
-        self._known = max((row.id for row in page.items), default=0)
+        self._known, self._asked = max((row.id for row in page.items), default=0), asked
         return self._known
 
     async def _rows_above(self, floors: list[int], seconds: float) -> list[Token]:
+        asked = monotonic()
         rows = await self._listed(min(floors), len(floors), seconds)
-        self._known = max((row.id for row in rows), default=0)
+        self._known, self._asked = max((row.id for row in rows), default=0), asked
         return rows
 
     async def _listed(self, floor: int, asked: int, seconds: float) -> list[Token]:

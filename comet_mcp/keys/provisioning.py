@@ -20,6 +20,7 @@ import anyio
 from pydantic import SecretStr
 
 from comet_mcp.api.client import CometAPI
+from comet_mcp.api.pace import WRITE_CALLS
 from comet_mcp.api.wire import CreateAnswer, Token, TokenBody
 from comet_mcp.errors import (
     CreateUnclearError,
@@ -86,22 +87,15 @@ class KeyMaker:
             return earlier
         await self._storing.check_limit()
         floor = await self._newest.floor(deadline.left)
-        self._require_time_to_write(deadline)
-        with anyio.CancelScope(shield=True):
-            intent = await self._intents.begin(body, floor, rotation, self._count_check(body, rotation))
-        return await self._telling.to_the_end(intent, lambda: self._make(intent, body, floor, deadline))
+        deadline.require_time_to_write()
+        with self._api.room(WRITE_CALLS, shared=WRITE_CALLS - 1):  # the POST is the only call that each makes alone
+            with anyio.CancelScope(shield=True):
+                intent = await self._intents.begin(body, floor, rotation, self._count_check(body, rotation))
+            return await self._telling.to_the_end(intent, lambda: self._make(intent, body, floor, deadline))
 
     def telling(self) -> AbstractAsyncContextManager[list[int]]:
         """A context for a call whose answer tells of creates, which it puts into the list (see Telling.answer)."""
         return self._telling.answer()
-
-    def _require_time_to_write(self, deadline: Deadline) -> None:
-        """Raise UnsentError where too little time is left to send a create and to find its key."""
-        if deadline.left < min(MARGIN, self._timeout / 4):
-            raise UnsentError(
-                "The API answered so slowly that too little time was left to make the key and find it. Nothing was "
-                "sent. Try again."
-            )
 
     def _count_check(self, body: TokenBody, rotation: int | None) -> Check | None:
         """What refuses the key that is one too many. None where nothing is limited, which spares reading the counts."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Awaitable, Callable
 from time import time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -14,7 +15,7 @@ from comet_mcp import questions
 from comet_mcp.api.wire import Status, Token, TokenBody, body_of, status_word
 from comet_mcp.app import App
 from comet_mcp.errors import ArgumentError, CometError, NotFoundError
-from comet_mcp.keys.changing import change_key, delete_key, writable_body
+from comet_mcp.keys.changing import Changed, able_to_change, change_key, delete_key, writable_body
 from comet_mcp.keys.deadline import Deadline
 from comet_mcp.keys.newest import all_keys
 from comet_mcp.keys.provisioning import Created
@@ -47,6 +48,9 @@ from comet_mcp.units import MAX_QUOTA, NEVER, expiry, when
 KeyId = Annotated[int, Field(ge=1, description="id from list_api_keys")]
 
 _MODELS_SHOWN = 20
+_PATIENCE = 3.0
+
+_T = TypeVar("_T")
 
 
 async def create_api_key(
@@ -85,27 +89,14 @@ async def create_api_key(
     )
     await app.allowance.require_new(body)
     await app.gate.require_confirmed(questions.creating(body, warnings, app.units))
-    refused: CometError | None = None
-    unknown: list[str] | None = None
-    async with anyio.create_task_group() as beside:
 
-        async def look_up() -> None:
-            nonlocal unknown
-            with contextlib.suppress(Exception):  # whatever is wrong with the catalog, the key's own answer counts
-                unknown = await app.catalog.warnings(body)
+    async def make() -> Created:
+        created = await app.keys.create(body)
+        app.untold.extend([created.intent] if created.intent is not None else [])
+        return created
 
-        beside.start_soon(look_up)
-        try:
-            created = await app.keys.create(body)
-            app.untold.extend([created.intent] if created.intent is not None else [])
-        except CometError as error:
-            refused = error  # raised below: a task group would wrap it
-        beside.cancel_scope.cancel()  # the answer must not wait: a client that gives up then asks again
-    if refused is not None:
-        raise refused
-    if unknown is None:
-        unknown = ["Whether the account has these models and this group could not be checked."]
-    warnings += unknown
+    # the answer must not wait for the catalog: a client that gives up then asks again
+    created = await _beside_catalog(app, body, warnings, 0, make)
     stored = body_of(created.row)
     if broken := app.policy.check(stored, time(), app.units, Past.of(created.row)):
         warnings.append(
@@ -192,14 +183,23 @@ async def update_api_key(
         await app.allowance.require_change(change)
         if status == "enabled":
             _check_can_work(wanted)
-        if changes.keys() & {"model_limits", "model_limits_enabled", "group"}:
-            warnings += await app.catalog.warnings(wanted)
-        await app.gate.require_confirmed(questions.updating(before, wanted, new_status, warnings, app.units))
+        catalog_counts = bool(changes.keys() & {"model_limits", "model_limits_enabled", "group"})
+        if catalog_counts and app.gate.asks and app.gate.grant is None:
+            warnings += await app.catalog.warnings(wanted)  # for the question, with which this run ends
         # where budgets are limited, what the key spends meanwhile must not come on top of what was judged
         is_set = remain_quota is not None or (add_budget_usd is not None and old.unlimited_quota)
         quota_named = is_set and not app.policy.limits_budgets
-        async with app.allowance.counted(change) as uncounted:
-            changed = await change_key(app.api, before, wanted, new_status, deadline, quota_named=quota_named)
+        with able_to_change(app.api, deadline):  # before a person's answer is used up, and the sum counted
+            await app.gate.require_confirmed(questions.updating(before, wanted, new_status, warnings, app.units))
+            async with app.allowance.counted(change) as uncounted:
+
+                async def write() -> Changed:
+                    return await change_key(app.api, before, wanted, new_status, deadline, quota_named=quota_named)
+
+                if catalog_counts:
+                    changed = await _beside_catalog(app, wanted, warnings, min(_PATIENCE, deadline.left), write)
+                else:
+                    changed = await write()
     return UpdatedKey(
         **record(changed.after, app.units),
         changed=_difference(changed.before, changed.after),
@@ -209,18 +209,21 @@ async def update_api_key(
 
 async def delete_api_key(app: App, *, id: KeyId) -> DeletedKey:
     """Delete one API key for good; programs that use it stop working. Answers with the body of an equal key."""
+    deadline = Deadline(app.settings.timeout)
     try:
         row = await app.api.get_token(id)
     except NotFoundError:
         return DeletedKey(id=id, deleted=False, note=f"There is no key {id}: it is gone already, or never was.")
     app.guard.require_own(row)
-    await app.gate.require_confirmed(questions.deleting(row, app.units))
-    with anyio.CancelScope(shield=True):  # whoever gives up the call now must not leave the value of a dead key
-        try:
-            notes = [] if await delete_key(app.api, id) else ["The API's answer was lost, but the key is gone."]
-        except NotFoundError:
-            notes = ["Somebody else deleted it at the same moment."]
-        notes.append(str(await app.keys.forget(id)))
+    with able_to_change(app.api, deadline):  # before a person's answer is used up
+        await app.gate.require_confirmed(questions.deleting(row, app.units))
+        with anyio.CancelScope(shield=True):  # whoever gives up the call now must not leave the value of a dead key
+            try:
+                certain = await delete_key(app.api, id, deadline)
+                notes = [] if certain else ["The API's answer was lost, but the key is gone."]
+            except NotFoundError:
+                notes = ["Somebody else deleted it at the same moment."]
+            notes.append(str(await app.keys.forget(id)))
     if row.expired_time != NEVER and row.expired_time <= time():
         notes.append("It had expired: create_api_key takes the body once it has a later expired_time.")
     note = " ".join(filter(None, notes))
@@ -294,6 +297,36 @@ async def verify_api_key(app: App, *, id: KeyId) -> VerifiedKey:
         models=verdict.models[:_MODELS_SHOWN],
         models_total=len(verdict.models),
     )
+
+
+async def _beside_catalog(
+    app: App, body: TokenBody, warnings: list[str], patience: float, work: Callable[[], Awaitable[_T]]
+) -> _T:
+    """What `work` gives. The catalog, which may be slow, is asked beside it for what to warn of.
+
+    It is waited for `patience` seconds once the work is done.
+    """
+    refused: CometError | None = None
+    unknown: list[str] | None = None
+    async with anyio.create_task_group() as beside:
+
+        async def look_up() -> None:
+            nonlocal unknown
+            with contextlib.suppress(Exception):  # whatever is wrong with the catalog, the key's own answer counts
+                unknown = await app.catalog.warnings(body)
+
+        beside.start_soon(look_up)
+        try:
+            done = await work()
+        except CometError as error:
+            refused = error  # raised below: a task group would wrap it
+        beside.cancel_scope.deadline = anyio.current_time() + (0 if refused else patience)
+    if refused is not None:
+        raise refused
+    if unknown is None:
+        unknown = ["Whether the account has these models and this group could not be checked."]
+    warnings += unknown
+    return done
 
 
 def _created(app: App, created: Created, warnings: list[str]) -> CreatedKey:

@@ -163,8 +163,9 @@ def wanted(phase: Phase, fault: Fault, *, always: bool) -> Want:
     again = fault.kind == "broken" and phase.call in READS  # a read whose connection broke is tried twice
     tries = phase.after + (2 if again else 1)
     good = again and not always
-    if (phase.tool, phase.call, phase.after) == ("update_api_key", "get", 1):
-        code = "update_outcome_unknown"  # the change was sent: that it can't be read must not sound as if it was not
+    lost = phase.call == "update" and fault.kind in ("broken", "slow", "unusable", "failed")
+    if phase.tool == "update_api_key" and (lost or (phase.call, phase.after) == ("get", 1)):
+        code = "update_outcome_unknown"  # the change was sent: it must not sound as if it was not
     failed = Want(code, tries, 1, 0)
     fine = Want("", tries, 1 + phase.made, phase.saved)
     match phase.rule:
@@ -173,8 +174,7 @@ def wanted(phase: Phase, fault: Fault, *, always: bool) -> Want:
             return replace(fine, requests=tries + phase.more, rows=left) if good else failed
         case "write":
             # a key is changed or it is not, whatever the answer; what reveals a value changes nothing
-            found = phase.call == "update" and fault.done and fault.kind in ("broken", "slow", "unusable", "failed")
-            return fine if found else failed
+            return fine if lost and fault.done else failed
         case "delete":
             return Want("", 1, 0, 0) if fault.done else failed
         case "first list":

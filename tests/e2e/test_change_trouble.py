@@ -1,0 +1,211 @@
+"""Changes of which a part is lost: the answer never says that nothing was changed where something may have been."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+import anyio
+import pytest
+
+from comet_mcp.sandbox import Key
+from tests.e2e.life import FULL, before_each_write, body_of, connected, full_key, spend
+from tests.e2e.steps import code_of, until
+from tests.support import Home, data_of, error_of, text_of
+
+RETRY_SAFE = ("Try again", "othing was sent", "othing was changed", "othing was read", "was not made")
+
+
+def claims_it_is_safe(text: str) -> list[str]:
+    """What in a message would make an agent repeat the change."""
+    return [words for words in RETRY_SAFE if words in text]
+
+
+async def test_a_slow_top_up_is_not_said_to_be_lost_while_the_api_may_still_make_it(home: Home) -> None:
+    row = full_key(home.sandbox, remain_quota=500_000)
+    home.sandbox.faults.add("update", "latency", value="1.5")
+    async with connected(home, COMETAPI_MCP_TIMEOUT="2") as client:
+        said = error_of(await client.call_tool("update_api_key", {"id": row.id, "add_budget_usd": 5}))
+        assert row.remain_quota == 500_000
+        await until(lambda: row.remain_quota == 3_000_000)  # it was made after we had answered
+    assert said.startswith("[update_outcome_unknown] ")
+    assert f"Call get_api_key with id {row.id} in a minute before you repeat it" in said
+    assert not claims_it_is_safe(said)
+
+
+@pytest.mark.parametrize("change", [{"name": "renamed"}, {"status": "disabled"}, {"add_budget_usd": 1}])
+@pytest.mark.parametrize("fault", ["reset_before", "status", "html"])
+async def test_a_change_without_an_answer_is_unknown_however_the_key_looks(
+    fault: str, change: dict[str, Any], home: Home
+) -> None:
+    row = full_key(home.sandbox)
+    home.sandbox.faults.add("update", fault)
+    async with connected(home) as client:
+        result = await client.call_tool("update_api_key", {"id": row.id, **change})
+    assert code_of(result) == "update_outcome_unknown"
+    assert not claims_it_is_safe(text_of(result))
+
+
+@pytest.mark.parametrize("change", [{"name": "renamed"}, {"status": "disabled"}, {"add_budget_usd": 1}])
+async def test_a_refused_change_can_be_repeated_and_says_so(change: dict[str, Any], home: Home) -> None:
+    row = full_key(home.sandbox)
+    home.sandbox.faults.add("update", "refused", value="no")
+    async with connected(home) as client:
+        result = await client.call_tool("update_api_key", {"id": row.id, **change})
+        assert code_of(result) == "refused"
+        assert "Nothing was changed" in text_of(result)
+        assert (body_of(row), row.status) == (FULL, 1)
+        data_of(await client.call_tool("update_api_key", {"id": row.id, **change}))
+
+
+async def test_a_lost_top_up_is_unknown_also_where_somebody_else_renamed_the_key_meanwhile(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = full_key(home.sandbox)
+    home.sandbox.faults.add("update", "reset_before")
+    _at_read(monkeypatch, home, 2, lambda: setattr(row, "name", "theirs"))
+    async with connected(home) as client:
+        result = await client.call_tool("update_api_key", {"id": row.id, "add_budget_usd": 1})
+    assert code_of(result) == "update_outcome_unknown"
+
+
+@pytest.mark.parametrize("change", [{"add_budget_usd": 1}, {"name": "renamed", "status": "disabled"}])
+@pytest.mark.parametrize("fault", ["reset_before", "status", "rate_limit", "refused"])
+async def test_a_correction_that_fails_is_told_as_a_change_that_was_made_with_quota_given_back(
+    fault: str, change: dict[str, Any], home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = full_key(home.sandbox)
+    spending = iter([100_000])
+    before_each_write(monkeypatch, home.sandbox, lambda: spend(row, next(spending, 0)))
+    home.sandbox.faults.add("update", fault, after=1)
+    async with connected(home) as client:
+        said = error_of(await client.call_tool("update_api_key", {"id": row.id, **change}))
+    assert said.startswith("[update_not_corrected] ")
+    assert f"The change of key {row.id} was made" in said
+    assert "100000 quota units of that were given back" in said
+    assert f"get_api_key with id {row.id}" in said
+    assert not claims_it_is_safe(said)
+    assert ("The status was not sent" in said) is ("status" in change)
+    assert row.status == 1
+    assert row.remain_quota == FULL["remain_quota"] + (500_000 if "add_budget_usd" in change else 0)
+
+
+async def test_a_key_that_spends_faster_than_it_can_be_corrected_is_told_with_what_was_given_back(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = full_key(home.sandbox)
+    before_each_write(monkeypatch, home.sandbox, lambda: spend(row, 1_000))
+    async with connected(home) as client:
+        answer = data_of(await client.call_tool("update_api_key", {"id": row.id, "name": "renamed"}))
+    over = row.remain_quota + row.used_quota - FULL["remain_quota"]
+    assert over == 1_000
+    assert f"{over} quota units, spent while it was changed, were given back" in " ".join(answer["warnings"])
+
+
+@pytest.mark.parametrize("first_lost_read", [2, 3])
+async def test_a_change_that_cannot_be_read_back_is_unknown_in_each_of_its_two_writes(
+    first_lost_read: int, home: Home
+) -> None:
+    row = full_key(home.sandbox, status=2)
+    home.sandbox.faults.add("get", "reset_before", times=100, after=first_lost_read - 1)
+    change = {"id": row.id, "add_budget_usd": 1, "status": "enabled"}
+    async with connected(home) as client:
+        said = error_of(await client.call_tool("update_api_key", change))
+    assert said.startswith("[update_outcome_unknown] ")
+    assert not claims_it_is_safe(said)
+    assert row.remain_quota == FULL["remain_quota"] + 500_000
+    told = "The status was not sent" if first_lost_read == 2 else "The other fields were written before"
+    assert told in said
+    assert row.status == (2 if first_lost_read == 2 else 1)
+
+
+async def test_a_status_that_is_refused_and_then_cannot_be_read_is_unknown(home: Home) -> None:
+    row = full_key(home.sandbox)
+    home.sandbox.faults.add("update", "refused", value="no")
+    home.sandbox.faults.add("get", "status", times=100, after=1)
+    async with connected(home) as client:
+        result = await client.call_tool("update_api_key", {"id": row.id, "status": "disabled"})
+    assert code_of(result) == "update_outcome_unknown"
+
+
+async def test_a_lost_status_after_written_fields_says_that_these_must_not_be_sent_again(home: Home) -> None:
+    row = full_key(home.sandbox)
+    home.sandbox.faults.add("update", "reset_before", after=1)
+    change = {"id": row.id, "add_budget_usd": 1, "status": "disabled"}
+    async with connected(home) as client:
+        said = error_of(await client.call_tool("update_api_key", change))
+    assert said.startswith("[update_outcome_unknown] ")
+    assert "The other fields were written before: do not send them again" in said
+    assert (row.remain_quota, row.status) == (FULL["remain_quota"] + 500_000, 1)
+
+
+async def test_a_delete_whose_answer_and_whose_check_are_lost_is_not_called_a_read(home: Home) -> None:
+    row = full_key(home.sandbox)
+    home.sandbox.faults.add("delete", "reset_after")
+    home.sandbox.faults.add("get", "reset_before", times=100, after=1)
+    async with connected(home) as client:
+        said = error_of(await client.call_tool("delete_api_key", {"id": row.id}))
+    assert home.sandbox.keys == []
+    assert "may have been carried out" in said
+    assert not claims_it_is_safe(said)
+
+
+async def test_a_change_is_not_sent_where_too_little_time_is_left_to_see_what_comes_of_it(home: Home) -> None:
+    row = full_key(home.sandbox)
+    home.sandbox.faults.add("get", "latency", value="1.3")
+    home.sandbox.faults.add("update", "latency", value="0.1")
+    async with connected(home, COMETAPI_MCP_TIMEOUT="2") as client:
+        said = error_of(await client.call_tool("update_api_key", {"id": row.id, "add_budget_usd": 5}))
+        assert said.startswith("[timed_out] ")
+        assert "Nothing was sent. Try again" in said
+        await anyio.sleep(0.3)
+        assert (home.sandbox.count("update"), body_of(row)) == (0, FULL)
+
+
+async def test_a_delete_that_the_api_never_answers_ends_in_time(home: Home) -> None:
+    row = full_key(home.sandbox)
+    home.sandbox.faults.add("delete", "hang")
+    home.sandbox.faults.add("get", "hang", after=1)
+    began = monotonic()
+    async with connected(home, COMETAPI_MCP_TIMEOUT="2") as client:
+        said = error_of(await client.call_tool("delete_api_key", {"id": row.id}))
+    assert monotonic() - began < 2.5
+    assert "may have been carried out" in said
+
+
+async def test_a_slow_catalog_does_not_stand_between_the_read_and_the_write(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = full_key(home.sandbox)
+    home.sandbox.faults.add("catalog", "latency", value="1")
+    times: list[float] = []
+    _at_read(monkeypatch, home, 1, lambda: times.append(monotonic()))
+    before_each_write(monkeypatch, home.sandbox, lambda: times.append(monotonic()))
+    async with connected(home) as client:
+        answer = data_of(await client.call_tool("update_api_key", {"id": row.id, "model_limits": "gpt-4.1-mni"}))
+    read, written = times
+    assert written - read < 0.9
+    assert 'no model "gpt-4.1-mni"' in " ".join(answer["warnings"])
+
+
+async def test_a_catalog_that_never_answers_does_not_hide_a_change_that_was_made(home: Home) -> None:
+    row = full_key(home.sandbox)
+    home.sandbox.faults.add("catalog", "hang", times=100)
+    async with connected(home, COMETAPI_MCP_TIMEOUT="2") as client:
+        answer = data_of(await client.call_tool("update_api_key", {"id": row.id, "model_limits": "gpt-4o"}))
+    assert answer["model_limits"] == row.model_limits == "gpt-4o"
+    assert "could not be checked" in " ".join(answer["warnings"])
+
+
+def _at_read(monkeypatch: pytest.MonkeyPatch, home: Home, number: int, happens: Callable[[], None]) -> None:
+    """Let something happen right before the API reads a row for the `number`th time."""
+    record = home.sandbox.account.record
+    reads = iter(range(1, 100))
+
+    def late(row: Key) -> dict[str, Any]:
+        if next(reads) == number:
+            happens()
+        return record(row)
+
+    monkeypatch.setattr(home.sandbox.account, "record", late)
