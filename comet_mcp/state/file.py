@@ -6,7 +6,7 @@ import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import TypeVar
 
 import anyio
@@ -111,29 +111,37 @@ class StateFile:
         def run() -> _T:
             if self._locked is not None and self._locked[0] > asked:
                 raise self._locked[1]
-            try:
-                if self._db is None:
-                    self._db = _open(self.path)
-                db = self._db
-                # a commit is on disk when it returns: the POST must not be better remembered by the API than by us
-                db.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
-                db.execute(begin)
+            end = monotonic() + _LOCK_WAIT
+            while True:
                 try:
-                    result = work(db)
-                    db.execute("COMMIT")
-                except BaseException:
-                    if db.in_transaction:
-                        db.execute("ROLLBACK")
-                    raise
-            except (sqlite3.Error, OSError) as error:
-                self.close()  # after the mend the file may be another one
-                explained = _explained(self.path, error)
-                if _is_locked(error):
-                    self._locked = (monotonic(), explained)
-                raise explained from None
-            return result
+                    return self._once(begin, work, synced=synced)
+                except (sqlite3.Error, OSError) as error:
+                    self.close()  # after the mend the file may be another one
+                    if _is_locked(error) and monotonic() < end:
+                        sleep(0.01)  # SQLite does not wait itself while another process makes or mends the file
+                        continue
+                    explained = _explained(self.path, error)
+                    if _is_locked(error):
+                        self._locked = (monotonic(), explained)
+                    raise explained from None
 
         return await anyio.to_thread.run_sync(run, limiter=self._one_at_a_time)
+
+    def _once(self, begin: str, work: Callable[[sqlite3.Connection], _T], *, synced: bool) -> _T:
+        if self._db is None:
+            self._db = _open(self.path)
+        db = self._db
+        # a commit is on disk when it returns: the POST must not be better remembered by the API than by us
+        db.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
+        db.execute(begin)
+        try:
+            result = work(db)
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+        return result
 
 
 class _TooNewError(sqlite3.DatabaseError):
