@@ -2,7 +2,7 @@
 
 What can't be understood is never left out: the policy then has `problems`, and with any nothing may be written. The
 environment wins over the file rule by rule, as for every other setting. Names that are no rule are found before, with
-those that are no setting (`comet_mcp.setting_names`).
+those that are no setting (`comet_mcp.settings.names`).
 """
 
 from __future__ import annotations

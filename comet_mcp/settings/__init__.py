@@ -1,0 +1,25 @@
+"""What the person who runs the server has set. Nothing else reads the environment or the config file.
+
+    table    every setting, with its meaning
+    names    names that are no setting, and what was probably meant
+    values   what a value has to be
+    loading  the environment, then the file, then the default
+
+What is wrong never stops the server from starting (see loading).
+"""
+
+from comet_mcp.settings.loading import Settings, how_to_mend, load, understood
+from comet_mcp.settings.table import PUBLIC_API, SETTINGS, AuditMode, Secrets, Setting, ToolName
+
+__all__ = [
+    "PUBLIC_API",
+    "SETTINGS",
+    "AuditMode",
+    "Secrets",
+    "Setting",
+    "Settings",
+    "ToolName",
+    "how_to_mend",
+    "load",
+    "understood",
+]

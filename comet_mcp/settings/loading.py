@@ -1,0 +1,254 @@
+"""The only reader of the environment and of the config file.
+
+A value is looked for in the environment, then in the config file (shared with the official cli:
+`~/.config/cometapi/config.toml`, on every system), then the default holds. An empty value counts as absent:
+some clients pass an empty string for a field their user left blank. `SETTINGS` is the whole list.
+
+What is wrong never stops the server from starting, for a client shows a server that does not start as nothing but
+an error code. It is kept in `Settings.problems`, and every call answers with it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from pydantic import SecretStr
+
+from comet_mcp.errors import TOKEN_PAGE, SettingsError
+from comet_mcp.policy.policy import Policy
+from comet_mcp.policy.reading import TABLE, read_policy
+from comet_mcp.settings import values
+from comet_mcp.settings.names import Names
+from comet_mcp.settings.table import (
+    MAX_TIMEOUT,
+    PUBLIC_API,
+    SETTINGS,
+    AuditMode,
+    Confirm,
+    Fallback,
+    LogLevel,
+    Secrets,
+    ToolName,
+)
+from comet_mcp.text import quoted
+from comet_mcp.units import Units
+
+_T = TypeVar("_T")
+_NAMES = Names(
+    {setting.variable: setting.key for setting in SETTINGS},
+    [setting.variable for setting in SETTINGS if setting.guard],
+)
+_NO_TOKEN = "COMETAPI_ACCESS_TOKEN is not set."  # noqa: S105 - a message
+
+
+def default_state() -> Path:
+    """`cometapi-mcp/journal.sqlite3` in the directory where the system keeps a user's program state."""
+    from platformdirs import user_state_path  # noqa: PLC0415 - not needed where COMETAPI_MCP_STATE is set
+
+    try:
+        return user_state_path("cometapi-mcp", appauthor=False) / "journal.sqlite3"
+    except RuntimeError:  # as in _at_home
+        return Path("journal.sqlite3")
+
+
+def default_config() -> Path:
+    """The file of the official cli, on every system."""
+    return _at_home(".config", "cometapi", "config.toml")
+
+
+def _at_home(*parts: str) -> Path:
+    """A path below the user's home; one that is not absolute where there is none, as for many a container's user."""
+    try:
+        return Path.home().joinpath(*parts)
+    except RuntimeError:
+        return Path(*parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the server was told, checked. `problems` and `warnings` are sentences for the person who runs it."""
+
+    access_token: SecretStr | None = None
+    base_url: str = PUBLIC_API
+    user_id: str | None = None
+    secrets: Secrets = "file"
+    key_dir: Path = field(default_factory=lambda: _at_home(".config", "cometapi", "keys"))
+    state: Path = field(default_factory=default_state)
+    units: Units = Units()  # noqa: RUF009 - frozen
+    timeout: float = MAX_TIMEOUT
+    proxy: SecretStr | None = None
+    ca_bundle: Path | None = None
+    calls: int = 350
+    read_only: bool = False
+    disable_tools: frozenset[ToolName] = frozenset()
+    confirm: Confirm = "never"
+    confirm_fallback: Fallback = "refuse"
+    audit: AuditMode = "on"
+    log: LogLevel = "WARNING"
+    policy: Policy = Policy()  # noqa: RUF009 - frozen
+    config: Path = field(default_factory=default_config)
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def require_usable(self) -> None:
+        """Raise SettingsError, with the steps that mend it, while something is wrong."""
+        if self.problems:
+            raise SettingsError(how_to_mend(self.problems, self.config))
+
+    @property
+    def mistakes(self) -> tuple[str, ...]:
+        """The problems but for a missing token: where a person looks at settings, the token may be elsewhere."""
+        return tuple(problem for problem in self.problems if problem != _NO_TOKEN)
+
+
+def how_to_mend(problems: tuple[str, ...], config: Path | None = None) -> str:
+    """The problems, then the steps that mend them: the answer to every call while something is wrong.
+
+    Args:
+        problems: The sentences.
+        config: The config file, None for the usual one.
+    """
+    file = quoted(str(config), 300) if config else "~/.config/cometapi/config.toml"
+    client = 'the "env" block of this server in the MCP client\'s config'
+    about_token = [problem for problem in problems if "ACCESS_TOKEN" in problem]
+    others = [problem for problem in problems if problem not in about_token]
+    steps = []
+    if about_token:
+        places = f'into {client} as COMETAPI_ACCESS_TOKEN, or as access_token = "..." into {file}'
+        steps = [f"copy a personal access token from {TOKEN_PAGE}", f"put it, with nothing around it, {places}"]
+    if others:
+        in_file = ["config file" in problem for problem in others]
+        where = [f"the config file {file}"] * any(in_file) + [client] * (not all(in_file))
+        steps.append(f"correct {'what else is wrong' if about_token else 'that'} in {' and in '.join(where)}")
+    steps.append("restart the client")
+    numbered = "; ".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
+    secret = " Do not ask for the token in the conversation." if about_token else ""
+    return f"{' '.join(problems)} Ask the person who runs this server to: {numbered}.{secret}"
+
+
+def load(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read every setting. Never raises for a wrong value: what is wrong is in `problems`."""
+    problems: list[str] = []
+    named = environ.get("COMETAPI_MCP_CONFIG", "")
+    try:
+        path = Path(named).expanduser() if named else default_config()
+    except RuntimeError:
+        path = Path(named)
+    config = _config_file(path, problems, named=bool(named))
+    return understood(environ, config, path, problems)
+
+
+def understood(
+    environ: Mapping[str, str], config: Mapping[str, Any], path: Path | None = None, unread: Sequence[str] = ()
+) -> Settings:
+    """The settings that the environment and the parsed config file say together.
+
+    Args:
+        environ: All variables.
+        config: What is in the config file.
+        path: The config file, None for the usual one.
+        unread: Why it could not be read.
+    """
+    path = path or default_config()
+    problems = list(unread)
+    strays = _NAMES.strays(environ, config)
+    policy = read_policy(environ, config, [*unread, *(stray.text for stray in strays if stray.table == TABLE)])
+    problems += [stray.text for stray in strays if stray.table != TABLE]
+
+    def read(variable: str, parse: Callable[[str], _T], default: _T) -> _T:
+        text, source = _lookup(variable, environ, config)
+        if not text:
+            return default
+        try:
+            return parse(text)
+        except values.WrongSettingError as wrong:
+            problems.append(f"{source} {wrong}.")
+            return default
+
+    def place(variable: str, default: Path) -> Path:
+        path = read(variable, values.path, default)
+        if not path.is_absolute():
+            problems.append(f"{variable} is not set, and this user has no home directory. Set it, or HOME.")
+        return path
+
+    allow_http = read("COMETAPI_MCP_ALLOW_HTTP", values.flag, default=False)
+    token = read("COMETAPI_ACCESS_TOKEN", values.access_token, None)
+    if token is None and not any("COMETAPI_ACCESS_TOKEN" in problem for problem in problems):
+        problems.insert(0, _NO_TOKEN)
+    base = Settings(state=Path())
+    return Settings(
+        access_token=token,
+        base_url=read("COMETAPI_BASE_URL", lambda text: values.base_url(text, allow_http=allow_http), base.base_url),
+        user_id=read("COMETAPI_USER_ID", values.user_id, None),
+        secrets=read("COMETAPI_MCP_SECRETS", values.one_of(get_args(Secrets)), base.secrets),
+        key_dir=place("COMETAPI_MCP_KEY_DIR", base.key_dir),
+        state=place("COMETAPI_MCP_STATE", default_state()),
+        units=read("COMETAPI_MCP_UNITS_PER_USD", values.units_per_usd, base.units),
+        timeout=read("COMETAPI_MCP_TIMEOUT", values.timeout, base.timeout),
+        proxy=read("COMETAPI_MCP_PROXY", values.proxy, None),
+        ca_bundle=read("COMETAPI_MCP_CA_BUNDLE", values.certificates, None),
+        calls=read("COMETAPI_MCP_CALLS", values.calls, base.calls),
+        read_only=read("COMETAPI_MCP_READ_ONLY", values.flag, base.read_only),
+        disable_tools=read("COMETAPI_MCP_DISABLE_TOOLS", values.tool_names, base.disable_tools),
+        confirm=read("COMETAPI_MCP_CONFIRM", values.one_of(get_args(Confirm)), base.confirm),
+        confirm_fallback=read(
+            "COMETAPI_MCP_CONFIRM_FALLBACK", values.one_of(get_args(Fallback)), base.confirm_fallback
+        ),
+        audit=read("COMETAPI_MCP_AUDIT", values.one_of(get_args(AuditMode)), base.audit),
+        log=read("COMETAPI_MCP_LOG", values.one_of(get_args(LogLevel)), base.log),
+        policy=policy,
+        config=path,
+        problems=tuple(problems),
+        warnings=_exposed(path, config),
+    )
+
+
+def _config_file(path: Path, problems: list[str], *, named: bool) -> dict[str, Any]:
+    if not named and not path.is_absolute():
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        if named:
+            problems.append(f"COMETAPI_MCP_CONFIG names {quoted(str(path), 300)}, and there is no such file.")
+    except tomllib.TOMLDecodeError as error:
+        # its text holds a position and a character, never a value
+        problems.append(f"The config file {quoted(str(path), 300)} is not valid TOML: {error}.")
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(f"The config file {quoted(str(path), 300)} can't be read ({type(error).__name__}).")
+    return {}
+
+
+def _exposed(path: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
+    """A warning where other users can read a file with an access token in it. Windows has no such modes."""
+    if os.name != "posix" or not config.get("access_token"):
+        return ()
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return ()
+    if not mode & (stat.S_IRGRP | stat.S_IROTH):
+        return ()
+    shown = quoted(str(path), 300)
+    return (f"Other users of this machine can read {shown}, which holds the access token. Run: chmod 600 {shown}",)
+
+
+def _lookup(variable: str, environ: Mapping[str, str], config: Mapping[str, Any]) -> tuple[str, str]:
+    """The value as text ("" for none), and the name under which a problem with it is reported."""
+    if text := environ.get(variable, ""):
+        return text, variable
+    key = next(setting.key for setting in SETTINGS if setting.variable == variable)
+    value: Any = config
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    if isinstance(value, bool):
+        value = str(int(value))
+    if isinstance(value, list):
+        value = ",".join(map(str, value))
+    return ("" if value is None else str(value)), f"{key} in the config file ({variable})"

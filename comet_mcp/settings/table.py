@@ -1,0 +1,143 @@
+"""Every setting: its variable, its key in the config file, and what it means. README and server.json repeat it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from comet_mcp.errors import TOKEN_PAGE
+from comet_mcp.policy.reading import RULES
+from comet_mcp.units import PER_USD
+
+PUBLIC_API = "https://api.cometapi.com"
+MAX_TIMEOUT = 15.0
+
+Secrets = Literal["file", "keyring", "result", "none"]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+Confirm = Literal["never", "destructive", "writes"]
+Fallback = Literal["refuse", "allow"]
+AuditMode = Literal["on", "required", "off"]
+ToolName = Literal[
+    "plan_api_key",
+    "create_api_key",
+    "list_api_keys",
+    "get_api_key",
+    "update_api_key",
+    "delete_api_key",
+    "rotate_api_key",
+    "save_api_key",
+    "verify_api_key",
+    "list_models",
+    "get_account",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: the variable, the key in the config file (dotted), and its meaning. A `guard` holds agents back."""
+
+    variable: str
+    key: str
+    help: str
+    default: str = ""
+    secret: bool = False
+    guard: bool = False
+
+
+SETTINGS = (
+    Setting(
+        "COMETAPI_ACCESS_TOKEN",
+        "access_token",
+        f"Personal access token of the account, raw, from {TOKEN_PAGE}. Not a model key.",
+        secret=True,
+    ),
+    Setting("COMETAPI_BASE_URL", "base_url", "Address of the API. A trailing /v1 is dropped.", PUBLIC_API),
+    Setting("COMETAPI_USER_ID", "user_id", "Account id, sent as New-Api-User. Self-hosted gateways need it."),
+    Setting(
+        "COMETAPI_MCP_SECRETS",
+        "mcp.secrets",
+        "Where a new key's value goes: file (a 0600 file per key), keyring, result (plaintext to the model), none.",
+        "file",
+    ),
+    Setting(
+        "COMETAPI_MCP_KEY_DIR",
+        "mcp.key_dir",
+        "Directory of the key files.",
+        str(Path("~/.config/cometapi/keys")),
+    ),
+    Setting(
+        "COMETAPI_MCP_STATE",
+        "mcp.state",
+        "The journal, one SQLite file shared by all servers of a user.",
+        "the user's state directory",
+    ),
+    Setting("COMETAPI_MCP_UNITS_PER_USD", "mcp.units_per_usd", "Quota units in one US dollar.", str(PER_USD)),
+    Setting("COMETAPI_MCP_TIMEOUT", "mcp.timeout", "Seconds within which every call answers, 1 to 15.", "15"),
+    Setting(
+        "COMETAPI_MCP_ALLOW_HTTP",
+        "mcp.allow_http",
+        "1 allows plain http to a host that is not this machine; the token then travels unencrypted.",
+        "0",
+    ),
+    Setting(
+        "COMETAPI_MCP_PROXY",
+        "mcp.proxy",
+        "Proxy for calls of the API, such as http://proxy.example:3128. The usual proxy variables are not read.",
+        secret=True,
+    ),
+    Setting(
+        "COMETAPI_MCP_CA_BUNDLE",
+        "mcp.ca_bundle",
+        "PEM file with the certificates to trust, instead of the system's.",
+        "the system's trust store",
+    ),
+    Setting(
+        "COMETAPI_MCP_CALLS",
+        "mcp.calls",
+        "Calls of the API in three minutes, at most; the API itself allows 360. 0 for no limit.",
+        "350",
+    ),
+    Setting(
+        "COMETAPI_MCP_READ_ONLY",
+        "mcp.read_only",
+        "1 leaves out every tool that changes something.",
+        "0",
+        guard=True,
+    ),
+    Setting(
+        "COMETAPI_MCP_DISABLE_TOOLS",
+        "mcp.disable_tools",
+        "Names of tools to leave out, separated by commas.",
+        guard=True,
+    ),
+    Setting(
+        "COMETAPI_MCP_CONFIRM",
+        "mcp.confirm",
+        "What a person confirms first: never, destructive (update, delete, rotate), writes (create and save too).",
+        "never",
+        guard=True,
+    ),
+    Setting(
+        "COMETAPI_MCP_CONFIRM_FALLBACK",
+        "mcp.confirm_fallback",
+        "What happens where the client can't ask a person: refuse, allow.",
+        "refuse",
+        guard=True,
+    ),
+    Setting(
+        "COMETAPI_MCP_AUDIT",
+        "mcp.audit",
+        "The audit trail of writing calls: on, required (no write without its entry), off.",
+        "on",
+        guard=True,
+    ),
+    Setting("COMETAPI_MCP_LOG", "mcp.log", "Log level on stderr: DEBUG, INFO, WARNING, ERROR.", "WARNING"),
+    Setting(
+        "COMETAPI_MCP_CONFIG",
+        "",
+        "Another config file, for a second account.",
+        str(Path("~/.config/cometapi/config.toml")),
+    ),
+    *(Setting(rule.variable, rule.key, rule.help, rule.default, guard=True) for rule in RULES),
+)
