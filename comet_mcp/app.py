@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from comet_mcp.api.client import CometAPI
-from comet_mcp.audit import AuditTrail
+from comet_mcp.audit.trail import AuditTrail
 from comet_mcp.catalog import Catalog
 from comet_mcp.confirmation import OPEN, Confirmations, Gate
 from comet_mcp.keys.allowance import Allowance

@@ -39,7 +39,7 @@ from mcp_types import (
 from mcp_types.version import is_version_at_least
 from pydantic import ValidationError
 
-from comet_mcp.audit import Note
+from comet_mcp.audit.trail import Note
 from comet_mcp.errors import ConfirmationError, JournalError
 from comet_mcp.settings import Settings
 from comet_mcp.state.used_answers import UsedAnswers

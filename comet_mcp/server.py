@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     import httpx
     from mcp.server.context import ServerRequestContext
 
-    from comet_mcp.audit import Note
+    from comet_mcp.audit.trail import Note
     from comet_mcp.confirmation import Gate
     from comet_mcp.settings import Settings
 

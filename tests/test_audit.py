@@ -18,8 +18,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comet_mcp import audit
-from comet_mcp.audit import NO_HASH, AuditTrail, append, calls, hashed, holds, prune, rows_of, verify, without_secrets
+from comet_mcp.audit.calls import calls
+from comet_mcp.audit.chain import NO_HASH, append, hashed, holds, prune, rows_of, stamp, verify
+from comet_mcp.audit.redaction import without_secrets
+from comet_mcp.audit.trail import AuditTrail
 from comet_mcp.errors import AuditError, PolicyError
 from comet_mcp.settings import ToolName
 from comet_mcp.state.file import StateFile
@@ -310,7 +312,7 @@ def journal_of(home: Path, *rows: tuple[float, dict[str, Any]]) -> Path:
     def fill(db: sqlite3.Connection) -> None:
         now = datetime.now(UTC)
         for age, fields in rows:
-            append(db, {**fields, "time": audit.stamp(now - timedelta(days=age))})
+            append(db, {**fields, "time": stamp(now - timedelta(days=age))})
 
     anyio.run(file.write, fill)
     file.close()

@@ -13,8 +13,9 @@ from typing import Any, TypeVar, get_args
 
 import anyio
 
-from comet_mcp import audit
 from comet_mcp import settings as configuration
+from comet_mcp.audit import chain
+from comet_mcp.audit.calls import UNDER_WAY_FOR, calls
 from comet_mcp.errors import ArgumentError, CometError
 from comet_mcp.lifetimes import duration
 from comet_mcp.policy.reading import RULES
@@ -59,19 +60,19 @@ def main(arguments: list[str]) -> int:
 
     try:
         if options.command == "verify":
-            return _verify(in_journal(lambda db: (audit.verify(db), audit.holds(db, options.head or ""))), options.head)
+            return _verify(in_journal(lambda db: (chain.verify(db), chain.holds(db, options.head or ""))), options.head)
         if options.command == "prune":
             before = _ALL if options.all else options.before
-            fault = in_journal(audit.verify).fault
+            fault = in_journal(chain.verify).fault
             if fault and not options.force:
                 _print(
                     f"The audit trail is not whole. {fault} Nothing was dropped. Say --force to drop rows all the same."
                 )
                 return 1
-            dropped = in_journal(lambda db: audit.prune(db, before), writing=True)
+            dropped = in_journal(lambda db: chain.prune(db, before), writing=True)
             print(f"{dropped} rows{'' if options.all else f' from before {before}'} were dropped.")
             return 0
-        _show(in_journal(audit.rows_of), options)
+        _show(in_journal(chain.rows_of), options)
     except CometError as error:
         print(f"cometapi-mcp audit: {error}", file=sys.stderr)
         return 1
@@ -80,20 +81,20 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _show(rows: list[audit.Row], options: argparse.Namespace) -> None:
-    running_since = audit.stamp(datetime.now(UTC) - timedelta(seconds=audit.UNDER_WAY_FOR))
-    calls = [
+def _show(rows: list[chain.Row], options: argparse.Namespace) -> None:
+    running_since = chain.stamp(datetime.now(UTC) - timedelta(seconds=UNDER_WAY_FOR))
+    chosen = [
         call
-        for call in audit.calls(rows, running_since)
+        for call in calls(rows, running_since)
         if (options.since is None or str(call.get("begun") or call.get("ended") or "") >= options.since)
         and (options.tool is None or call["tool"] == options.tool)
         and (options.key is None or options.key in call["key_ids"])
     ]
     if options.json:
-        for call in calls:
+        for call in chosen:
             _print(json.dumps(call, ensure_ascii=False))
         return
-    lines = [_COLUMNS, *map(_cells, calls)]
+    lines = [_COLUMNS, *map(_cells, chosen)]
     widths = [max(_width(line[column]) for line in lines) for column in range(len(_COLUMNS) - 1)]
     for line in lines:
         padded = [cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=False)]
@@ -139,7 +140,7 @@ def _width(text: str) -> int:
     )
 
 
-def _verify(found: tuple[audit.Verified, bool], head: str | None) -> int:
+def _verify(found: tuple[chain.Verified, bool], head: str | None) -> int:
     verified, holds = found
     if verified.fault:
         _print(f"The audit trail is not whole. {verified.fault}")
@@ -165,7 +166,7 @@ def _moment(text: str) -> str:
         raise argparse.ArgumentTypeError(
             f"{printable(text)!a} is no time. Give a date (2027-01-31), a time (2027-01-31T12:00Z) or an age (7d); UTC."
         ) from None
-    return audit.stamp(moment)
+    return chain.stamp(moment)
 
 
 def _date(text: str) -> datetime | None:
@@ -190,7 +191,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
         return options
     if options.before is None and not options.all:
         parser.error("prune drops rows for good: say which with --before WHEN, or --all for every row.")
-    is_future = options.before is not None and options.before > audit.now()
+    is_future = options.before is not None and options.before > chain.now()
     if is_future and not options.all:
         parser.error(f"--before {options.before} is in the future: that would drop every row. Say --all to do that.")
     if options.all and options.before is not None and not is_future:

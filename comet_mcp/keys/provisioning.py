@@ -157,9 +157,9 @@ class KeyMaker:
         """Look for the rows of creates whose answer was lost (see Settling.settle)."""
         return await self._settling.settle(Deadline(self._timeout))
 
-    async def recognise(self, settled: Settled, rows: list[Token]) -> list[str]:
+    async def recognise(self, settled: Settled, rows: list[Token]) -> None:
         """Look for the rows of missing creates in a list that was made anyway (see Settling.recognise)."""
-        return await self._settling.recognise(settled, rows, Deadline(self._timeout))
+        await self._settling.recognise(settled, rows, Deadline(self._timeout))
 
     async def save(self, key_id: int, target: Target) -> tuple[Token, Saved]:
         """Store the value of a key that exists. Raises NotFoundError, PolicyError, StoreError or another APIError."""

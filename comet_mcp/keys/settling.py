@@ -31,9 +31,13 @@ SETTLE_AFTER = 60.0
 
 @dataclass(slots=True)
 class Settled:
-    """What became of earlier creates, as sentences; and those whose row may show in the list at hand."""
+    """What became of earlier creates, as sentences, and the keys that were found.
+
+    `missing` are the creates whose row may show in the list at hand.
+    """
 
     told: list[str] = field(default_factory=list)
+    found: list[Token] = field(default_factory=list)
     missing: list[Intent] = field(default_factory=list)
 
 
@@ -66,7 +70,7 @@ class Settling:
                 continue
             try:
                 with anyio.CancelScope(shield=True):
-                    said = await self._settle_one(intent, deadline)
+                    said = await self._settle_one(intent, settled, deadline)
             except CometError as error:
                 said = f"Whether the {_create(intent)} made a key could not be settled: {error}"
             settled.told += [said] if said else []
@@ -74,19 +78,17 @@ class Settling:
                 break  # the next list goes on
         return settled
 
-    async def recognise(self, settled: Settled, rows: list[Token], deadline: Deadline) -> list[str]:
-        """Look for the rows of missing creates among those at hand. Returns what was found, as sentences."""
-        told = []
+    async def recognise(self, settled: Settled, rows: list[Token], deadline: Deadline) -> None:
+        """Look for the rows of missing creates among those at hand, and add what was found."""
         for intent in settled.missing:
             try:
                 with anyio.CancelScope(shield=True):
                     above = intent.floor.below(rows)
                     found = await self._finder.take_equal(intent.id, intent.body, above, settling=True)
                     if found is not None:
-                        told.append(await self._found(intent, found, deadline))
+                        settled.told.append(await self._found(intent, found, settled, deadline))
             except CometError as error:
-                told.append(f"Whether the {_create(intent)} made a key could not be settled: {error}")
-        return told
+                settled.told.append(f"Whether the {_create(intent)} made a key could not be settled: {error}")
 
     async def earlier(self, body: TokenBody, rotation: int | None, deadline: Deadline) -> Created | None:
         """The key of an earlier equal create that nobody was told of; None where there is no such key.
@@ -159,7 +161,7 @@ class Settling:
             await anyio.sleep(0.1)
         return current
 
-    async def _settle_one(self, intent: Intent, deadline: Deadline) -> str:
+    async def _settle_one(self, intent: Intent, settled: Settled, deadline: Deadline) -> str:
         """Settle one intent, and say in a sentence what came of it; "" where there is nothing to say."""
         if intent.in_flight:
             return ""
@@ -167,7 +169,7 @@ class Settling:
             return await self._unsaved(intent, deadline)
         found = await self._taken(intent, deadline)
         if found is not None:
-            return await self._found(intent, found, deadline)
+            return await self._found(intent, found, settled, deadline)
         if intent.key_id is not None:
             return ""
         if time() - intent.begun >= SETTLE_AFTER:
@@ -190,8 +192,9 @@ class Settling:
             return f"{made}, but its value was not stored: call save_api_key with id {found.row.id}, or delete the key."
         return f"{made}. {await self._storing.leave(found.row.id)}"
 
-    async def _found(self, intent: Intent, found: Created, deadline: Deadline) -> str:
+    async def _found(self, intent: Intent, found: Created, settled: Settled, deadline: Deadline) -> str:
         """Store the value of a key that an earlier create made, where the store keeps it; the sentence about it."""
+        settled.found.append(found.row)
         key = f"Key {found.row.id} {quoted(intent.body.name)}"
         text = f"{key} is that of the create at {when(int(intent.begun))}, {_unread(intent)}."
         if not self._storing.keeps:

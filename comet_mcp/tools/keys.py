@@ -123,7 +123,10 @@ async def list_api_keys(
     else:
         page = await app.pages.get(p, page_size)
         rows, total = page.items, page.total
-    notes = [*settled.told, *await app.keys.recognise(settled, rows)]
+    await app.keys.recognise(settled, rows)
+    for row in settled.found:
+        await app.audit.settled(row.id, row.name)
+    notes = settled.told
     last = max(-(-total // page_size), 1)
     if p > last and not rows:
         notes.append(f"There is no page {p}: the last one is {last}.")

@@ -16,7 +16,8 @@ import httpx
 import pytest
 from mcp_types import Implementation
 
-from comet_mcp.audit import Verified, calls, rows_of, verify
+from comet_mcp.audit.calls import calls
+from comet_mcp.audit.chain import Verified, rows_of, verify
 from comet_mcp.sandbox import Sandbox
 from tests.e2e.steps import blocking_until, code_of, served, started
 from tests.e2e.test_canary import TOKEN, leaks
@@ -280,3 +281,18 @@ async def test_no_secret_is_in_the_trail_even_where_a_model_puts_one_into_an_arg
         rows = json.dumps(db.execute("SELECT entry FROM audit").fetchall()).encode()
     assert verified(home).rows == 16
     assert leaks([TOKEN, *(row.key for row in home.sandbox.keys)], rows) == []
+
+
+async def test_a_key_that_a_list_found_for_a_lost_create_is_in_the_trail_by_its_id(make_home: MakeHome) -> None:
+    home = make_home(COMETAPI_MCP_TIMEOUT="2")
+    home.sandbox.faults.add("create", "reset_after")
+    home.sandbox.faults.add("list", "status", times=1000, after=1)
+    async with served(home) as client:
+        assert code_of(await client.call_tool("create_api_key", {"name": "lost", "remain_quota": 9_000})) != ""
+        home.sandbox.faults.clear()
+        data_of(await client.call_tool("list_api_keys"))
+        data_of(await client.call_tool("list_api_keys"))
+    assert brief(home) == [("create_api_key", "create_outcome_unknown", []), ("list_api_keys", "settled", [1])]
+    assert trail(home)[1]["key_name"] == "lost"
+    assert verified(home).fault is None
+    assert [call["call"] for call in trail(home) if 1 in call["key_ids"]] == [3]
