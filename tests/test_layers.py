@@ -27,7 +27,7 @@ PARTS = (
 
 # Libraries that one file alone may import, so that what they do has one place.
 ALONE = {
-    "httpx": {"api/client.py"},
+    "httpx": {"api/exchange.py"},
     "sqlite3": {"state/file.py"},
     "tomllib": {"settings/loading.py"},
     "uvicorn": {"sandbox/server.py", "sandbox/connection.py"},
