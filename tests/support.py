@@ -16,6 +16,19 @@ from mcp_types import CallToolResult, TextContent
 from comet_mcp.sandbox import Sandbox
 from comet_mcp.settings import Settings, load
 
+DOCUMENTED: dict[str, Any] = {
+    "name": "production",
+    "expired_time": -1,
+    "remain_quota": 100_000,
+    "unlimited_quota": False,
+    "model_limits_enabled": False,
+    "model_limits": "",
+    "allow_ips": None,
+    "group": "",
+    "cross_group_retry": False,
+}
+"""The example body of the API's documentation: all nine fields, each but the name and the quota at its default."""
+
 
 @dataclass
 class Home:

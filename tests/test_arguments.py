@@ -10,6 +10,7 @@ from comet_mcp.errors import ArgumentError
 from comet_mcp.protocol.arguments import arguments_model, parse_arguments
 from comet_mcp.tools.keys import create_api_key, get_api_key, list_api_keys, update_api_key
 from comet_mcp.tools.plan import plan_api_key
+from tests.support import DOCUMENTED
 
 CREATE = arguments_model(create_api_key)
 LIST = arguments_model(list_api_keys)
@@ -25,17 +26,7 @@ def refusal(model: Any, **arguments: Any) -> str:
 
 
 def test_what_is_left_out_or_null_has_the_apis_default() -> None:
-    defaults = {
-        "name": "x",
-        "expired_time": -1,
-        "remain_quota": 0,
-        "unlimited_quota": False,
-        "model_limits_enabled": False,
-        "model_limits": "",
-        "allow_ips": None,
-        "group": "",
-        "cross_group_retry": False,
-    }
+    defaults = {**DOCUMENTED, "name": "x", "remain_quota": 0}
     assert parse_arguments(CREATE, {"name": "x"}) == defaults
     assert parse_arguments(CREATE, dict.fromkeys(defaults) | {"name": "x"}) == defaults
 

@@ -28,23 +28,12 @@ from comet_mcp.server import tools
 from comet_mcp.settings import SETTINGS, load, understood
 from comet_mcp.units import Units
 from tests.e2e.steps import served
-from tests.support import Home, data_of
+from tests.support import DOCUMENTED, Home, data_of
 from tests.test_command_line import run
 
 NOW = 1_795_000_000.0
 DAYS = 86_400
 UNITS = Units()
-DOCUMENTED = {
-    "name": "production",
-    "expired_time": -1,
-    "remain_quota": 100_000,
-    "unlimited_quota": False,
-    "model_limits_enabled": False,
-    "model_limits": "",
-    "allow_ips": None,
-    "group": "",
-    "cross_group_retry": False,
-}
 SOUND: dict[str, Any] = {
     "name": "agent-blog",
     "remain_quota": 500_000,

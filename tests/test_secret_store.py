@@ -42,6 +42,10 @@ def saved(
     return Path(path)
 
 
+def files_below(directory: Path) -> list[Path]:
+    return [path for path in directory.rglob("*") if path.is_file()]
+
+
 def test_a_key_is_one_dotenv_file_with_its_name_and_id(store: FileStore) -> None:
     path = saved(store)
     assert path == store.directory / "blog-7.env"
@@ -205,7 +209,7 @@ def test_a_hostile_key_name_is_one_plain_file_in_the_key_directory(store: FileSt
     assert set(path.name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-.")
     assert path.name.endswith("-7.env")
     assert len(path.name) < 60
-    assert [file for file in tmp_path.rglob("*") if file.is_file()] == [path]
+    assert files_below(tmp_path) == [path]
     text = path.read_text(encoding="utf-8")
     assert (text.count("\n"), text.replace("\n", "").isprintable()) == (2, True)
     assert dotenv_values(path, interpolate=False) == {"COMETAPI_KEY": f"sk-{VALUE}"}
@@ -309,7 +313,7 @@ def test_a_hostile_file_name_is_refused_with_what_is_allowed_and_nothing_is_writ
 ) -> None:
     with pytest.raises(ArgumentError, match=r"blog\.env"):
         store.save(7, "blog", KEY, Target(file=file))
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert files_below(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -368,7 +372,7 @@ def test_a_hostile_variable_is_refused_and_nothing_is_written(store: FileStore, 
     for file in ("", "blog.env"):
         with pytest.raises(ArgumentError, match=r"^variable|variable"):
             store.save(7, "blog", KEY, Target(file, variable))
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert files_below(tmp_path) == []
 
 
 @pytest.mark.parametrize("variable", ["COMETAPI_KEY", "blog_key", "_X", "A" * 100, "MY_PATH", "LDX"])

@@ -27,6 +27,8 @@ FULL: dict[str, Any] = {
     "group": "auto",
     "cross_group_retry": True,
 }
+CHANGES: list[dict[str, Any]] = [{"name": "renamed"}, {"status": "disabled"}, {"add_budget_usd": 1}]
+"""A field, the status, and a top-up: these are written in different ways."""
 
 
 def full_key(sandbox: Sandbox, **fields: Any) -> Key:
@@ -61,6 +63,12 @@ def before_each_write(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, happens
     monkeypatch.setattr(sandbox.account, "update", late)
 
 
+def spend_before_writes(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, row: Key, *units: int) -> None:
+    """Let a program spend one amount before each update is carried out, and nothing when there is none left."""
+    spending = iter(units)
+    before_each_write(monkeypatch, sandbox, lambda: spend(row, next(spending, 0)))
+
+
 def after_each_write(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, happens: Callable[[], None]) -> None:
     """Let something happen right after an update was carried out."""
     update = sandbox.account.update
@@ -71,6 +79,19 @@ def after_each_write(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, happens:
         return row
 
     monkeypatch.setattr(sandbox.account, "update", early)
+
+
+def before_read(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, number: int, happens: Callable[[], None]) -> None:
+    """Let something happen right before the API reads a row for the `number`th time."""
+    record = sandbox.account.record
+    reads = iter(range(1, 100))
+
+    def late(row: Key) -> dict[str, Any]:
+        if next(reads) == number:
+            happens()
+        return record(row)
+
+    monkeypatch.setattr(sandbox.account, "record", late)
 
 
 @asynccontextmanager

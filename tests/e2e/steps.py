@@ -108,6 +108,43 @@ def blocking_until(condition: Callable[[], object], seconds: float = LONG) -> No
         sleep(0.01)
 
 
+@asynccontextmanager
+async def creating(
+    client: Client, body: dict[str, Any], reached: Callable[[], object]
+) -> AsyncIterator[list[CallToolResult]]:
+    """A create that has come so far when the block begins, and that has ended after it; the list gets its result."""
+    results: list[CallToolResult] = []
+
+    async def create() -> None:
+        results.append(await client.call_tool("create_api_key", body))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(create)
+        await until(reached)
+        yield results
+
+
+async def create_unlisted(home: Home, body: dict[str, Any]) -> None:
+    """A create that the API calls a success, and whose row it does not list."""
+    home.extra["COMETAPI_MCP_TIMEOUT"] = "2"
+    home.sandbox.faults.add("create", "late", value="600")
+    async with served(home) as client:
+        assert code_of(await client.call_tool("create_api_key", body)) == "created_id_unknown"
+    del home.extra["COMETAPI_MCP_TIMEOUT"]
+
+
+def list_late_rows(home: Home) -> None:
+    """Let the API list every row that it kept back."""
+    for row in home.sandbox.keys:
+        row.listed_from = 0.0
+
+
+async def create_listed_late(home: Home, body: dict[str, Any]) -> None:
+    """A create whose row the API lists only after the call has ended without it."""
+    await create_unlisted(home, body)
+    list_late_rows(home)
+
+
 class Process:
     """A server process spoken to line by line (the era of `initialize`), so that it can be left or killed anywhere.
 
@@ -197,6 +234,15 @@ def started(
         finally:
             watchdog.cancel()
             process.kill()
+
+
+def kill_during_call(home: Home, tool: str, arguments: dict[str, Any], reached: Callable[[], object]) -> None:
+    """Let a server process carry out a call, and kill it as soon as the call has come so far."""
+    with started(home.environment) as server:
+        server.initialize()
+        server.start_call(tool, arguments)
+        blocking_until(reached)
+        server.kill()
 
 
 _KEYCHAIN = """\

@@ -19,7 +19,7 @@ from mcp_types import Implementation
 from comet_mcp.audit.calls import calls
 from comet_mcp.audit.chain import Verified, rows_of, verify
 from comet_mcp.sandbox import Sandbox
-from tests.e2e.steps import blocking_until, code_of, served, started
+from tests.e2e.steps import blocking_until, code_of, kill_during_call, served, started
 from tests.e2e.test_canary import TOKEN, leaks
 from tests.support import Home, data_of, error_of
 
@@ -158,11 +158,7 @@ async def test_a_call_that_its_client_gave_up_has_an_end_too(make_home: MakeHome
 def test_a_call_whose_server_was_killed_shows_that_it_never_ended(make_home: MakeHome) -> None:
     home = make_home()
     home.sandbox.faults.add("create", "hang")
-    with started(home.environment) as server:
-        server.initialize()
-        server.start_call("create_api_key", {"name": "cut short"})
-        blocking_until(lambda: home.sandbox.count("create"))
-        server.kill()
+    kill_during_call(home, "create_api_key", {"name": "cut short"}, lambda: home.sandbox.count("create"))
     assert brief(home) == [("create_api_key", "never_ended", [])]
     assert verified(home).fault is None
 

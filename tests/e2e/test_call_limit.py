@@ -9,7 +9,7 @@ import pytest
 from mcp import Client
 
 from comet_mcp.sandbox import Key
-from tests.e2e.life import FULL, before_each_write, body_of, connected, full_key, row_of, spend
+from tests.e2e.life import FULL, body_of, connected, full_key, row_of, spend, spend_before_writes
 from tests.e2e.steps import code_of, intents
 from tests.support import Home, data_of, text_of
 
@@ -59,8 +59,7 @@ async def test_reads_beforehand_do_not_keep_a_change_from_being_corrected(
     for reads in range(10, LIMIT):
         row = full_key(home.sandbox)
         with monkeypatch.context() as patch:
-            spending = iter([row.remain_quota])  # all of it, at the worst moment
-            before_each_write(patch, home.sandbox, lambda row=row, spending=spending: spend(row, next(spending, 0)))  # type: ignore[misc]
+            spend_before_writes(patch, home.sandbox, row, row.remain_quota)  # all of it, at the worst moment
             async with connected(home, **extra) as client:
                 await read(client, reads)
                 await client.call_tool("update_api_key", {"id": row.id, **change})
@@ -71,8 +70,7 @@ async def test_a_change_that_was_begun_is_corrected_though_it_takes_more_calls_t
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = full_key(home.sandbox)
-    spending = iter([3, 2, 1])
-    before_each_write(monkeypatch, home.sandbox, lambda: spend(row, next(spending, 0)))
+    spend_before_writes(monkeypatch, home.sandbox, row, 3, 2, 1)
     async with connected(home, COMETAPI_MCP_CALLS=str(LIMIT)) as client:
         await read(client, LIMIT - 7)
         data_of(await client.call_tool("update_api_key", {"id": row.id, "name": "renamed"}))

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
 import anyio
 import pytest
 
-from comet_mcp.sandbox import Key
-from tests.e2e.life import FULL, before_each_write, body_of, connected, full_key, spend
+from tests.e2e.life import (
+    CHANGES,
+    FULL,
+    before_each_write,
+    before_read,
+    body_of,
+    connected,
+    full_key,
+    spend,
+    spend_before_writes,
+)
 from tests.e2e.steps import code_of, until
 from tests.support import Home, data_of, error_of, text_of
 
@@ -34,7 +42,7 @@ async def test_a_slow_top_up_is_not_said_to_be_lost_while_the_api_may_still_make
     assert not claims_it_is_safe(said)
 
 
-@pytest.mark.parametrize("change", [{"name": "renamed"}, {"status": "disabled"}, {"add_budget_usd": 1}])
+@pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("fault", ["reset_before", "status", "html"])
 async def test_a_change_without_an_answer_is_unknown_however_the_key_looks(
     fault: str, change: dict[str, Any], home: Home
@@ -47,7 +55,7 @@ async def test_a_change_without_an_answer_is_unknown_however_the_key_looks(
     assert not claims_it_is_safe(text_of(result))
 
 
-@pytest.mark.parametrize("change", [{"name": "renamed"}, {"status": "disabled"}, {"add_budget_usd": 1}])
+@pytest.mark.parametrize("change", CHANGES)
 async def test_a_refused_change_can_be_repeated_and_says_so(change: dict[str, Any], home: Home) -> None:
     row = full_key(home.sandbox)
     home.sandbox.faults.add("update", "refused", value="no")
@@ -64,7 +72,7 @@ async def test_a_lost_top_up_is_unknown_also_where_somebody_else_renamed_the_key
 ) -> None:
     row = full_key(home.sandbox)
     home.sandbox.faults.add("update", "reset_before")
-    _at_read(monkeypatch, home, 2, lambda: setattr(row, "name", "theirs"))
+    before_read(monkeypatch, home.sandbox, 2, lambda: setattr(row, "name", "theirs"))
     async with connected(home) as client:
         result = await client.call_tool("update_api_key", {"id": row.id, "add_budget_usd": 1})
     assert code_of(result) == "update_outcome_unknown"
@@ -76,8 +84,7 @@ async def test_a_correction_that_fails_is_told_as_a_change_that_was_made_with_qu
     fault: str, change: dict[str, Any], home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = full_key(home.sandbox)
-    spending = iter([100_000])
-    before_each_write(monkeypatch, home.sandbox, lambda: spend(row, next(spending, 0)))
+    spend_before_writes(monkeypatch, home.sandbox, row, 100_000)
     home.sandbox.faults.add("update", fault, after=1)
     async with connected(home) as client:
         said = error_of(await client.call_tool("update_api_key", {"id": row.id, **change}))
@@ -180,7 +187,7 @@ async def test_a_slow_catalog_does_not_stand_between_the_read_and_the_write(
     row = full_key(home.sandbox)
     home.sandbox.faults.add("catalog", "latency", value="1")
     times: list[float] = []
-    _at_read(monkeypatch, home, 1, lambda: times.append(monotonic()))
+    before_read(monkeypatch, home.sandbox, 1, lambda: times.append(monotonic()))
     before_each_write(monkeypatch, home.sandbox, lambda: times.append(monotonic()))
     async with connected(home) as client:
         answer = data_of(await client.call_tool("update_api_key", {"id": row.id, "model_limits": "gpt-4.1-mni"}))
@@ -196,16 +203,3 @@ async def test_a_catalog_that_never_answers_does_not_hide_a_change_that_was_made
         answer = data_of(await client.call_tool("update_api_key", {"id": row.id, "model_limits": "gpt-4o"}))
     assert answer["model_limits"] == row.model_limits == "gpt-4o"
     assert "could not be checked" in " ".join(answer["warnings"])
-
-
-def _at_read(monkeypatch: pytest.MonkeyPatch, home: Home, number: int, happens: Callable[[], None]) -> None:
-    """Let something happen right before the API reads a row for the `number`th time."""
-    record = home.sandbox.account.record
-    reads = iter(range(1, 100))
-
-    def late(row: Key) -> dict[str, Any]:
-        if next(reads) == number:
-            happens()
-        return record(row)
-
-    monkeypatch.setattr(home.sandbox.account, "record", late)

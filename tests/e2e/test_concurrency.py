@@ -20,6 +20,7 @@ from tests.e2e.steps import (
     blocking_until,
     code_of,
     intents,
+    kill_during_call,
     let_pass,
     served,
     started,
@@ -43,6 +44,17 @@ async def _create_many(client: Client, times: int, results: list[CallToolResult]
     async with anyio.create_task_group() as group:
         for _ in range(times):
             group.start_soon(create)
+
+
+async def _lose_an_answer(home: Home) -> None:
+    """A create that the API carried out, whose answer was lost and whose key the call could not look for."""
+    home.extra["COMETAPI_MCP_TIMEOUT"] = "2"
+    home.sandbox.faults.add("create", "reset_after")
+    home.sandbox.faults.add("list", "status", times=1000, after=1)
+    async with served(home) as client:
+        assert code_of(await client.call_tool("create_api_key", BODY)) == "create_outcome_unknown"
+    home.sandbox.faults.clear()
+    del home.extra["COMETAPI_MCP_TIMEOUT"]
 
 
 async def test_two_hundred_equal_creates_at_once_get_two_hundred_keys(home: Home) -> None:
@@ -162,13 +174,8 @@ async def test_a_create_that_another_server_has_settled_takes_no_second_key(both
 
 
 async def test_a_create_that_another_server_has_settled_is_not_closed_by_a_late_look(make_home: MakeHome) -> None:
-    home = make_home(COMETAPI_MCP_TIMEOUT="2")
-    home.sandbox.faults.add("create", "reset_after")
-    home.sandbox.faults.add("list", "status", times=1000, after=1)
-    async with served(home) as client:
-        assert code_of(await client.call_tool("create_api_key", BODY)) == "create_outcome_unknown"
-    home.sandbox.faults.clear()
-    home.extra.clear()
+    home = make_home()
+    await _lose_an_answer(home)
     let_pass(home, SETTLED)
     home.sandbox.faults.add("list", "latency", value="0.5", times=2)
     notes: list[str] = []
@@ -245,13 +252,8 @@ async def test_of_several_equal_creates_after_a_given_up_one_a_single_one_gets_i
 
 
 async def test_of_several_equal_creates_after_a_lost_answer_a_single_one_gets_its_key(make_home: MakeHome) -> None:
-    home = make_home(dialect="gateway", COMETAPI_MCP_TIMEOUT="2")
-    home.sandbox.faults.add("create", "reset_after")
-    home.sandbox.faults.add("list", "status", times=1000, after=1)
-    async with served(home) as client:
-        assert code_of(await client.call_tool("create_api_key", BODY)) == "create_outcome_unknown"
-    home.sandbox.faults.clear()
-    home.extra.clear()
+    home = make_home(dialect="gateway")
+    await _lose_an_answer(home)
     results: list[CallToolResult] = []
     async with served(home) as one, served(home) as other, anyio.create_task_group() as group:
         group.start_soon(_create_many, one, 3, results)
@@ -301,11 +303,7 @@ def test_a_server_killed_before_it_read_the_answer_leaves_a_key_that_the_next_on
 ) -> None:
     home = make_home(dialect=dialect)
     home.sandbox.faults.add("create", fault)
-    with started(home.environment) as server:
-        server.initialize()
-        server.start_call("create_api_key", BODY)
-        blocking_until(lambda: home.sandbox.keys)
-        server.kill()
+    kill_during_call(home, "create_api_key", BODY, lambda: home.sandbox.keys)
     assert [phase for phase, _ in intents(home)] == ["sent"]
     assert home.key_files == []
     let_pass(home, DEAD)
@@ -320,11 +318,7 @@ def test_a_server_killed_before_it_read_the_answer_leaves_a_key_that_the_next_on
 async def test_after_a_killed_server_an_equal_create_returns_its_key(make_home: MakeHome) -> None:
     home = make_home(dialect="gateway")
     home.sandbox.faults.add("create", "hang_after")
-    with started(home.environment) as server:
-        server.initialize()
-        server.start_call("create_api_key", BODY)
-        await until(lambda: home.sandbox.keys)
-        server.kill()
+    kill_during_call(home, "create_api_key", BODY, lambda: home.sandbox.keys)
     let_pass(home, DEAD)
     async with served(home) as client:
         await _same_key_again(client, home)
@@ -333,11 +327,7 @@ async def test_after_a_killed_server_an_equal_create_returns_its_key(make_home: 
 async def test_a_server_killed_before_the_api_did_anything_leaves_no_key(make_home: MakeHome) -> None:
     home = make_home(dialect="gateway")
     home.sandbox.faults.add("create", "hang")
-    with started(home.environment) as server:
-        server.initialize()
-        server.start_call("create_api_key", BODY)
-        await until(lambda: home.sandbox.count("create"))
-        server.kill()
+    kill_during_call(home, "create_api_key", BODY, lambda: home.sandbox.count("create"))
     let_pass(home, DEAD)
     async with served(home) as client:
         (note,) = data_of(await client.call_tool("list_api_keys"))["notes"]
@@ -355,11 +345,7 @@ async def test_a_server_killed_between_the_claim_and_the_store_leaves_a_key_that
 ) -> None:
     home = make_home(dialect="gateway")
     home.sandbox.faults.add("reveal", "hang")
-    with started(home.environment) as server:
-        server.initialize()
-        server.start_call("create_api_key", BODY)
-        await until(lambda: home.sandbox.count("reveal"))
-        server.kill()
+    kill_during_call(home, "create_api_key", BODY, lambda: home.sandbox.count("reveal"))
     (row,) = home.sandbox.keys
     assert intents(home) == [("claimed", row.id)]
     let_pass(home, DEAD)

@@ -4,24 +4,12 @@ import stat
 import sys
 from collections.abc import Callable
 
-from tests.support import Home, data_of, error_of
-
-EXAMPLE = {
-    "name": "production",
-    "expired_time": -1,
-    "remain_quota": 100000,
-    "unlimited_quota": False,
-    "model_limits_enabled": False,
-    "model_limits": "",
-    "allow_ips": None,
-    "group": "",
-    "cross_group_retry": False,
-}
+from tests.support import DOCUMENTED, Home, data_of, error_of
 
 
 async def test_the_documented_example_body_makes_a_key_whose_value_is_in_a_private_file(home: Home) -> None:
     async with home.client() as client:
-        key = data_of(await client.call_tool("create_api_key", EXAMPLE))
+        key = data_of(await client.call_tool("create_api_key", DOCUMENTED))
     (row,) = home.sandbox.keys
     assert (key["id"], key["name"], key["status"], key["expires"]) == (row.id, "production", "enabled", "never")
     (path,) = home.key_files
@@ -35,7 +23,7 @@ async def test_the_body_sent_holds_the_nine_fields_and_nothing_else(home: Home) 
     async with home.client() as client:
         data_of(await client.call_tool("create_api_key", {"name": "only the name"}))
     (create,) = [request for request in home.sandbox.requests if request.call == "create"]
-    assert create.body == {**EXAMPLE, "name": "only the name", "remain_quota": 0}
+    assert create.body == {**DOCUMENTED, "name": "only the name", "remain_quota": 0}
 
 
 async def test_a_budget_that_the_release_does_not_allow_is_refused_with_the_most_there_is(

@@ -10,7 +10,6 @@ import anyio
 import anyio.lowlevel
 import httpx
 import pytest
-from mcp_types import CallToolResult
 
 from comet_mcp.api.wire import Token, TokenPage
 from comet_mcp.errors import APIError
@@ -18,7 +17,7 @@ from comet_mcp.keys.flights import Crowd
 from comet_mcp.keys.newest import NewestKeys
 from comet_mcp.sandbox import DIALECTS, FAULTS
 from comet_mcp.state.intents import Floor
-from tests.e2e.steps import code_of, intents, let_pass, on_each, served, stored, until, values
+from tests.e2e.steps import code_of, creating, intents, let_pass, list_late_rows, on_each, served, stored, values
 from tests.support import Home, data_of, error_of, text_of
 
 MakeHome = Callable[..., Home]
@@ -136,18 +135,13 @@ async def _nothing_is_made_twice(home: Home, case: Case) -> None:
         assert bool(notes) == (case.outcome in (UNKNOWN, NO_ID)), notes
         if case.outcome not in (UNKNOWN, NO_ID):
             return
-        _show_late_rows(home)
+        list_late_rows(home)
         let_pass(home, SETTLED)
         (note,) = data_of(await client.call_tool("list_api_keys"))["notes"]
         assert ("made no key" in note) == (case.rows == 0), note
         assert "notes" not in data_of(await client.call_tool("list_api_keys"))
     assert home.sandbox.count("create") == 1
     assert stored(home) == [f"sk-{row.key}" for row in home.sandbox.keys[1:]]
-
-
-def _show_late_rows(home: Home) -> None:
-    for row in home.sandbox.keys:
-        row.listed_from = 0.0
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -351,16 +345,9 @@ async def test_a_normalised_key_whose_create_went_unanswered_is_a_candidate_that
     home = make_home(COMETAPI_MCP_TIMEOUT="3")
     home.sandbox.faults.add("create", "reset_after")
     home.sandbox.faults.add("list", "latency", value="0.5", after=1)
-    async with served(home) as client, anyio.create_task_group() as group:
-        results: list[CallToolResult] = []
-
-        async def create() -> None:
-            results.append(await client.call_tool("create_api_key", {**BODY, "name": " Trimmed "}))
-
-        group.start_soon(create)
-        await until(lambda: home.sandbox.keys)
-        _trim_names(home)
-        await until(lambda: results)
+    async with served(home) as client:
+        async with creating(client, {**BODY, "name": " Trimmed "}, lambda: home.sandbox.keys) as results:
+            _trim_names(home)
         (row,) = home.sandbox.keys
         assert code_of(results[0]) == UNKNOWN
         assert f"Key {row.id} has that name but differs" in error_of(results[0])
@@ -405,14 +392,7 @@ async def test_an_equal_key_that_was_there_before_is_never_taken_for_the_new_one
 async def test_a_new_key_is_found_behind_many_that_others_made_meanwhile(make_home: MakeHome) -> None:
     home = make_home(COMETAPI_MCP_TIMEOUT="4")
     home.sandbox.faults.add("create", "hang_after")
-    async with served(home) as client, anyio.create_task_group() as group:
-        results: list[CallToolResult] = []
-
-        async def create() -> None:
-            results.append(await client.call_tool("create_api_key", BODY))
-
-        group.start_soon(create)
-        await until(lambda: home.sandbox.keys)
+    async with served(home) as client, creating(client, BODY, lambda: home.sandbox.keys) as results:
         for number in range(130):
             home.sandbox.add_key(f"somebody's {number}")
     assert data_of(results[0])["id"] == home.sandbox.keys[0].id

@@ -12,9 +12,8 @@ from typing import Any
 
 import anyio
 import pytest
-from mcp_types import CallToolResult
 
-from tests.e2e.steps import code_of, let_pass, served, started, stored, until, values
+from tests.e2e.steps import code_of, creating, let_pass, served, started, stored, until, values
 from tests.support import Home, data_of, error_of, text_of
 
 MakeHome = Callable[..., Home]
@@ -180,15 +179,8 @@ async def test_with_a_locked_journal_no_key_is_made_the_mend_is_named_and_lists_
 async def test_a_journal_locked_while_the_create_is_under_way_loses_nothing(make_home: MakeHome) -> None:
     home = make_home(dialect="gateway")
     home.sandbox.faults.add("create", "latency", value="0.5")
-    results: list[CallToolResult] = []
     async with served(home) as client:
-
-        async def create() -> None:
-            results.append(await client.call_tool("create_api_key", BODY))
-
-        async with anyio.create_task_group() as group:
-            group.start_soon(create)
-            await until(lambda: home.sandbox.count("create"))
+        async with creating(client, BODY, lambda: home.sandbox.count("create")) as results:
             with locked(home):
                 await until(lambda: results)
         assert code_of(results[0]) == "create_outcome_unknown"
@@ -292,15 +284,8 @@ async def test_a_key_directory_that_fails_after_the_probe_costs_nothing_but_a_se
 async def _spoilt_in_the_middle(home: Home, spoil: Callable[[Path], object]) -> None:
     """A create whose key directory is replaced while it waits for the API; then the mend."""
     home.sandbox.faults.add("create", "latency", value="0.5")
-    results: list[CallToolResult] = []
     async with served(home) as client:
-
-        async def create() -> None:
-            results.append(await client.call_tool("create_api_key", BODY))
-
-        async with anyio.create_task_group() as group:
-            group.start_soon(create)
-            await until(lambda: home.sandbox.count("create"))
+        async with creating(client, BODY, lambda: home.sandbox.count("create")) as results:
             (folder,) = home.key_dir.iterdir()
             folder.rmdir()
             spoil(folder)

@@ -25,9 +25,9 @@ from mcp_types import CallToolResult
 
 from comet_mcp.sandbox import Key, Sandbox
 from comet_mcp.server import create_server
-from tests.e2e.life import before_each_write, connected, full_key, row_of, spend
-from tests.e2e.steps import blocking_until, code_of, let_pass, started, stored
-from tests.support import Home, data_of, error_of, text_of
+from tests.e2e.life import connected, full_key, row_of, spend, spend_before_writes
+from tests.e2e.steps import code_of, kill_during_call, let_pass, started, stored
+from tests.support import DOCUMENTED, Home, data_of, error_of, text_of
 
 MakeHome = Callable[..., Home]
 
@@ -358,8 +358,7 @@ async def test_what_a_key_spends_while_its_budget_is_set_does_not_come_on_top(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = full_key(home.sandbox, remain_quota=500_000)
-    spending = iter([300_000, 50_000])
-    before_each_write(monkeypatch, home.sandbox, lambda: spend(row, next(spending, 0)))
+    spend_before_writes(monkeypatch, home.sandbox, row, 300_000, 50_000)
     async with connected(home, **rules(max_budget_usd="1")) as client:
         data_of(await client.call_tool("update_api_key", {"id": row.id, "remain_quota": 500_000, "name": "x"}))
     assert row.used_quota + row.remain_quota == 500_000
@@ -505,8 +504,7 @@ async def test_a_top_up_that_was_written_before_a_later_write_was_refused_stays_
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = full_key(home.sandbox, remain_quota=10)
-    spending = iter([10])
-    before_each_write(monkeypatch, home.sandbox, lambda: spend(row, next(spending, 0)))
+    spend_before_writes(monkeypatch, home.sandbox, row, 10)
     home.sandbox.faults.add("update", "refused", after=1)  # the write that takes back what was spent meanwhile
     async with connected(home, **rules(max_sum_usd_total="1")) as client:
         result = await client.call_tool("update_api_key", {"id": row.id, "add_budget_usd": 1})
@@ -563,11 +561,7 @@ async def test_top_ups_by_two_servers_at_once_never_exceed_the_sum_together(home
 def test_a_server_killed_in_the_middle_of_a_create_leaves_its_key_counted(make_home: MakeHome) -> None:
     home = make_home(**rules(max_keys_total="2", max_sum_usd_total="1.5"))
     home.sandbox.faults.add("create", "hang_after")
-    with started(home.environment) as server:
-        server.initialize()
-        server.start_call("create_api_key", BODY)
-        blocking_until(lambda: home.sandbox.count("create") == 1)
-        server.kill()
+    kill_during_call(home, "create_api_key", BODY, lambda: home.sandbox.count("create"))
     with started(home.environment) as server:
         server.initialize()
         plan = {"name": "agent-two", "lifetime": "1d", "budget_usd": 1}
@@ -583,11 +577,7 @@ def test_a_server_killed_in_the_middle_of_a_top_up_leaves_it_counted(make_home: 
     row = full_key(home.sandbox, remain_quota=0)
     home.sandbox.faults.add("update", "hang")
     top_up = {"id": row.id, "add_budget_usd": 1}
-    with started(home.environment) as server:
-        server.initialize()
-        server.start_call("update_api_key", top_up)
-        blocking_until(lambda: home.sandbox.count("update") == 1)
-        server.kill()
+    kill_during_call(home, "update_api_key", top_up, lambda: home.sandbox.count("update"))
     with started(home.environment) as server:
         server.initialize()
         assert server.call("update_api_key", top_up)["content"][0]["text"].startswith("[policy]")
@@ -644,19 +634,8 @@ async def test_the_instructions_tell_the_rules_that_are_set_and_no_other(home: H
 
 
 async def test_the_documented_example_body_is_created_with_the_default_configuration(home: Home) -> None:
-    documented = {
-        "name": "production",
-        "expired_time": -1,
-        "remain_quota": 100_000,
-        "unlimited_quota": False,
-        "model_limits_enabled": False,
-        "model_limits": "",
-        "allow_ips": None,
-        "group": "",
-        "cross_group_retry": False,
-    }
     async with connected(home) as client:
-        data_of(await client.call_tool("create_api_key", documented))
+        data_of(await client.call_tool("create_api_key", DOCUMENTED))
 
 
 @pytest.mark.parametrize("wrong", [{"max_buget_usd": "5"}, {"max_budget_usd": "five"}])

@@ -12,12 +12,14 @@ from comet_mcp.errors import StoreError
 from comet_mcp.sandbox import Key, Sandbox
 from comet_mcp.secret_store.files import FileStore
 from comet_mcp.server import create_server
-from tests.e2e.life import FULL, LATER, before_each_write, body_of, connected, full_key, row_of, spend
+from tests.e2e.life import FULL, LATER, before_each_write, body_of, connected, full_key, row_of, spend_before_writes
 from tests.e2e.steps import let_pass
 from tests.support import Home, data_of, error_of
 
 PAST = 1_600_000_000
 DAY = 86_400
+ENDINGS = [("grace", "update"), ("disable", "update"), ("delete", "delete")]
+"""How an old key may end, and the call of the API that ends it so."""
 
 
 def newest(sandbox: Sandbox) -> Key:
@@ -91,8 +93,7 @@ async def test_the_new_value_is_stored_before_the_old_key_is_touched(
 
 async def test_what_both_keys_may_spend_together_is_said(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     old = full_key(home.sandbox)
-    spending = iter([500_000])
-    before_each_write(monkeypatch, home.sandbox, lambda: spend(old, next(spending, 0)))
+    spend_before_writes(monkeypatch, home.sandbox, old, 500_000)
     async with connected(home) as client:
         answer = data_of(await client.call_tool("rotate_api_key", {"id": old.id}))
     assert old.remain_quota == 2_000_000
@@ -224,7 +225,7 @@ async def test_a_store_that_cannot_be_written_is_found_before_a_key_is_made(home
     assert len(home.sandbox.keys) == 2
 
 
-@pytest.mark.parametrize(("old_key", "call"), [("grace", "update"), ("disable", "update"), ("delete", "delete")])
+@pytest.mark.parametrize(("old_key", "call"), ENDINGS)
 async def test_an_old_key_that_cannot_be_ended_is_told_and_the_next_call_ends_it_as_it_says_itself(
     old_key: str, call: str, home: Home
 ) -> None:
@@ -244,7 +245,7 @@ async def test_an_old_key_that_cannot_be_ended_is_told_and_the_next_call_ends_it
     assert (old.expired_time < LATER) is (other == "grace")
 
 
-@pytest.mark.parametrize(("old_key", "call"), [("grace", "update"), ("disable", "update"), ("delete", "delete")])
+@pytest.mark.parametrize(("old_key", "call"), ENDINGS)
 async def test_a_lost_answer_to_the_old_keys_end_is_judged_by_what_is_there(
     old_key: str, call: str, home: Home
 ) -> None:

@@ -19,7 +19,17 @@ from comet_mcp.app import App
 from comet_mcp.errors import UnsentError
 from comet_mcp.keys.deadline import Deadline
 from comet_mcp.keys.storing import Storing
-from tests.e2e.steps import code_of, intents, let_pass, served, stored, values
+from tests.e2e.steps import (
+    code_of,
+    create_listed_late,
+    create_unlisted,
+    intents,
+    let_pass,
+    list_late_rows,
+    served,
+    stored,
+    values,
+)
 from tests.support import Home, data_of, error_of, text_of
 
 MakeHome = Callable[..., Home]
@@ -32,20 +42,6 @@ NO_ID, UNKNOWN = "created_id_unknown", "create_outcome_unknown"
 async def _notes(client: Client) -> list[str]:
     notes: list[str] = data_of(await client.call_tool("list_api_keys")).get("notes", [])
     return notes
-
-
-async def _unlisted(home: Home, **body: Any) -> None:
-    """A create that the API calls a success, and whose row it does not list."""
-    home.extra["COMETAPI_MCP_TIMEOUT"] = "2"
-    home.sandbox.faults.add("create", "late", value="600")
-    async with served(home) as client:
-        assert code_of(await client.call_tool("create_api_key", BODY | body)) == NO_ID
-    del home.extra["COMETAPI_MCP_TIMEOUT"]
-
-
-def _show(home: Home) -> None:
-    for row in home.sandbox.keys:
-        row.listed_from = 0.0
 
 
 # Two creates of one name.
@@ -70,7 +66,7 @@ async def test_a_row_that_is_another_creates_is_never_taken_for_a_normalised_one
 
 async def test_a_key_that_is_another_creates_is_not_named_as_what_a_lost_one_may_have_made(make_home: MakeHome) -> None:
     home = make_home()
-    await _unlisted(home)
+    await create_unlisted(home, BODY)
     async with served(home) as client:
         data_of(await client.call_tool("create_api_key", BODY | {"remain_quota": 1_000_000}))
         let_pass(home, SETTLED)
@@ -152,8 +148,7 @@ def test_a_date_that_cannot_be_read_is_not_heard(date: str) -> None:
 
 async def test_a_list_does_not_reveal_a_value_that_would_be_shown_to_nobody(make_home: MakeHome) -> None:
     home = make_home(dialect="gateway", COMETAPI_MCP_SECRETS="result")
-    await _unlisted(home)
-    _show(home)
+    await create_listed_late(home, BODY)
     async with served(home) as client:
         (note,) = await _notes(client)
         assert "call save_api_key with id 1" in note
@@ -167,8 +162,7 @@ async def test_a_list_does_not_reveal_a_value_that_would_be_shown_to_nobody(make
 
 async def test_where_nothing_is_stored_a_list_says_where_the_value_is(make_home: MakeHome) -> None:
     home = make_home(dialect="gateway", COMETAPI_MCP_SECRETS="none")
-    await _unlisted(home)
-    _show(home)
+    await create_listed_late(home, BODY)
     async with served(home) as client:
         (note,) = await _notes(client)
         assert "take its value from the API's console" in note
@@ -206,8 +200,7 @@ async def test_a_create_that_cannot_be_settled_keeps_no_other_from_it(make_home:
     async with served(home) as client:
         data_of(await client.call_tool("create_api_key", BODY | {"name": "unsaved"}))
     home.sandbox.faults.clear()
-    await _unlisted(home)
-    _show(home)
+    await create_listed_late(home, BODY)
     home.sandbox.faults.add("get", "status", times=100)
     async with served(home) as client:
         notes = await _notes(client)
@@ -242,7 +235,7 @@ async def test_a_create_within_another_call_ends_with_that_call(home: Home) -> N
 
 
 async def test_a_key_that_was_never_listed_is_told_with_what_to_do_and_found_by_a_list_within_a_day(home: Home) -> None:
-    await _unlisted(home)
+    await create_unlisted(home, BODY)
     async with served(home) as client:
         (note,) = await _notes(client)
         assert "does not list it yet; list again in a minute" in note
@@ -254,7 +247,7 @@ async def test_a_key_that_was_never_listed_is_told_with_what_to_do_and_found_by_
         home.sandbox.requests.clear()
         assert await _notes(client) == []
         assert [request.call for request in home.sandbox.requests] == ["list"]
-        _show(home)
+        list_late_rows(home)
         let_pass(home, DAY // 2)
         (note,) = await _notes(client)
         assert str(home.key_files[0]) in note
@@ -264,7 +257,7 @@ async def test_a_key_that_was_never_listed_is_told_with_what_to_do_and_found_by_
 
 async def test_what_the_api_called_a_success_is_not_called_unmade_where_its_server_died(make_home: MakeHome) -> None:
     home = make_home()
-    await _unlisted(home)
+    await create_unlisted(home, BODY)
     with closing(sqlite3.connect(home.state)) as db, db:
         db.execute("UPDATE intent SET phase = 'accepted'")
     let_pass(home, SETTLED)
@@ -275,11 +268,11 @@ async def test_what_the_api_called_a_success_is_not_called_unmade_where_its_serv
 
 async def test_a_key_that_was_never_listed_is_nobodys_after_a_day(make_home: MakeHome) -> None:
     home = make_home()
-    await _unlisted(home)
+    await create_unlisted(home, BODY)
     async with served(home) as client:
         let_pass(home, SETTLED)
         assert len(await _notes(client)) == 1
-        _show(home)
+        list_late_rows(home)
         let_pass(home, DAY)
         assert await _notes(client) == []
     assert home.key_files == []
@@ -289,7 +282,7 @@ async def test_the_same_create_says_what_is_known_and_makes_a_second_key_only_af
     make_home: MakeHome,
 ) -> None:
     home = make_home()
-    await _unlisted(home)
+    await create_unlisted(home, BODY)
     async with served(home) as client:
         again = await client.call_tool("create_api_key", BODY)
         assert code_of(again) == NO_ID
@@ -300,7 +293,7 @@ async def test_the_same_create_says_what_is_known_and_makes_a_second_key_only_af
         assert "only if the user accepts that there may be two" in text_of(again)
         assert home.sandbox.count("create") == 1
         assert data_of(await client.call_tool("create_api_key", BODY))["id"] == 2
-        _show(home)
+        list_late_rows(home)
         (note,) = await _notes(client)
     assert "Key 1" in note
     assert stored(home) == values(home)
@@ -308,11 +301,11 @@ async def test_the_same_create_says_what_is_known_and_makes_a_second_key_only_af
 
 async def test_the_same_create_gets_the_missing_key_once_it_is_listed(make_home: MakeHome) -> None:
     home = make_home()
-    await _unlisted(home)
+    await create_unlisted(home, BODY)
     let_pass(home, SETTLED)
     async with served(home) as client:
         assert len(await _notes(client)) == 1
-        _show(home)
+        list_late_rows(home)
         assert data_of(await client.call_tool("create_api_key", BODY))["id"] == 1
     assert (home.sandbox.count("create"), stored(home)) == (1, values(home))
 

@@ -14,7 +14,7 @@ from mcp.shared.exceptions import MCPError
 
 from comet_mcp.keys.deadline import Deadline
 from comet_mcp.keys.storing import Created, Storing
-from tests.e2e.steps import code_of, intents, let_pass, served, stored, until, values
+from tests.e2e.steps import create_listed_late, intents, let_pass, list_late_rows, served, stored, until, values
 from tests.support import Home, data_of, text_of
 
 MakeHome = Callable[..., Home]
@@ -70,12 +70,8 @@ async def test_a_call_given_up_while_its_end_is_noted_leaves_its_key_to_the_repe
 
 
 async def test_a_repeated_call_that_is_given_up_too_leaves_the_key_to_the_one_after_it(make_home: MakeHome) -> None:
-    home = make_home(dialect="gateway", COMETAPI_MCP_TIMEOUT="2")
-    home.sandbox.faults.add("create", "late", value="600")
-    async with served(home) as client:
-        assert code_of(await client.call_tool("create_api_key", BODY)) == "created_id_unknown"
-    home.sandbox.keys[0].listed_from = 0.0
-    home.extra.clear()
+    home = make_home(dialect="gateway")
+    await create_listed_late(home, BODY)
     home.sandbox.faults.add("reveal", "latency", value="1.5")
     async with served(home) as client:
         await _given_up(client, 0.7)
@@ -89,13 +85,9 @@ async def test_a_repeated_call_that_is_given_up_too_leaves_the_key_to_the_one_af
 
 
 async def test_two_equal_creates_after_a_lost_one_never_get_the_same_key(make_home: MakeHome) -> None:
-    home = make_home(dialect="gateway", COMETAPI_MCP_TIMEOUT="2")
-    home.sandbox.faults.add("create", "late", value="600")
-    async with served(home) as client:
-        assert code_of(await client.call_tool("create_api_key", BODY)) == "created_id_unknown"
-    home.sandbox.keys[0].listed_from = 0.0
+    home = make_home(dialect="gateway")
+    await create_listed_late(home, BODY)
     let_pass(home, DEAD)
-    home.extra.clear()
     home.sandbox.faults.add("reveal", "latency", value="1.2")
     got: list[int] = []
 
@@ -121,7 +113,7 @@ async def test_the_key_of_a_given_up_create_that_was_listed_late_is_told_of_once
     async with served(home) as client:
         await _given_up(client, 0.4)
         await until(lambda: intents(home) == [("unlisted", None)])
-        home.sandbox.keys[0].listed_from = 0.0
+        list_late_rows(home)
         told = data_of(await client.call_tool(first, BODY if first == "create_api_key" else {}))
         assert told["id"] == 1 if first == "create_api_key" else "Key 1" in told["notes"][0]
         assert intents(home) == [("saved", 1)]

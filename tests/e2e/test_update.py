@@ -7,18 +7,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from comet_mcp.sandbox import Sandbox
 from comet_mcp.units import MAX_QUOTA_NEWER
 from tests.e2e.life import (
+    CHANGES,
     FIELDS,
     FULL,
     LATER,
     after_each_write,
     before_each_write,
+    before_read,
     body_of,
     connected,
     full_key,
     spend,
+    spend_before_writes,
 )
 from tests.support import Home, data_of, error_of, text_of
 
@@ -182,8 +184,7 @@ async def test_quota_spent_between_the_read_and_the_write_is_not_given_back(
 ) -> None:
     home = make_home(dialect=dialect)
     row = full_key(home.sandbox, used_quota=7)
-    spending = iter([1_000, 300, 20])
-    before_each_write(monkeypatch, home.sandbox, lambda: spend(row, next(spending, 0)))
+    spend_before_writes(monkeypatch, home.sandbox, row, 1_000, 300, 20)
     async with connected(home) as client:
         answer = data_of(await client.call_tool("update_api_key", {"id": row.id, **change}))
     spent = row.used_quota - 7
@@ -197,8 +198,7 @@ async def test_a_top_up_adds_exactly_that_to_what_is_left_even_while_the_key_spe
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = full_key(home.sandbox)
-    spending = iter([250, 30])
-    before_each_write(monkeypatch, home.sandbox, lambda: spend(row, next(spending, 0)))
+    spend_before_writes(monkeypatch, home.sandbox, row, 250, 30)
     async with connected(home) as client:
         answer = data_of(await client.call_tool("update_api_key", {"id": row.id, "add_budget_usd": 0.1}))
     assert row.remain_quota + row.used_quota == FULL["remain_quota"] + 50_000
@@ -221,8 +221,7 @@ async def test_a_named_quota_is_not_refilled_when_the_status_is_written_after_it
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = full_key(home.sandbox)
-    spending = iter([0, 700])  # the status is the second write
-    before_each_write(monkeypatch, home.sandbox, lambda: spend(row, next(spending, 0)))
+    spend_before_writes(monkeypatch, home.sandbox, row, 0, 700)  # the status is the second write
     arguments = {"id": row.id, "remain_quota": 40_000, "status": "disabled"}
     async with connected(home) as client:
         data_of(await client.call_tool("update_api_key", arguments))
@@ -264,8 +263,7 @@ async def test_what_a_key_without_a_budget_spends_meanwhile_comes_off_what_it_ha
     more: dict[str, int], left: int, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = full_key(home.sandbox, unlimited_quota=True, remain_quota=700_000)
-    spending = iter([1_000])
-    before_each_write(monkeypatch, home.sandbox, lambda: spend(row, next(spending, 0)))
+    spend_before_writes(monkeypatch, home.sandbox, row, 1_000)
     async with connected(home) as client:
         data_of(await client.call_tool("update_api_key", {"id": row.id, "unlimited_quota": False, **more}))
     assert (row.unlimited_quota, row.remain_quota) == (False, left)
@@ -393,7 +391,7 @@ async def test_a_key_that_spent_more_than_it_had_can_still_be_changed(change: di
     assert row.status == (2 if "status" in change else 1)
 
 
-@pytest.mark.parametrize("change", [{"name": "renamed"}, {"status": "disabled"}, {"add_budget_usd": 1}])
+@pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("fault", ["reset_after", "status_after", "garbage", "empty_after", "html_after"])
 async def test_a_change_whose_answer_was_lost_is_judged_by_what_is_there(
     fault: str, change: dict[str, Any], home: Home
@@ -407,7 +405,7 @@ async def test_a_change_whose_answer_was_lost_is_judged_by_what_is_there(
     assert home.sandbox.count("update") == 1
 
 
-@pytest.mark.parametrize("change", [{"name": "renamed"}, {"status": "disabled"}, {"add_budget_usd": 1}])
+@pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("fault", ["reset_before", "status", "html", "refused"])
 async def test_a_change_that_never_arrived_is_an_error_and_the_key_is_as_it_was(
     fault: str, change: dict[str, Any], home: Home
@@ -425,23 +423,11 @@ async def test_a_lost_change_is_not_taken_for_made_because_the_key_spent_meanwhi
 ) -> None:
     row = full_key(home.sandbox)
     home.sandbox.faults.add("update", "reset_before")
-    _spend_at_second_read(monkeypatch, home.sandbox, lambda: spend(row, 100))
+    before_read(monkeypatch, home.sandbox, 2, lambda: spend(row, 100))
     async with connected(home) as client:
         result = await client.call_tool("update_api_key", {"id": row.id, "add_budget_usd": 1})
     assert row.remain_quota == FULL["remain_quota"] - 100
     assert "somebody else" not in error_of(result)
-
-
-def _spend_at_second_read(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, happens: Callable[[], None]) -> None:
-    record = sandbox.account.record
-    reads = iter(range(100))
-
-    def late(row: Any) -> dict[str, Any]:
-        if next(reads) == 1:
-            happens()
-        return record(row)
-
-    monkeypatch.setattr(sandbox.account, "record", late)
 
 
 async def test_a_missing_key_sends_the_model_to_the_list_and_nothing_is_written(home: Home) -> None:
