@@ -6,6 +6,7 @@ import gc
 import logging
 import sys
 from importlib.util import find_spec
+from io import TextIOWrapper
 
 from comet_mcp import __version__
 
@@ -41,6 +42,8 @@ cometapi-mcp {version}: an MCP server. It is waiting for an MCP client on standa
 def main(arguments: list[str] | None = None) -> int:
     """Run the command. Returns the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal can't show ends no command
     match arguments:
         case []:
             return serve()

@@ -64,9 +64,9 @@ def test_the_readme_lists_the_fields_of_create_with_their_defaults() -> None:
     assert rows == defaults
 
 
-def test_the_readme_lists_every_setting_with_its_key_in_the_file() -> None:
-    rows = {row[0].strip("`"): row[1].strip("`") for row in table("variable")}
-    assert rows == {setting.variable: setting.key for setting in SETTINGS}
+def test_the_readme_lists_every_setting_with_its_key_in_the_file_and_its_default() -> None:
+    rows = {row[0].strip("`"): (row[1].strip("`"), row[3].strip("`")) for row in table("variable")}
+    assert rows == {setting.variable: (setting.key, setting.default) for setting in SETTINGS}
 
 
 def test_every_error_code_in_the_readme_exists_in_the_code() -> None:

@@ -773,3 +773,10 @@ def test_the_policy_is_pure_and_imports_neither_the_environment_nor_the_journal(
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout == "[]\n"
+
+
+def test_a_name_that_the_terminal_cannot_show_ends_no_command(tmp_path: Path) -> None:
+    rules = {"COMETAPI_MCP_POLICY_NAME_PREFIX": "報告-", "PYTHONIOENCODING": "cp1252"}
+    shown = command(tmp_path, **rules)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "u5831" in shown.stdout

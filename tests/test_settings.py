@@ -319,3 +319,9 @@ def test_a_bundle_that_holds_no_certificates_is_a_problem(tmp_path: Path) -> Non
     file.write_text("-----BEGIN NONSENSE-----", encoding="utf-8")
     assert "certificates in PEM form" in problem(COMETAPI_MCP_CA_BUNDLE=str(file))
     assert "certificates in PEM form" in problem(COMETAPI_MCP_CA_BUNDLE=str(tmp_path / "missing.pem"))
+
+
+def test_a_file_that_cannot_be_read_is_the_problem_and_not_the_token_that_may_be_in_it(tmp_path: Path) -> None:
+    write_config(tmp_path, "access_token = made-up without quotes")
+    (said,) = load({}).problems
+    assert "is not valid TOML" in said

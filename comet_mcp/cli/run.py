@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -174,7 +175,10 @@ def _become(command: list[str], environment: dict[str, str]) -> int:
     try:
         if sys.platform == "win32":
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the program's: it gets it too
-            return subprocess.run(command, env=environment, check=False).returncode  # noqa: S603 - the user's command
+            # where the name has no .exe, as npm's: Windows itself would not look for the rest of PATHEXT
+            program = shutil.which(command[0]) or command[0]
+            done = subprocess.run([program, *command[1:]], env=environment, check=False)  # noqa: S603 - the user's
+            return done.returncode
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and the program would inherit that
         os.execvpe(command[0], command, environment)  # noqa: S606 - the user's command
     except FileNotFoundError:

@@ -179,7 +179,7 @@ def understood(
 
     allow_http = read("COMETAPI_MCP_ALLOW_HTTP", values.flag, default=False)
     token = read("COMETAPI_ACCESS_TOKEN", values.access_token, None)
-    if token is None and not any("COMETAPI_ACCESS_TOKEN" in problem for problem in problems):
+    if token is None and not unread and not any("COMETAPI_ACCESS_TOKEN" in problem for problem in problems):
         problems.insert(0, _NO_TOKEN)
     base = Settings(state=Path())
     return Settings(

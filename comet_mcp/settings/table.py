@@ -70,7 +70,7 @@ SETTINGS = (
         "COMETAPI_MCP_STATE",
         "mcp.state",
         "The journal, one SQLite file shared by all servers of a user.",
-        "the user's state directory",
+        "in the user's state directory",
     ),
     Setting("COMETAPI_MCP_UNITS_PER_USD", "mcp.units_per_usd", "Quota units in one US dollar.", str(PER_USD)),
     Setting("COMETAPI_MCP_TIMEOUT", "mcp.timeout", "Seconds within which every call answers, 1 to 15.", "15"),
@@ -90,7 +90,7 @@ SETTINGS = (
         "COMETAPI_MCP_CA_BUNDLE",
         "mcp.ca_bundle",
         "PEM file with the certificates to trust, instead of the system's.",
-        "the system's trust store",
+        "what the system trusts",
     ),
     Setting(
         "COMETAPI_MCP_CALLS",

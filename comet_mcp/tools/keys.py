@@ -88,6 +88,8 @@ async def create_api_key(
         app.units,
     )
     await app.allowance.require_new(body)
+    if app.gate.asks and app.gate.grant is None:
+        warnings += await app.catalog.warnings(body)  # for the question, with which this run ends
     await app.gate.require_confirmed(questions.creating(body, warnings, app.units))
 
     async def make() -> Created:
