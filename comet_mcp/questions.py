@@ -35,7 +35,7 @@ def creating(body: TokenBody, warnings: list[str], units: Units) -> Question:
     parts = [
         f"Create the API key {_whole(body.name)}?",
         f"It may spend {_budget(body, units)} and {_end(body.expired_time)}.",
-        *warnings,
+        *_told(warnings),
         *_scope(body),
     ]
     return Question(" ".join(parts), digest_of("create"))

@@ -310,3 +310,11 @@ async def test_what_the_account_holds_for_a_model_or_an_address_is_no_sentence_o
     question = await asked(make(fields), tool, arguments)
     assert "$0.10" in question
     assert "$0.10" not in outside_quotes(question)
+
+
+@pytest.mark.parametrize(("tool", "named"), [("create_api_key", {"name": "new"}), ("update_api_key", {"id": 1})])
+async def test_a_model_that_the_account_does_not_have_is_told_before_the_answer(
+    make: MakeHome, tool: str, named: dict[str, Any]
+) -> None:
+    question = await asked(make(), tool, {**named, "model_limits_enabled": True, "model_limits": "gpt-4.1-mni"})
+    assert 'no model "gpt-4.1-mni"' in question
