@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
+import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from mcp import Client, StdioServerParameters, stdio_client
 from mcp_types import CallToolResult, TextContent
@@ -102,3 +106,31 @@ def error_of(result: CallToolResult) -> str:
     """The text of a failure."""
     assert result.is_error, text_of(result)
     return text_of(result)
+
+
+def in_process(
+    main: Callable[[list[str]], int],
+    *arguments: str,
+    environment: dict[str, str],
+    stdin: str = "",
+    encoding: str = "utf-8",
+) -> subprocess.CompletedProcess[str]:
+    """A subcommand without a process of its own, which takes half a second: for many cases beside one real run."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in range(2))
+    kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "TEMP") if name in os.environ}
+    with (
+        mock.patch.dict(os.environ, kept | environment, clear=True),
+        mock.patch("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8")),
+        contextlib.chdir(environment["HOME"]),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            status = main(list(arguments))
+        except SystemExit as leaving:  # argparse
+            status = int(leaving.code or 0)
+    texts = []
+    for stream in (out, err):
+        stream.seek(0)
+        texts.append(stream.read())
+    return subprocess.CompletedProcess(arguments, status, *texts)

@@ -6,7 +6,6 @@ import hashlib
 import json
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -22,9 +21,11 @@ from comet_mcp.audit.calls import calls
 from comet_mcp.audit.chain import NO_HASH, append, hashed, holds, prune, rows_of, stamp, verify
 from comet_mcp.audit.redaction import without_secrets
 from comet_mcp.audit.trail import AuditTrail
+from comet_mcp.cli.audit import main
 from comet_mcp.errors import AuditError, PolicyError
 from comet_mcp.settings import ToolName
 from comet_mcp.state.file import StateFile
+from tests.support import in_process
 
 SOON = "9999"
 SCHEMA = "CREATE TABLE audit (id INTEGER PRIMARY KEY AUTOINCREMENT, entry TEXT NOT NULL, hash TEXT NOT NULL) STRICT"
@@ -272,19 +273,12 @@ def test_an_end_whose_begin_was_pruned_is_still_shown() -> None:
 
 
 def run(home: Path, *arguments: str, encoding: str = "utf-8") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "comet_mcp", "audit", *arguments],
-        env={
-            "HOME": str(home),
-            "USERPROFILE": str(home),
-            "COMETAPI_MCP_STATE": str(home / "journal.sqlite3"),
-            "PYTHONIOENCODING": encoding,
-        },
-        capture_output=True,
-        encoding=encoding,
-        timeout=60,
-        check=False,
-    )
+    environment = {
+        "HOME": str(home),
+        "USERPROFILE": str(home),
+        "COMETAPI_MCP_STATE": str(home / "journal.sqlite3"),
+    }
+    return in_process(main, *arguments, environment=environment, encoding=encoding)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comet_mcp.api.wire import Status, Token, TokenBody
-from comet_mcp.cli.policy import VERBS
+from comet_mcp.cli.policy import VERBS, main
 from comet_mcp.errors import PolicyError
 from comet_mcp.policy.addresses import covers, restricts
 from comet_mcp.policy.guard import Guard
@@ -28,7 +28,7 @@ from comet_mcp.server import tools
 from comet_mcp.settings import SETTINGS, load, understood
 from comet_mcp.units import Units
 from tests.e2e.steps import served
-from tests.support import DOCUMENTED, Home, data_of
+from tests.support import DOCUMENTED, Home, data_of, in_process
 from tests.test_command_line import run
 
 NOW = 1_795_000_000.0
@@ -590,7 +590,8 @@ def test_each_rule_is_one_setting_with_its_variable_and_its_key() -> None:
 
 
 def command(home: Path, *arguments: str, stdin: str = "", **rules: str) -> subprocess.CompletedProcess[str]:
-    return run("policy", *arguments, home=home, stdin=stdin, **rules)
+    environment = {"HOME": str(home), "USERPROFILE": str(home), **rules}
+    return in_process(main, *arguments, environment=environment, stdin=stdin)
 
 
 def test_the_command_prints_the_policy_in_force_in_plain_words(tmp_path: Path) -> None:
@@ -777,6 +778,6 @@ def test_the_policy_is_pure_and_imports_neither_the_environment_nor_the_journal(
 
 def test_a_name_that_the_terminal_cannot_show_ends_no_command(tmp_path: Path) -> None:
     rules = {"COMETAPI_MCP_POLICY_NAME_PREFIX": "報告-", "PYTHONIOENCODING": "cp1252"}
-    shown = command(tmp_path, **rules)
+    shown = run("policy", home=tmp_path, **rules)
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "u5831" in shown.stdout

@@ -7,13 +7,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import pytest
 
+from comet_mcp.cli.run import main
 from tests.e2e.life import connected, full_key
-from tests.support import Home, data_of
+from tests.support import Home, data_of, in_process
 
 SHOW = "import json, os, sys; print(json.dumps([sys.argv[1:], dict(os.environ)]))"
 
@@ -156,17 +158,17 @@ def test_a_name_that_two_keys_have_is_refused_with_their_ids(home: Home) -> None
     ],
 )
 def test_a_command_line_without_key_or_program_is_told_what_is_missing_before_the_usage(
-    arguments: list[str], said: str, make_home: Callable[..., Home]
+    arguments: list[str], said: str, tmp_path: Path
 ) -> None:
-    done = run(make_home(), *arguments)
+    done = in_process(main, *arguments, environment={"HOME": str(tmp_path)})
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"cometapi-mcp run: {said}")
     assert "NAME-or-ID -- PROGRAM" in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["--openai", "--help"], ["blog", "--help"]])
-def test_help_that_is_asked_for_is_no_error(arguments: list[str], make_home: Callable[..., Home]) -> None:
-    done = run(make_home(), *arguments)
+def test_help_that_is_asked_for_is_no_error(arguments: list[str], tmp_path: Path) -> None:
+    done = in_process(main, *arguments, environment={"HOME": str(tmp_path)})
     assert (done.returncode, done.stderr) == (0, "")
     assert "NAME-or-ID -- PROGRAM" in done.stdout
 
