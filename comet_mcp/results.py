@@ -18,11 +18,12 @@ from comet_mcp.units import NEVER, Units, expiry, when
 _MIRRORED = (*(name for name in TokenBody.model_fields if name != "name"), "used_quota")
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Result:
     """A tool's result: a dataclass of strings, numbers, lists and other results. What is None is left out.
 
-    `unpublished` fields are not named in the output schema, which every conversation has to read.
+    `unpublished` fields are not named in the output schema, which every conversation has to read. None has a text form
+    of its own: it would show a value, and generating it takes a part of the server's start.
     """
 
     unpublished: ClassVar[frozenset[str]] = frozenset()
@@ -38,7 +39,7 @@ def _plain(value: Any) -> Any:
     return value.as_json() if isinstance(value, Result) else value
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class APIKey(Result):
     """A key with every field: `status`, `created`, `last_used`, `expires`, `remaining` and `used` are in words."""
 
@@ -85,7 +86,7 @@ def record(row: Token, units: Units) -> dict[str, Any]:
     }
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Secret(Result):
     """Where the key's value is: `load` is the line that puts it into a shell's environment."""
 
@@ -107,7 +108,7 @@ class Secret(Result):
         )
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class CreatedKey(APIKey):
     """A new key. `secret` is missing where the value could not be stored; `warnings` then say what to do."""
 
@@ -115,7 +116,7 @@ class CreatedKey(APIKey):
     warnings: list[str] | None = None
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class SavedKey(Result):
     """A key whose value was put into the store."""
 
@@ -125,7 +126,7 @@ class SavedKey(Result):
     secret: Secret
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class ListedKey(Result):
     """A key in a list: each thing once, in the form that reads best; what is empty is left out."""
 
@@ -155,7 +156,7 @@ class ListedKey(Result):
         )
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class KeyPage(Result):
     """One page of keys, newest first. `total` counts all pages; `notes` tell of earlier creates."""
 
@@ -166,7 +167,7 @@ class KeyPage(Result):
     notes: list[str] | None = None
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class PlannedKey(Result):
     """A body for create_api_key, and what a key made from it would be. Nothing was created.
 
@@ -184,7 +185,7 @@ class PlannedKey(Result):
     warnings: list[str] | None = None
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class UpdatedKey(APIKey):
     """A key after a change. `changed` has the old and the new value of each field that is another one now."""
 
@@ -192,7 +193,7 @@ class UpdatedKey(APIKey):
     warnings: list[str] | None = None
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class DeletedKey(Result):
     """What was deleted; `recreate` is the create_api_key body of an equal key. `deleted` is false where none was."""
 
@@ -203,7 +204,7 @@ class DeletedKey(Result):
     note: str | None = None
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class RotatedKey(Result):
     """Both keys after a rotation; `old_key` has its id, status and expiry, or that it is deleted.
 
@@ -219,7 +220,7 @@ class RotatedKey(Result):
     warnings: list[str] | None = None
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class VerifiedKey(Result):
     """Whether a key works, by asking as that key."""
 
@@ -234,7 +235,7 @@ class VerifiedKey(Result):
     models_total: int
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class ListedModel(Result):
     """A model; prices are USD."""
 
@@ -254,7 +255,7 @@ class ListedModel(Result):
         )
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class ModelPage(Result):
     """The models that were asked for. `total` counts those that `limit` cut off too."""
 
@@ -264,7 +265,7 @@ class ModelPage(Result):
     note: str | None = None
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class AccountInfo(Result):
     """The account in quota units and USD."""
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -213,16 +212,22 @@ def _config_file(path: Path, problems: list[str], *, named: bool) -> dict[str, A
     if not named and not path.is_absolute():
         return {}
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         if named:
             problems.append(f"COMETAPI_MCP_CONFIG names {quoted(str(path), 300)}, and there is no such file.")
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(f"The config file {quoted(str(path), 300)} can't be read ({type(error).__name__}).")
+        return {}
+    import tomllib  # noqa: PLC0415 - most servers have no file
+
+    try:
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         # its text holds a position and a character, never a value
         problems.append(f"The config file {quoted(str(path), 300)} is not valid TOML: {error}.")
-    except (OSError, UnicodeDecodeError) as error:
-        problems.append(f"The config file {quoted(str(path), 300)} can't be read ({type(error).__name__}).")
-    return {}
+        return {}
 
 
 def _exposed(path: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
