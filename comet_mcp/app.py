@@ -70,12 +70,14 @@ class App:
     ) -> App:
         """Build the parts; nothing is opened or connected yet. The arguments are those of `create_server`."""
         api = CometAPI(settings, transport=transport)
-        journal = Journal(settings.state, account_of(settings))
+        account = account_of(settings)
+        journal = Journal(settings.state, account)
         store = key_store(settings)
         turns = Turns()
         guard = Guard(settings.policy, settings.units)
-        keys = KeyMaker(api, journal, store, guard, gone or anyio.Event())
-        rotator = KeyRotator(api, journal, keys, guard, turns)
+        allowance = Allowance(api, journal, guard)
+        keys = KeyMaker(api, journal, store, allowance, gone or anyio.Event())
+        rotator = KeyRotator(api, journal, keys, allowance, turns)
         token = settings.access_token.get_secret_value() if settings.access_token else ""
         return cls(
             settings=settings,
@@ -87,9 +89,9 @@ class App:
             catalog=Catalog(api),
             pages=KeyPages(api),
             turns=turns,
-            allowance=Allowance(api, journal, guard),
+            allowance=allowance,
             guard=guard,
-            audit=AuditTrail(journal.file, settings.audit, account_of(settings), [token]),
+            audit=AuditTrail(journal.file, settings.audit, account, [token]),
             confirmations=Confirmations(settings, journal.used_answers),
         )
 

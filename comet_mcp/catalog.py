@@ -23,7 +23,8 @@ _T = TypeVar("_T")
 REMEMBERED_FOR = 300.0
 """Seconds until the API is asked again."""
 
-_PATIENCE = 3.0
+PATIENCE = 3.0
+"""Seconds that a warning is waited for."""
 
 
 class _Remembered(Generic[_T]):
@@ -61,7 +62,7 @@ class Catalog:
 
     async def balance(self) -> int | None:
         """What the account has left, in quota units; None where the API does not tell it soon."""
-        with anyio.move_on_after(min(_PATIENCE, self._api.seconds / 2)):
+        with anyio.move_on_after(min(PATIENCE, self._api.seconds / 2)):
             try:
                 account = await self._api.account()
             except APIError:
@@ -73,7 +74,7 @@ class Catalog:
     async def warnings(self, body: TokenBody) -> list[str]:
         """What a key of that body names and the account doesn't have, with the nearest names."""
         found: list[str] = []
-        with anyio.move_on_after(_PATIENCE):
+        with anyio.move_on_after(PATIENCE):
             if body.model_limits_enabled and body.model_limits:
                 try:
                     known = [model.id for model in await self.models()]

@@ -104,6 +104,11 @@ class Gate:
         """Whether a person is asked."""
         return self.used_answers is not None
 
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether this run of the tool ends with the question."""
+        return self.asks and self.grant is None
+
     async def require_confirmed(self, question: Question) -> None:
         """Return where nobody needs to be asked, or the person has confirmed this very question.
 

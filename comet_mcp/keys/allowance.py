@@ -30,7 +30,7 @@ class Allowance:
         self._api = api
         self._ledger = journal.ledger
         self._intents = journal.intents
-        self._guard = guard
+        self.guard = guard
 
     async def require_new(self, body: TokenBody, rotation: int | None = None) -> None:
         """Refuse a create, or that of a rotation which was begun, that the policy does not allow at this moment.
@@ -43,20 +43,20 @@ class Allowance:
             JournalError: What was given out so far can't be read.
         """
         spending = await self._spending()
-        broken = {entry.rule for entry in self._guard.check_new(body, spending)}
-        counts = {limit.rule for limit in self._guard.policy.limits(self._guard.units)}
+        broken = {entry.rule for entry in self.guard.check_new(body, spending)}
+        counts = {limit.rule for limit in self.guard.policy.limits(self.guard.units)}
         if broken and broken <= counts and not body.unlimited_quota and await self._intents.unsettled(body, rotation):
             return
-        self._guard.require_new(body, spending, copied=rotation is not None)
+        self.guard.require_new(body, spending, copied=rotation is not None)
 
     async def require_copy(self, body: TokenBody) -> None:
         """Refuse a rotation that is about to begin. Raises as `require_new`."""
-        self._guard.require_new(body, await self._spending(), copied=True)
+        self.guard.require_new(body, await self._spending(), copied=True)
 
     async def require_change(self, change: Change) -> None:
         """Refuse a change that the policy does not allow at this moment. Raises as `require_new`."""
-        counts = change.added and self._guard.policy.limits_sums
-        self._guard.require_change(change, await self._ledger.spending() if counts else NOTHING)
+        counts = change.added and self.guard.policy.limits_sums
+        self.guard.require_change(change, await self._ledger.spending() if counts else NOTHING)
 
     @asynccontextmanager
     async def counted(self, change: Change) -> AsyncIterator[list[str]]:
@@ -72,10 +72,10 @@ class Allowance:
             yield []
             return
         before, reservation, warnings = change.before, None, []
-        limited = self._guard.policy.limits_sums
+        limited = self.guard.policy.limits_sums
         try:
             reservation = await self._ledger.reserve(
-                change.added, (lambda spending: self._guard.require_change(change, spending)) if limited else None
+                change.added, (lambda spending: self.guard.require_change(change, spending)) if limited else None
             )
         except JournalError as error:
             if limited:
@@ -98,12 +98,12 @@ class Allowance:
     async def verdict(self, body: TokenBody) -> tuple[list[str], dict[str, Any] | None]:
         """The rules that a key from this body would break at this moment, and the nearest body that is allowed."""
         spending = await self._spending()
-        broken = [str(entry) for entry in self._guard.check_new(body, spending)]
-        instead = self._guard.nearest_new(body, spending) if broken and not self._guard.policy.problems else None
-        if instead is None or self._guard.check_new(instead, spending):
+        broken = [str(entry) for entry in self.guard.check_new(body, spending)]
+        instead = self.guard.nearest_new(body, spending) if broken and not self.guard.policy.problems else None
+        if instead is None or self.guard.check_new(instead, spending):
             return broken, None
         return broken, instead.model_dump()
 
     async def _spending(self) -> Spending:
         """What was given out so far; it is read only where it counts."""
-        return await self._ledger.spending() if self._guard.policy.limits(self._guard.units) else NOTHING
+        return await self._ledger.spending() if self.guard.policy.limits(self.guard.units) else NOTHING

@@ -39,13 +39,10 @@ from comet_mcp.keys.settling import Settled, Settling
 from comet_mcp.keys.storing import Created, Storing
 from comet_mcp.keys.telling import Telling
 from comet_mcp.keys.values import KeyValues
-from comet_mcp.policy.guard import Guard
 from comet_mcp.secret_store import Forgotten, KeyStore, Saved, Target
 from comet_mcp.state.intents import Floor, Phase
 from comet_mcp.state.journal import Journal
 from comet_mcp.state.ledger import Check
-
-__all__ = ["Created", "KeyMaker"]
 
 _ATTEMPTS = 4
 
@@ -53,12 +50,14 @@ _ATTEMPTS = 4
 class KeyMaker:
     """Makes keys for one account, and settles what earlier calls, of any server, left unclear."""
 
-    def __init__(self, api: CometAPI, journal: Journal, store: KeyStore, guard: Guard, gone: anyio.Event) -> None:
+    def __init__(
+        self, api: CometAPI, journal: Journal, store: KeyStore, allowance: Allowance, gone: anyio.Event
+    ) -> None:
         """`gone` is set once the client has closed its end (see Telling)."""
         self._api = api
         self._intents = journal.intents
-        self._guard = guard
-        self._allowance = Allowance(api, journal, guard)
+        self._allowance = allowance
+        self._guard = allowance.guard
         self._timeout = api.timeout
         self._creating = Crowd()
         self._finding = Crowd()

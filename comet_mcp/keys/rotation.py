@@ -32,8 +32,8 @@ from comet_mcp.keys.allowance import Allowance
 from comet_mcp.keys.changing import change_key, delete_key, writable_body
 from comet_mcp.keys.deadline import Deadline
 from comet_mcp.keys.flights import Turns
-from comet_mcp.keys.provisioning import Created, KeyMaker
-from comet_mcp.policy.guard import Guard
+from comet_mcp.keys.provisioning import KeyMaker
+from comet_mcp.keys.storing import Created
 from comet_mcp.state.journal import Journal
 from comet_mcp.state.rotations import Rotation
 from comet_mcp.units import NEVER, when
@@ -76,13 +76,13 @@ class End:
 class KeyRotator:
     """Rotates the keys of one account."""
 
-    def __init__(self, api: CometAPI, journal: Journal, keys: KeyMaker, guard: Guard, turns: Turns) -> None:
+    def __init__(self, api: CometAPI, journal: Journal, keys: KeyMaker, allowance: Allowance, turns: Turns) -> None:
         self._api = api
         self._rotations = journal.rotations
         self._keys = keys
         self._turns = turns
-        self._guard = guard
-        self._allowance = Allowance(api, journal, guard)
+        self._allowance = allowance
+        self._guard = allowance.guard
         self._timeout = api.timeout
 
     async def rotate(

@@ -66,8 +66,8 @@ RULES = (
 _BY_NAME = {rule.name: rule for rule in RULES}
 
 
-class _WrongRuleError(ValueError):
-    """A rule's value is not what it has to be; the text says what would be right."""
+class WrongValueError(ValueError):
+    """The value of a rule, or of another setting, is not what it has to be; the text says what would be right."""
 
 
 def read_policy(environ: Mapping[str, str], config: Mapping[str, Any], known: Iterable[str] = ()) -> Policy:
@@ -87,7 +87,7 @@ def read_policy(environ: Mapping[str, str], config: Mapping[str, Any], known: It
         source = f"{TABLE}.{name} in the config file"
         try:
             texts[name] = (_as_text(value), source)
-        except _WrongRuleError as wrong:
+        except WrongValueError as wrong:
             problems.append(f"{source} {wrong}.")
     for rule in RULES:
         if text := environ.get(rule.variable, ""):
@@ -96,7 +96,7 @@ def read_policy(environ: Mapping[str, str], config: Mapping[str, Any], known: It
     for name, (text, source) in texts.items():
         try:
             values[name] = _parsed(_BY_NAME[name], text)
-        except _WrongRuleError as wrong:
+        except WrongValueError as wrong:
             problems.append(f"{source} {wrong}.")
     if values.get("only_own_prefix") and "name_prefix" not in values:
         problems.append("only_own_prefix is on, but there is no name_prefix that it could mean.")
@@ -112,10 +112,10 @@ def _as_text(value: Any) -> str:
     if isinstance(value, str):
         return value
     if value == []:
-        raise _WrongRuleError("is empty; name what is allowed, or leave the line out")
+        raise WrongValueError("is empty; name what is allowed, or leave the line out")
     if isinstance(value, list) and all(isinstance(entry, str) and "," not in entry for entry in value):
         return ",".join(value)
-    raise _WrongRuleError("must be a text, a number, true, false or a list of texts")
+    raise WrongValueError("must be a text, a number, true, false or a list of texts")
 
 
 def _parsed(rule: Rule, text: str) -> Any:
@@ -124,17 +124,17 @@ def _parsed(rule: Rule, text: str) -> Any:
             return _usd(text)
         case "count":
             if not re.fullmatch(r"[0-9]{1,10}", text.strip()) or int(text) > _MOST_KEYS:
-                raise _WrongRuleError("must be a whole number, such as 5")
+                raise WrongValueError("must be a whole number, such as 5")
             return int(text)
         case "flag":
-            return _flag(text)
+            return flag(text)
         case "lifetime":
             return _lifetime(text)
         case "patterns":
             return _patterns(text)
         case "prefix":
             if not text.strip() or len(text) > _LONGEST_PREFIX or not text.isprintable():
-                raise _WrongRuleError(f"must be a text of 1 to {_LONGEST_PREFIX} characters that print")
+                raise WrongValueError(f"must be a text of 1 to {_LONGEST_PREFIX} characters that print")
             return text
 
 
@@ -144,16 +144,17 @@ def _usd(text: str) -> float:
     except InvalidOperation:
         amount = Decimal("NaN")
     if not amount.is_finite() or not 0 <= amount <= _MOST_USD:
-        raise _WrongRuleError("must be a number of US dollars, such as 5 or 0.50")
+        raise WrongValueError("must be a number of US dollars, such as 5 or 0.50")
     return float(amount)
 
 
-def _flag(text: str) -> bool:
+def flag(text: str) -> bool:
+    """1 or 0, or a word for them. Raises WrongValueError."""
     if text.strip().lower() in ("1", "true", "yes", "on"):
         return True
     if text.strip().lower() in ("0", "false", "no", "off"):
         return False
-    raise _WrongRuleError("must be 1 or 0")
+    raise WrongValueError("must be 1 or 0")
 
 
 def _lifetime(text: str) -> str:
@@ -163,12 +164,12 @@ def _lifetime(text: str) -> str:
     except ArgumentError:
         seconds = 0
     if not 0 < seconds <= _LONGEST:
-        raise _WrongRuleError('must be a span of time of at most a hundred years, such as "90d" or "6 months"')
+        raise WrongValueError('must be a span of time of at most a hundred years, such as "90d" or "6 months"')
     return words
 
 
 def _patterns(text: str) -> tuple[str, ...]:
     patterns = [entry.strip() for entry in text.split(",")]
     if not all(re.fullmatch(r"\S{1,200}", pattern) and pattern.isprintable() for pattern in patterns):
-        raise _WrongRuleError("must be one or more patterns without spaces inside, separated by commas")
+        raise WrongValueError("must be one or more patterns without spaces inside, separated by commas")
     return tuple(dict.fromkeys(patterns))

@@ -21,7 +21,7 @@ from pydantic import SecretStr
 
 from comet_mcp.errors import TOKEN_PAGE, SettingsError
 from comet_mcp.policy.policy import Policy
-from comet_mcp.policy.reading import TABLE, read_policy
+from comet_mcp.policy.reading import TABLE, WrongValueError, flag, read_policy
 from comet_mcp.settings import values
 from comet_mcp.settings.names import Names
 from comet_mcp.settings.table import (
@@ -166,7 +166,7 @@ def understood(
             return default
         try:
             return parse(text)
-        except values.WrongSettingError as wrong:
+        except WrongValueError as wrong:
             problems.append(f"{source} {wrong}.")
             return default
 
@@ -176,7 +176,7 @@ def understood(
             problems.append(f"{variable} is not set, and this user has no home directory. Set it, or HOME.")
         return path
 
-    allow_http = read("COMETAPI_MCP_ALLOW_HTTP", values.flag, default=False)
+    allow_http = read("COMETAPI_MCP_ALLOW_HTTP", flag, default=False)
     token = read("COMETAPI_ACCESS_TOKEN", values.access_token, None)
     if token is None and not unread and not any("COMETAPI_ACCESS_TOKEN" in problem for problem in problems):
         problems.insert(0, _NO_TOKEN)
@@ -193,7 +193,7 @@ def understood(
         proxy=read("COMETAPI_MCP_PROXY", values.proxy, None),
         ca_bundle=read("COMETAPI_MCP_CA_BUNDLE", values.certificates, None),
         calls=read("COMETAPI_MCP_CALLS", values.calls, base.calls),
-        read_only=read("COMETAPI_MCP_READ_ONLY", values.flag, base.read_only),
+        read_only=read("COMETAPI_MCP_READ_ONLY", flag, base.read_only),
         disable_tools=read("COMETAPI_MCP_DISABLE_TOOLS", values.tool_names, base.disable_tools),
         confirm=read("COMETAPI_MCP_CONFIRM", values.one_of(get_args(Confirm)), base.confirm),
         confirm_fallback=read(

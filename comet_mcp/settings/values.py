@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from comet_mcp.policy.reading import WrongValueError
 from comet_mcp.settings.table import MAX_TIMEOUT, PUBLIC_API, ToolName
 from comet_mcp.text import quoted
 from comet_mcp.units import PER_USD, Units
@@ -20,26 +21,22 @@ _PLACEHOLDERS = ("PASTE-THE-TOKEN-HERE", "YOUR-ACCESS-TOKEN")
 """README's, and the official cli's."""
 
 
-class WrongSettingError(ValueError):
-    """One value is not what it has to be; the text says what would be right."""
-
-
 def access_token(text: str) -> SecretStr:
     """A token that can be right: visible ASCII without spaces, quotes or a scheme word around it."""
     if text.startswith("${"):
-        raise WrongSettingError("holds a placeholder that the MCP client did not fill in")
+        raise WrongValueError("holds a placeholder that the MCP client did not fill in")
     if text.strip().strip("\"'<>").upper() in _PLACEHOLDERS:
-        raise WrongSettingError("holds the placeholder of an example; put the token in its place")
+        raise WrongValueError("holds the placeholder of an example; put the token in its place")
     if re.match(r"\s*bearer\b", text, re.IGNORECASE):
-        raise WrongSettingError('starts with "Bearer"; the token goes there alone')
+        raise WrongValueError('starts with "Bearer"; the token goes there alone')
     if text != text.strip() or "\n" in text or "\r" in text:
-        raise WrongSettingError("has a space or line break before, after or inside the token; paste the token alone")
+        raise WrongValueError("has a space or line break before, after or inside the token; paste the token alone")
     if text[0] in "\"'`“‘" or text[-1] in "\"'`”’":
-        raise WrongSettingError("has quotation marks around the token; paste the token alone")
+        raise WrongValueError("has quotation marks around the token; paste the token alone")
     if re.search(r"\s", text):
-        raise WrongSettingError("has a space inside; a token has none")
+        raise WrongValueError("has a space inside; a token has none")
     if not re.fullmatch(r"[\x21-\x7e]+", text):
-        raise WrongSettingError("has a character that no token has; copy the token again")
+        raise WrongValueError("has a character that no token has; copy the token again")
     return SecretStr(text)
 
 
@@ -53,15 +50,15 @@ def base_url(text: str, *, allow_http: bool) -> str:
         url = urlsplit(text.strip())
         host, port = url.hostname, url.port
     except ValueError:
-        raise WrongSettingError(f"is not an address; {example}") from None
+        raise WrongValueError(f"is not an address; {example}") from None
     if url.username is not None or url.password is not None:
-        raise WrongSettingError("has a name or password in it; the access token has its own setting")
+        raise WrongValueError("has a name or password in it; the access token has its own setting")
     if url.scheme not in ("http", "https") or not host or not host.isascii() or not text.strip().isprintable():
-        raise WrongSettingError(f"is not an http or https address; {example}")
+        raise WrongValueError(f"is not an http or https address; {example}")
     if url.query or url.fragment:
-        raise WrongSettingError(f"has a ? or # part; {example}")
+        raise WrongValueError(f"has a ? or # part; {example}")
     if url.scheme == "http" and not allow_http and not _is_loopback(host):
-        raise WrongSettingError(
+        raise WrongValueError(
             "is plain http to another machine, which would send the token unencrypted; use https, "
             "or set COMETAPI_MCP_ALLOW_HTTP=1 if that network is yours"
         )
@@ -82,7 +79,7 @@ def _is_loopback(host: str) -> bool:
 def user_id(text: str) -> str:
     """The account's number."""
     if not re.fullmatch(r"[0-9]{1,18}", text.strip()):
-        raise WrongSettingError("must be the account's number, such as 1042")
+        raise WrongValueError("must be the account's number, such as 1042")
     return text.strip()
 
 
@@ -93,18 +90,9 @@ def one_of(words: tuple[_T, ...]) -> Callable[[str], _T]:
         for word in words:
             if text.lower() == str(word).lower():
                 return word
-        raise WrongSettingError(f"must be one of {', '.join(map(str, words))}")
+        raise WrongValueError(f"must be one of {', '.join(map(str, words))}")
 
     return parse
-
-
-def flag(text: str) -> bool:
-    """1 or 0, or a word for them."""
-    if text.strip().lower() in ("1", "true", "yes", "on"):
-        return True
-    if text.strip().lower() in ("0", "false", "no", "off"):
-        return False
-    raise WrongSettingError("must be 1 or 0")
 
 
 def tool_names(text: str) -> frozenset[ToolName]:
@@ -113,7 +101,7 @@ def tool_names(text: str) -> frozenset[ToolName]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
         if name not in known:
-            raise WrongSettingError(f"names {quoted(name)}, which is no tool; the tools are {', '.join(known)}")
+            raise WrongValueError(f"names {quoted(name)}, which is no tool; the tools are {', '.join(known)}")
     return frozenset(known[name] for name in names)
 
 
@@ -122,16 +110,16 @@ def path(text: str) -> Path:
     try:
         path = Path(text).expanduser()
     except RuntimeError:
-        raise WrongSettingError("names the home of a user that this machine does not have") from None
+        raise WrongValueError("names the home of a user that this machine does not have") from None
     if "\0" in text or not path.is_absolute():
-        raise WrongSettingError("must be a full path, such as one that starts with / or ~ or C:\\")
+        raise WrongValueError("must be a full path, such as one that starts with / or ~ or C:\\")
     return path
 
 
 def units_per_usd(text: str) -> Units:
     """A whole number of quota units."""
     if not re.fullmatch(r"[1-9][0-9]{0,11}", text):
-        raise WrongSettingError(f"must be a whole number, such as {PER_USD}")
+        raise WrongValueError(f"must be a whole number, such as {PER_USD}")
     return Units(int(text))
 
 
@@ -143,7 +131,7 @@ def proxy(text: str) -> SecretStr:
     except ValueError:
         fine = False
     if not fine:
-        raise WrongSettingError("must be a proxy's address with its port, such as http://proxy.example:3128")
+        raise WrongValueError("must be a proxy's address with its port, such as http://proxy.example:3128")
     return SecretStr(text)
 
 
@@ -155,14 +143,14 @@ def certificates(text: str) -> Path:
     try:
         ssl.create_default_context(cafile=file)
     except OSError:  # ssl.SSLError is one
-        raise WrongSettingError("names no file of certificates in PEM form that can be read") from None
+        raise WrongValueError("names no file of certificates in PEM form that can be read") from None
     return file
 
 
 def calls(text: str) -> int:
     """A number of calls, 0 for no limit."""
     if not re.fullmatch(r"[0-9]{1,6}", text):
-        raise WrongSettingError("must be a whole number, 0 for no limit")
+        raise WrongValueError("must be a whole number, 0 for no limit")
     return int(text)
 
 
@@ -173,5 +161,5 @@ def timeout(text: str) -> float:
     except ValueError:
         seconds = 0.0
     if not 1 <= seconds <= MAX_TIMEOUT:
-        raise WrongSettingError(f"must be a number of seconds from 1 to {MAX_TIMEOUT:g}")
+        raise WrongValueError(f"must be a number of seconds from 1 to {MAX_TIMEOUT:g}")
     return seconds

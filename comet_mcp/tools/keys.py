@@ -14,13 +14,14 @@ from pydantic import Field
 from comet_mcp import questions
 from comet_mcp.api.wire import Status, Token, TokenBody, body_of, status_word
 from comet_mcp.app import App
+from comet_mcp.catalog import PATIENCE
 from comet_mcp.errors import ArgumentError, CometError, NotFoundError
 from comet_mcp.keys.changing import Changed, able_to_change, change_key, delete_key, writable_body
 from comet_mcp.keys.deadline import Deadline
 from comet_mcp.keys.newest import all_keys
-from comet_mcp.keys.provisioning import Created
 from comet_mcp.keys.rotation import End, OldKey
 from comet_mcp.keys.settling import Settled
+from comet_mcp.keys.storing import Created
 from comet_mcp.keys.verifying import verify_key
 from comet_mcp.lifetimes import duration
 from comet_mcp.policy.policy import Past
@@ -48,7 +49,6 @@ from comet_mcp.units import MAX_QUOTA, NEVER, expiry, when
 KeyId = Annotated[int, Field(ge=1, description="id from list_api_keys")]
 
 _MODELS_SHOWN = 20
-_PATIENCE = 3.0
 
 _T = TypeVar("_T")
 
@@ -88,7 +88,7 @@ async def create_api_key(
         app.units,
     )
     await app.allowance.require_new(body)
-    if app.gate.asks and app.gate.grant is None:
+    if app.gate.is_unanswered:
         warnings += await app.catalog.warnings(body)  # for the question, with which this run ends
     await app.gate.require_confirmed(questions.creating(body, warnings, app.units))
 
@@ -189,7 +189,7 @@ async def update_api_key(
         if status == "enabled":
             _check_can_work(wanted)
         catalog_counts = bool(changes.keys() & {"model_limits", "model_limits_enabled", "group"})
-        if catalog_counts and app.gate.asks and app.gate.grant is None:
+        if catalog_counts and app.gate.is_unanswered:
             warnings += await app.catalog.warnings(wanted)  # for the question, with which this run ends
         # where budgets are limited, what the key spends meanwhile must not come on top of what was judged
         is_set = remain_quota is not None or (add_budget_usd is not None and old.unlimited_quota)
@@ -202,7 +202,7 @@ async def update_api_key(
                     return await change_key(app.api, before, wanted, new_status, deadline, quota_named=quota_named)
 
                 if catalog_counts:
-                    changed = await _beside_catalog(app, wanted, warnings, min(_PATIENCE, deadline.left), write)
+                    changed = await _beside_catalog(app, wanted, warnings, min(PATIENCE, deadline.left), write)
                 else:
                     changed = await write()
     return UpdatedKey(
