@@ -14,7 +14,8 @@ from typing import Generic, TypeVar
 import anyio
 
 from comet_mcp.api.client import CometAPI
-from comet_mcp.api.wire import CatalogModel, TokenBody
+from comet_mcp.api.wire import CatalogModel
+from comet_mcp.domain.key import KeySpec
 from comet_mcp.errors import APIError
 from comet_mcp.text import quoted
 
@@ -71,7 +72,7 @@ class Catalog:
                 return account.quota
         return None
 
-    async def warnings(self, body: TokenBody) -> list[str]:
+    async def warnings(self, body: KeySpec) -> list[str]:
         """What a key of that body names and the account doesn't have, with the nearest names."""
         found: list[str] = []
         with anyio.move_on_after(PATIENCE):

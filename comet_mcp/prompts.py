@@ -7,8 +7,8 @@ from time import time
 
 from mcp_types import GetPromptResult, Prompt, PromptArgument, PromptMessage, TextContent
 
-from comet_mcp.api.wire import Status, Token
 from comet_mcp.app import App
+from comet_mcp.domain.key import Key, Status
 from comet_mcp.errors import ArgumentError
 from comet_mcp.keys.newest import all_keys
 from comet_mcp.results import last_used, state
@@ -72,7 +72,7 @@ def _make(arguments: dict[str, str]) -> str:
     )
 
 
-def review(rows: list[Token], now: float, units: Units) -> str:
+def review(rows: list[Key], now: float, units: Units) -> str:
     """What is worth a look among these keys, with a proposal for each kind."""
     alive, off, spent, expired = _by_life(rows, now)
     names = Counter(row.name for row in rows)
@@ -110,12 +110,12 @@ def review(rows: list[Token], now: float, units: Units) -> str:
     )
 
 
-def _by_life(rows: list[Token], now: float) -> tuple[list[Token], list[Token], list[Token], list[Token]]:
+def _by_life(rows: list[Key], now: float) -> tuple[list[Key], list[Key], list[Key], list[Key]]:
     """The keys that work, are switched off, are spent, have expired: each where what has to be mended first stands."""
-    alive: list[Token] = []
-    off: list[Token] = []
-    spent: list[Token] = []
-    expired: list[Token] = []
+    alive: list[Key] = []
+    off: list[Key] = []
+    spent: list[Key] = []
+    expired: list[Key] = []
     for row in rows:
         if row.status == Status.EXPIRED or (row.expired_time != NEVER and row.expired_time <= now):
             expired.append(row)
@@ -126,7 +126,7 @@ def _by_life(rows: list[Token], now: float) -> tuple[list[Token], list[Token], l
     return alive, off, spent, expired
 
 
-def _finding(title: str, rows: list[Token], now: float, units: Units) -> str:
+def _finding(title: str, rows: list[Key], now: float, units: Units) -> str:
     lines = [
         f"- {row.id} {quoted(row.name)}, {state(row, now)}, "
         f"{'no budget' if row.unlimited_quota else units.usd(row.remain_quota) + ' left'}, "

@@ -12,8 +12,8 @@ from __future__ import annotations
 import re
 from ipaddress import ip_network
 
-from comet_mcp.api.wire import Status, Token, TokenBody, body_of, status_word
 from comet_mcp.confirmation import LONGEST_QUESTION, Question, digest_of
+from comet_mcp.domain.key import Key, KeySpec, Status, status_word
 from comet_mcp.policy.addresses import restricts
 from comet_mcp.secret_store import Target
 from comet_mcp.settings import Secrets
@@ -30,7 +30,7 @@ _WARNINGS = 5
 _SCOPE = {"model_limits_enabled", "model_limits", "allow_ips", "group", "cross_group_retry"}
 
 
-def creating(body: TokenBody, warnings: list[str], units: Units) -> Question:
+def creating(body: KeySpec, warnings: list[str], units: Units) -> Question:
     """The question before a key is made. `warnings` are those of the checks."""
     parts = [
         f"Create the API key {_whole(body.name)}?",
@@ -41,10 +41,10 @@ def creating(body: TokenBody, warnings: list[str], units: Units) -> Question:
     return Question(" ".join(parts), digest_of("create"))
 
 
-def updating(row: Token, wanted: TokenBody, status: Status | None, warnings: list[str], units: Units) -> Question:
+def updating(row: Key, wanted: KeySpec, status: Status | None, warnings: list[str], units: Units) -> Question:
     """The question before a key is changed: each field's old and new value. `warnings` are those of the checks."""
-    old = body_of(row)
-    named = [name for name in TokenBody.model_fields if (getattr(old, name) or "") != (getattr(wanted, name) or "")]
+    old = row.spec
+    named = [name for name in KeySpec.model_fields if (getattr(old, name) or "") != (getattr(wanted, name) or "")]
     changes = [_change(name, getattr(old, name), getattr(wanted, name), units) for name in named]
     if status is not None and status != row.status:
         changes.append(f"status: {status_word(row.status)} -> {status_word(status)}")
@@ -62,16 +62,16 @@ def updating(row: Token, wanted: TokenBody, status: Status | None, warnings: lis
     return Question(" ".join(parts), digest_of("update", _state(row)))
 
 
-def deleting(row: Token, units: Units) -> Question:
+def deleting(row: Key, units: Units) -> Question:
     """The question before a key is deleted."""
     text = (
         f"Delete {_key(row)} for good? It is {status_word(row.status)}, may still spend "
-        f"{_budget(body_of(row), units, '')} and {_end(row.expired_time)}. Programs that use it stop working."
+        f"{_budget(row.spec, units, '')} and {_end(row.expired_time)}. Programs that use it stop working."
     )
     return Question(text, digest_of("delete", _state(row)))
 
 
-def rotating(row: Token, begun: Rotation | None, old_key: str, grace: int, units: Units) -> Question:
+def rotating(row: Key, begun: Rotation | None, old_key: str, grace: int, units: Units) -> Question:
     """The question before a key is replaced.
 
     Args:
@@ -89,8 +89,8 @@ def rotating(row: Token, begun: Rotation | None, old_key: str, grace: int, units
     first = f"Replace {_key(row)} by a new key?"
     if begun is not None:
         first = f"Go on with replacing {_key(row)} by a new key, begun at {when(int(begun.begun))}?"
-    body = body_of(row) if begun is None else begun.body
-    same = body.model_dump(include=_SCOPE) == body_of(row).model_dump(include=_SCOPE)
+    body = row.spec if begun is None else begun.body
+    same = body.model_dump(include=_SCOPE) == row.spec.model_dump(include=_SCOPE)
     scope = "same scope" if same else "scope of that time"
     parts = [
         first,
@@ -101,7 +101,7 @@ def rotating(row: Token, begun: Rotation | None, old_key: str, grace: int, units
     return Question(" ".join(parts), state)
 
 
-def saving(row: Token, target: Target, secrets: Secrets) -> Question:
+def saving(row: Key, target: Target, secrets: Secrets) -> Question:
     """The question before a key's value goes where the setting `secrets` has it."""
     key = _key(row)
     if secrets == "result":
@@ -128,11 +128,11 @@ def saving(row: Token, target: Target, secrets: Secrets) -> Question:
     return Question(text, digest_of("save", _state(row)))
 
 
-def _key(row: Token) -> str:
+def _key(row: Key) -> str:
     return f"the API key {quoted(row.name)} (id {row.id})"
 
 
-def _budget(body: TokenBody, units: Units, before: str = "up to ") -> str:
+def _budget(body: KeySpec, units: Units, before: str = "up to ") -> str:
     whole = "the account's whole balance (no budget)"
     return whole if body.unlimited_quota else before + units.usd(body.remain_quota)
 
@@ -141,7 +141,7 @@ def _end(expired_time: int) -> str:
     return "never expires" if expired_time == NEVER else f"expires at {when(expired_time)}"
 
 
-def _ending(row: Token, old_key: str, grace: int, units: Units) -> str:
+def _ending(row: Key, old_key: str, grace: int, units: Units) -> str:
     """What becomes of a key that is replaced."""
     if old_key != "delete" and row.status != Status.ENABLED:
         return "The old key does not work any more."
@@ -155,13 +155,13 @@ def _ending(row: Token, old_key: str, grace: int, units: Units) -> str:
     return f"The old key works {until}; meanwhile both can spend{spend}."
 
 
-def _scope(body: TokenBody, most: int | None = None) -> list[str]:
+def _scope(body: KeySpec, most: int | None = None) -> list[str]:
     """Models, addresses and group, at most so many entries of a list; None for all of them."""
     parts = [_models(body, most), _addresses(body.allow_ips, most)]
     return [*parts, f"Group {_whole(body.group)}."] if body.group else parts
 
 
-def _models(body: TokenBody, most: int | None) -> str:
+def _models(body: KeySpec, most: int | None) -> str:
     if not body.model_limits_enabled:
         return "Models: every model."
     models = _entries("model_limits", body.model_limits)
@@ -251,8 +251,8 @@ def _shown(name: str, value: object, units: Units) -> str:
     return _whole(str(value)) if value else "none"
 
 
-def _state(row: Token) -> list[object]:
+def _state(row: Key) -> list[object]:
     """All of a key but its spending."""
-    body = body_of(row).model_dump(exclude={"remain_quota", "allow_ips"})
+    body = row.spec.model_dump(exclude={"remain_quota", "allow_ips"})
     given = 0 if row.unlimited_quota else row.remain_quota + row.used_quota
     return [row.id, row.created_time, row.status, given, row.allow_ips or "", body]

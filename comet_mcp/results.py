@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from time import time
 from typing import Any, ClassVar, Self
 
-from comet_mcp.api.wire import CatalogModel, Pricing, Status, Token, TokenBody, status_word
+from comet_mcp.api.wire import CatalogModel, Pricing
+from comet_mcp.domain.key import Key, KeySpec, Status, status_word
 from comet_mcp.secret_store import Saved, mask
 from comet_mcp.units import NEVER, Units, expiry, when
 
-_MIRRORED = (*(name for name in TokenBody.model_fields if name != "name"), "used_quota")
+_MIRRORED = (*(name for name in KeySpec.model_fields if name != "name"), "used_quota")
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -65,12 +66,12 @@ class APIKey(Result):
     cross_group_retry: bool
 
     @classmethod
-    def of(cls, row: Token, units: Units) -> Self:
+    def of(cls, row: Key, units: Units) -> Self:
         """The record of the API, readable."""
         return cls(**record(row, units))
 
 
-def record(row: Token, units: Units) -> dict[str, Any]:
+def record(row: Key, units: Units) -> dict[str, Any]:
     """The fields of an APIKey for a record of the API."""
     return {
         "id": row.id,
@@ -141,7 +142,7 @@ class ListedKey(Result):
     group: str | None = None
 
     @classmethod
-    def of(cls, row: Token, units: Units) -> ListedKey:
+    def of(cls, row: Key, units: Units) -> ListedKey:
         """The record of the API, short."""
         return cls(
             id=row.id,
@@ -279,7 +280,7 @@ class AccountInfo(Result):
     groups: list[str] | None = None
 
 
-def state(row: Token, now: float) -> str:
+def state(row: Key, now: float) -> str:
     """The status in a word, as a program meets it.
 
     The API refuses a key from its end on, and one that has nothing left (documented), while the record says `enabled`
@@ -292,13 +293,13 @@ def state(row: Token, now: float) -> str:
     return status_word(row.status)
 
 
-def last_used(row: Token) -> str:
+def last_used(row: Key) -> str:
     """When a model was last called, "never" where none was: the API starts with the time of creation (measured)."""
     is_unused = not row.used_quota and row.accessed_time <= row.created_time
     return "never" if is_unused else when(row.accessed_time)
 
 
-def remaining(row: Token, units: Units) -> str:
+def remaining(row: Key, units: Units) -> str:
     """What the key may still spend, "$4.98 of $5.00"; only the first figure while nothing is spent."""
     if row.unlimited_quota:
         return "unlimited"

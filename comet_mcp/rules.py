@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Collection
 from ipaddress import ip_network
 
-from comet_mcp.api.wire import TokenBody
+from comet_mcp.domain.key import KeySpec
 from comet_mcp.errors import ArgumentError
 from comet_mcp.text import quoted
 from comet_mcp.units import CENTURY, MAX_QUOTA_NEWER, NEVER, Units, seconds_from, when
@@ -28,7 +28,7 @@ _IP_FORM = (
 )
 
 
-def check_new_key(body: TokenBody, now: float, units: Units) -> tuple[TokenBody, list[str]]:
+def check_new_key(body: KeySpec, now: float, units: Units) -> tuple[KeySpec, list[str]]:
     """The body as it is to be sent, and warnings about what it will do.
 
     Only white space and doubles inside the two lists are changed.
@@ -58,8 +58,8 @@ def check_new_key(body: TokenBody, now: float, units: Units) -> tuple[TokenBody,
 
 
 def check_changed_key(
-    before: TokenBody, body: TokenBody, named: Collection[str], now: float, units: Units
-) -> tuple[TokenBody, list[str]]:
+    before: KeySpec, body: KeySpec, named: Collection[str], now: float, units: Units
+) -> tuple[KeySpec, list[str]]:
     """The body as it is to be written over a key that is `before`, and warnings.
 
     Only what changes is judged: a key that is odd already can still be changed elsewhere.
@@ -74,7 +74,7 @@ def check_changed_key(
     Raises:
         ArgumentError: The key would not do what was asked for; the message says what to send instead.
     """
-    changed = {name for name in TokenBody.model_fields if getattr(before, name) != getattr(body, name)}
+    changed = {name for name in KeySpec.model_fields if getattr(before, name) != getattr(body, name)}
     warnings: list[str] = []
     models = [model for model in body.model_limits.split(",") if model]
     if "name" in changed:
@@ -103,7 +103,7 @@ def check_changed_key(
     return body, warnings
 
 
-def _scope_warnings(body: TokenBody, models: list[str]) -> list[str]:
+def _scope_warnings(body: KeySpec, models: list[str]) -> list[str]:
     warnings = []
     if body.model_limits_enabled and not models:
         warnings.append("model_limits_enabled is true and model_limits is empty: the key can call no model.")
@@ -126,7 +126,7 @@ def _check_name(name: str) -> None:
         )
 
 
-def _models(body: TokenBody) -> list[str]:
+def _models(body: KeySpec) -> list[str]:
     """The model ids, trimmed: the API splits at commas without trimming, so " b" never matches (measured)."""
     models = list(dict.fromkeys(entry.strip() for entry in body.model_limits.split(",")))
     models = [model for model in models if model]
@@ -205,7 +205,7 @@ def _expiry_warnings(expired_time: int, now: float, *, new: bool) -> list[str]:
     return []
 
 
-def _quota_warnings(body: TokenBody, units: Units, *, new: bool) -> list[str]:
+def _quota_warnings(body: KeySpec, units: Units, *, new: bool) -> list[str]:
     quota = body.remain_quota
     if body.unlimited_quota:
         warnings = ["unlimited_quota is true: the key can spend the account's whole balance."]

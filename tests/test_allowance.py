@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from comet_mcp.api.client import CometAPI
-from comet_mcp.api.wire import Token, TokenBody, body_of
+from comet_mcp.domain.key import Key, KeySpec
 from comet_mcp.errors import (
     CometError,
     JournalError,
@@ -31,16 +31,16 @@ from comet_mcp.units import Units
 
 HOURS = 3600
 DOLLAR = 500_000
-ROW = Token(id=7, status=1, name="agent", remain_quota=DOLLAR, used_quota=100)
+ROW = Key(id=7, status=1, name="agent", remain_quota=DOLLAR, used_quota=100)
 
 
 class API:
     """The one call that matters: the key as it is after a change failed."""
 
-    def __init__(self, after: Token | CometError = ROW) -> None:
+    def __init__(self, after: Key | CometError = ROW) -> None:
         self.after = after
 
-    async def get_token(self, _: int) -> Token:
+    async def get_token(self, _: int) -> Key:
         if isinstance(self.after, CometError):
             raise self.after
         return self.after
@@ -53,12 +53,12 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
     journal.close()
 
 
-def allowance(journal: Journal, after: Token | CometError = ROW, **rules: Any) -> Allowance:
+def allowance(journal: Journal, after: Key | CometError = ROW, **rules: Any) -> Allowance:
     return Allowance(cast("CometAPI", API(after)), journal, Guard(Policy(**rules), Units()))
 
 
 def change(**fields: Any) -> Change:
-    return Change(ROW, body_of(ROW).model_copy(update=fields), None, frozenset(fields))
+    return Change(ROW, ROW.spec.model_copy(update=fields), None, frozenset(fields))
 
 
 TOP_UP = change(remain_quota=3 * DOLLAR)
@@ -79,7 +79,7 @@ REFUSED, UNSENT, UNCLEAR = RefusedError("no"), UnsentError("no way"), UnclearErr
     ],
 )
 async def test_a_top_up_is_taken_back_only_where_the_key_provably_may_spend_no_more_than_before(
-    error: CometError, after: Token | CometError, kept: bool, journal: Journal
+    error: CometError, after: Key | CometError, kept: bool, journal: Journal
 ) -> None:
     with pytest.raises(type(error)):
         async with allowance(journal, after, max_sum_usd_total=9).counted(TOP_UP):
@@ -148,7 +148,7 @@ async def test_what_was_given_counts_as_long_as_the_rule_says(
     rule: str, hours: float, refused: bool, journal: Journal
 ) -> None:
     await _given(journal, hours)
-    body = TokenBody(name="x", remain_quota=1)
+    body = KeySpec(name="x", remain_quota=1)
     rules: dict[str, Any] = {rule: 1}
     limited = allowance(journal, **rules)
     broken, _ = await limited.verdict(body)
@@ -165,4 +165,4 @@ async def test_what_was_given_counts_as_long_as_the_rule_says(
 
 async def test_without_a_journal_nothing_was_given(journal: Journal) -> None:
     assert await journal.ledger.spending() == Spending()
-    await allowance(journal, max_keys_total=1).require_new(TokenBody(name="x"))
+    await allowance(journal, max_keys_total=1).require_new(KeySpec(name="x"))

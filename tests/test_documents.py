@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 
 from comet_mcp import __version__
-from comet_mcp.api.wire import TokenBody
+from comet_mcp.domain.key import KeySpec
 from comet_mcp.errors import CometError
 from comet_mcp.server import tools
 from comet_mcp.settings import SETTINGS
@@ -59,7 +59,7 @@ def test_the_readme_lists_the_tools_in_their_order_and_tells_which_only_read() -
 def test_the_readme_lists_the_fields_of_create_with_their_defaults() -> None:
     rows = {row[0].strip("`"): row[2] for row in table("field")}
     defaults = {
-        name: "" if field.is_required() else json.dumps(field.default) for name, field in TokenBody.model_fields.items()
+        name: "" if field.is_required() else json.dumps(field.default) for name, field in KeySpec.model_fields.items()
     }
     assert rows == defaults
 

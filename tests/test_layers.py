@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "comet_mcp"
 
 # From the ground up: a part imports only what stands before it here.
 PARTS = (
-    *("errors", "text", "units", "lifetimes"),
+    *("errors", "text", "units", "lifetimes", "clock", "domain"),
     "api",
     *("rules", "policy", "settings"),
     *("state", "secret_store", "catalog"),

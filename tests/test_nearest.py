@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comet_mcp.api.wire import Status, Token, TokenBody, body_of
+from comet_mcp.domain.key import Key, KeySpec, Status
 from comet_mcp.errors import PolicyError
 from comet_mcp.policy.guard import Guard
 from comet_mcp.policy.limits import DAY, HOUR, Limit, Spending
@@ -32,24 +32,24 @@ KEY: dict[str, Any] = {
     "allow_ips": "192.0.2.1",
     "group": "vip",
 }
-FIELDS = tuple(TokenBody.model_fields)
+FIELDS = tuple(KeySpec.model_fields)
 
 
-def body(**changes: Any) -> TokenBody:
-    return TokenBody.model_validate({**KEY, **changes})
+def body(**changes: Any) -> KeySpec:
+    return KeySpec.model_validate({**KEY, **changes})
 
 
-def key(**changes: Any) -> Token:
-    return Token.model_validate({"id": 17, "status": 1, "created_time": NOW - DAYS, **KEY, **changes})
+def key(**changes: Any) -> Key:
+    return Key.model_validate({"id": 17, "status": 1, "created_time": NOW - DAYS, **KEY, **changes})
 
 
-def change(before: Token, **named: Any) -> Change:
+def change(before: Key, **named: Any) -> Change:
     """What update_api_key makes of these arguments."""
     status = named.pop("status", None)
     given = frozenset(named)
     if "add_budget_usd" in named:
         named["remain_quota"] = max(before.remain_quota, 0) + UNITS.from_usd(named.pop("add_budget_usd"))
-    old = body_of(before).model_copy(update={"remain_quota": max(before.remain_quota, 0)})
+    old = before.spec.model_copy(update={"remain_quota": max(before.remain_quota, 0)})
     return Change(before, old.model_copy(update=named), Status[status.upper()] if status else None, given)
 
 
@@ -57,7 +57,7 @@ def offered(policy: Policy, asked: Change, spending: Spending = NOTHING) -> dict
     return nearest_change(policy, asked, spending, NOW, UNITS)
 
 
-def refusal(policy: Policy, asked: Change | TokenBody, spending: Spending = NOTHING, **options: Any) -> str:
+def refusal(policy: Policy, asked: Change | KeySpec, spending: Spending = NOTHING, **options: Any) -> str:
     judge = Guard(policy, UNITS)
     require: Any = judge.require_change if isinstance(asked, Change) else judge.require_new
     with pytest.raises(PolicyError) as refused:
@@ -254,7 +254,7 @@ CALLS = st.tuples(BODIES, st.sets(st.sampled_from(FIELDS), max_size=4)).map(
 
 @given(POLICIES, ROWS, CALLS, st.sampled_from([None, "enabled", "disabled"]), st.integers(0, 10**9))
 def test_whatever_call_is_offered_is_allowed_and_takes_nothing_where_more_was_asked_for(
-    policy: Policy, row: Token, named: dict[str, Any], status: str | None, spent: int
+    policy: Policy, row: Key, named: dict[str, Any], status: str | None, spent: int
 ) -> None:
     asked = change(row, **named, status=status)
     call = offered(policy, asked, Spending(1, spent))
@@ -262,7 +262,7 @@ def test_whatever_call_is_offered_is_allowed_and_takes_nothing_where_more_was_as
         return
     given = change(row, **{name: value for name, value in call.items() if name != "id"})
     assert set(call) - {"id", "status"} <= set(named)
-    assert (given.wanted, given.status) != (body_of(row), None)
+    assert (given.wanted, given.status) != (row.spec, None)
     assert policy.check_change(row, given.wanted, given.status, NOW, UNITS, spending=Spending(1, spent)) == []
     if asked.wanted.expired_time == -1 and row.expired_time >= 0:
         assert not 0 <= given.wanted.expired_time < row.expired_time

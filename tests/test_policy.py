@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comet_mcp.api.wire import Status, Token, TokenBody
 from comet_mcp.cli.policy import VERBS, main
+from comet_mcp.domain.key import Key, KeySpec, Status
 from comet_mcp.errors import PolicyError
 from comet_mcp.policy.addresses import covers, restricts
 from comet_mcp.policy.guard import Guard
@@ -58,28 +58,28 @@ STRICT = Policy(
 )
 
 
-def body(**changes: Any) -> TokenBody:
-    return TokenBody.model_validate({**SOUND, **changes})
+def body(**changes: Any) -> KeySpec:
+    return KeySpec.model_validate({**SOUND, **changes})
 
 
-def token(**changes: Any) -> Token:
-    return Token.model_validate({"id": 7, "status": 1, "created_time": int(NOW) - DAYS, **SOUND, **changes})
+def token(**changes: Any) -> Key:
+    return Key.model_validate({"id": 7, "status": 1, "created_time": int(NOW) - DAYS, **SOUND, **changes})
 
 
-def broken(policy: Policy, wanted: TokenBody, past: Past | None = None, spending: Spending | None = None) -> list[str]:
+def broken(policy: Policy, wanted: KeySpec, past: Past | None = None, spending: Spending | None = None) -> list[str]:
     found = policy.check(wanted, NOW, UNITS, past or Past(), spending or Spending())
     return [entry.rule for entry in found]
 
 
-def changed(policy: Policy, before: Token, status: Status | None = None, **changes: Any) -> list[str]:
-    wanted = body(**{name: getattr(before, name) for name in TokenBody.model_fields} | changes)
+def changed(policy: Policy, before: Key, status: Status | None = None, **changes: Any) -> list[str]:
+    wanted = body(**{name: getattr(before, name) for name in KeySpec.model_fields} | changes)
     return [entry.rule for entry in policy.check_change(before, wanted, status, NOW, UNITS)]
 
 
 def test_the_default_policy_lets_the_documented_example_body_through_and_everything_else() -> None:
     assert Policy() == load({"COMETAPI_ACCESS_TOKEN": "t"}).policy
-    assert broken(Policy(), TokenBody.model_validate(DOCUMENTED)) == []
-    assert broken(Policy(), TokenBody(name="", unlimited_quota=True)) == []
+    assert broken(Policy(), KeySpec.model_validate(DOCUMENTED)) == []
+    assert broken(Policy(), KeySpec(name="", unlimited_quota=True)) == []
     assert words(Policy(), UNITS) == []
     assert Policy().limits(UNITS) == []
 
@@ -335,7 +335,7 @@ def guard(policy: Policy) -> Guard:
     return Guard(policy, UNITS)
 
 
-def soon(**changes: Any) -> TokenBody:
+def soon(**changes: Any) -> KeySpec:
     """A body for the clock of this machine."""
     return body(expired_time=int(time()) + DAYS, **changes)
 
@@ -352,7 +352,7 @@ def test_a_refusal_names_every_rule_its_limit_and_the_nearest_body() -> None:
     nearest = json.loads(text[text.index("{") : text.index("}") + 1])
     wanted = {"name": "agent-blog", "remain_quota": 2_500_000, "group": "vip", "model_limits": "gpt-4o"}
     assert {name: nearest[name] for name in wanted} == wanted
-    assert guard(STRICT).check_new(TokenBody.model_validate(nearest)) == []
+    assert guard(STRICT).check_new(KeySpec.model_validate(nearest)) == []
 
 
 def test_where_nobody_can_guess_the_refusal_says_which_rule_is_left() -> None:
@@ -385,7 +385,7 @@ def test_a_sum_that_is_nearly_used_up_leaves_what_is_left_and_a_used_up_one_noth
 
 
 BODIES = st.builds(
-    TokenBody,
+    KeySpec,
     name=st.text(min_size=1, max_size=50),
     expired_time=st.one_of(st.just(-1), st.integers(-5, int(time()) + 10**9)),
     remain_quota=st.integers(0, 10**9),
@@ -412,7 +412,7 @@ POLICIES = st.builds(
 
 @given(POLICIES, BODIES)
 def test_the_nearest_body_is_allowed_but_for_what_nobody_can_guess_and_allowed_bodies_stay_as_they_are(
-    policy: Policy, wanted: TokenBody
+    policy: Policy, wanted: KeySpec
 ) -> None:
     judge = guard(policy)
     nearest = judge.nearest_new(wanted)
@@ -548,7 +548,7 @@ def test_a_policy_with_a_mistake_is_never_no_policy(
 ) -> None:
     policy = written(config, **variables)
     assert said in " ".join(policy.problems)
-    assert broken(policy, TokenBody.model_validate(DOCUMENTED)) == ["policy"]
+    assert broken(policy, KeySpec.model_validate(DOCUMENTED)) == ["policy"]
     assert changed(policy, token(), Status.DISABLED) == ["policy"]
     assert [entry.rule for entry in policy.check_own(token())] == ["policy"]
     assert said in str(policy.refusal(policy.check_own(token())))

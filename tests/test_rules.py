@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comet_mcp.api.wire import TokenBody
+from comet_mcp.domain.key import KeySpec
 from comet_mcp.errors import ArgumentError
 from comet_mcp.rules import check_changed_key, check_new_key
 from comet_mcp.units import Units
@@ -16,8 +16,8 @@ MONTH = 30 * 86_400
 SOUND = {"name": "sound", "remain_quota": 2_500_000, "expired_time": int(NOW) + MONTH}
 
 
-def checked(**fields: object) -> tuple[TokenBody, list[str]]:
-    return check_new_key(TokenBody.model_validate({**SOUND, **fields}), NOW, Units())
+def checked(**fields: object) -> tuple[KeySpec, list[str]]:
+    return check_new_key(KeySpec.model_validate({**SOUND, **fields}), NOW, Units())
 
 
 def refusal(**fields: object) -> str:
@@ -30,8 +30,8 @@ def warning(**fields: object) -> str:
     return " ".join(checked(**fields)[1])
 
 
-def changed(before: dict[str, object], **fields: object) -> tuple[TokenBody, list[str]]:
-    old = TokenBody.model_validate({**SOUND, **before})
+def changed(before: dict[str, object], **fields: object) -> tuple[KeySpec, list[str]]:
+    old = KeySpec.model_validate({**SOUND, **before})
     return check_changed_key(old, old.model_copy(update=fields), fields.keys(), NOW, Units())
 
 
@@ -42,7 +42,7 @@ def refused_change(before: dict[str, object], **fields: object) -> str:
 
 
 def test_a_sound_key_passes_unchanged_and_without_a_warning() -> None:
-    assert checked() == (TokenBody.model_validate(SOUND), [])
+    assert checked() == (KeySpec.model_validate(SOUND), [])
 
 
 def test_expiry_zero_is_refused_with_both_ways_out() -> None:

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from comet_mcp.api.wire import with_prefix
+from comet_mcp.domain.key import with_prefix
 from comet_mcp.errors import ArgumentError, StoreError
 from comet_mcp.secret_store import KeyStore, Target, mask
 from comet_mcp.secret_store.base import NoStore, ResultStore

@@ -13,18 +13,8 @@ from pydantic import SecretStr, ValidationError
 from comet_mcp.api.answers import Answer, checked, envelope, json_of, parse, unusable
 from comet_mcp.api.exchange import Exchange
 from comet_mcp.api.pace import APIClock, CallLimit
-from comet_mcp.api.wire import (
-    Account,
-    CatalogModel,
-    CreateAnswer,
-    ModelList,
-    Token,
-    TokenBody,
-    TokenPage,
-    Usage,
-    is_masked,
-    with_prefix,
-)
+from comet_mcp.api.wire import Account, CatalogModel, CreateAnswer, ModelList, TokenPage, Usage
+from comet_mcp.domain.key import Key, KeySpec, is_masked, with_prefix
 from comet_mcp.errors import UnclearError
 
 if TYPE_CHECKING:
@@ -62,7 +52,7 @@ class CometAPI:
         """As `CallLimit.room`: a context for a write and what follows it."""
         return self._limit.room(calls, shared=shared)
 
-    async def create_token(self, body: TokenBody, *, seconds: float | None = None) -> CreateAnswer:
+    async def create_token(self, body: KeySpec, *, seconds: float | None = None) -> CreateAnswer:
         """`POST /api/token/`, once."""
         answer = await self._manage("POST", "/api/token/", body.model_dump(), seconds)
         data = envelope(answer).data
@@ -76,10 +66,10 @@ class CometAPI:
         answer = await self._manage("GET", f"/api/token/?p={page}&page_size={page_size}", None, seconds)
         return parse(TokenPage, envelope(answer).data, answer)
 
-    async def get_token(self, token_id: int, *, seconds: float | None = None) -> Token:
+    async def get_token(self, token_id: int, *, seconds: float | None = None) -> Key:
         """`GET /api/token/{id}`. Raises NotFoundError where there is none."""
         answer = await self._manage("GET", f"/api/token/{token_id}", None, seconds)
-        return parse(Token, envelope(answer, token_id).data, answer)
+        return parse(Key, envelope(answer, token_id).data, answer)
 
     async def reveal_key(self, token_id: int, *, seconds: float | None = None) -> SecretStr:
         """`POST /api/token/{id}/key`, which releases that mask the key in a record have. It changes nothing."""
@@ -102,12 +92,12 @@ class CometAPI:
             token_id: SecretStr(key) for token_id, key in found.items() if isinstance(key, str) and not is_masked(key)
         }
 
-    async def update_token(self, row: Token, *, status_only: bool = False, seconds: float | None = None) -> None:
+    async def update_token(self, row: Key, *, status_only: bool = False, seconds: float | None = None) -> None:
         """`PUT /api/token/` with the id, the status and all nine fields: the API resets a field that is left out.
 
         Documented: `status` is minded. Measured: it is ignored, unless `?status_only=1`, which changes nothing else.
         """
-        body = row.model_dump(include={"id", "status", *TokenBody.model_fields})
+        body = row.model_dump(include={"id", "status", *KeySpec.model_fields})
         path = "/api/token/?status_only=1" if status_only else "/api/token/"
         envelope(await self._manage("PUT", path, body, seconds), row.id)
 

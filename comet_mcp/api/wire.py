@@ -3,82 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
-from enum import IntEnum
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 from pydantic_core import from_json
 
-from comet_mcp.units import NEVER
+from comet_mcp.domain.key import MOST, Key, KeySpec, Number
 
-_VALUE = re.compile(r"(sk-)?[\x21-\x29\x2b-\x7e]{16,}")  # measured: 48 alphanumerics; a mask has stars
 _Model = TypeVar("_Model", bound=BaseModel)
 _LENIENT = ConfigDict(hide_input_in_errors=True, defer_build=True)
-
-
-class Status(IntEnum):
-    """A key's status. Measured: the gateway stores any number it is given, so a record's may be none of these."""
-
-    ENABLED = 1
-    DISABLED = 2
-    EXPIRED = 3
-    EXHAUSTED = 4
-
-
-_WORDS = {int(status): status.name.lower() for status in Status}
-
-
-def status_word(status: int) -> str:
-    """A record's status in a word."""
-    return _WORDS.get(status) or f"unknown ({status})"
-
-
-_MOST = 2**63 - 1
-_Number = Annotated[int, Field(ge=-_MOST - 1, le=_MOST)]
-"""The API counts in 64 bits."""
-
-
-class TokenBody(BaseModel):
-    """The nine fields of `POST /api/token/`, with the API's defaults. What is sent holds all of them and no other."""
-
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, defer_build=True)
-
-    name: str
-    expired_time: int = NEVER
-    remain_quota: int = 0
-    unlimited_quota: bool = False
-    model_limits_enabled: bool = False
-    model_limits: str = ""
-    allow_ips: str | None = None
-    group: str = ""
-    cross_group_retry: bool = False
-
-
-class Token(BaseModel):
-    """One record of the API. A release may add fields, and may send null for any: `payload` minds that.
-
-    `key` is the full value or a masked one, by release, without the `sk-` that programs put in front.
-    """
-
-    model_config = _LENIENT
-
-    id: _Number
-    user_id: _Number = 0
-    key: SecretStr = SecretStr("")
-    status: _Number = 0
-    name: str = ""
-    created_time: _Number = 0
-    accessed_time: _Number = 0
-    expired_time: _Number = NEVER
-    remain_quota: _Number = 0
-    unlimited_quota: bool = False
-    model_limits_enabled: bool = False
-    model_limits: str = ""
-    allow_ips: str = ""
-    used_quota: _Number = 0
-    group: str = ""
-    cross_group_retry: bool = False
 
 
 class CreateAnswer(BaseModel):
@@ -95,10 +28,10 @@ class TokenPage(BaseModel):
 
     model_config = _LENIENT
 
-    page: _Number = 0
-    page_size: _Number = 0
-    total: _Number = 0
-    items: list[Token] = []
+    page: Number = 0
+    page_size: Number = 0
+    total: Number = 0
+    items: list[Key] = []
 
 
 class Envelope(BaseModel):
@@ -116,8 +49,8 @@ class Usage(BaseModel):
 
     model_config = _LENIENT
 
-    total_available: _Number = 0
-    total_used: _Number = 0
+    total_available: Number = 0
+    total_used: Number = 0
     unlimited_quota: bool = False
 
 
@@ -128,9 +61,9 @@ class Account(BaseModel):
 
     username: str = ""
     group: str = ""
-    quota: _Number = 0
-    used_quota: _Number = 0
-    request_count: _Number = 0
+    quota: Number = 0
+    used_quota: Number = 0
+    request_count: Number = 0
 
 
 class Pricing(BaseModel):
@@ -196,27 +129,11 @@ def _mended(value: Any) -> Any:
     if isinstance(value, list):
         return [_mended(item) for item in value]
     if isinstance(value, int) and not isinstance(value, bool):
-        return max(-_MOST - 1, min(value, _MOST))
+        return max(-MOST - 1, min(value, MOST))
     return value
 
 
-def with_prefix(key: SecretStr) -> SecretStr:
-    """The key as programs use it: the API leaves out the `sk-` in front."""
-    value = key.get_secret_value()
-    return SecretStr(value if value.startswith("sk-") else f"sk-{value}")
-
-
-def is_masked(key: str) -> bool:
-    """Whether a record's key is a mask (`gLEC**********DQNw`) or missing, so that it has to be revealed."""
-    return not _VALUE.fullmatch(key)
-
-
-def body_of(row: Token) -> TokenBody:
-    """The body that would make an equal key."""
-    return TokenBody.model_validate(row.model_dump(include=set(TokenBody.model_fields)))
-
-
-def differences(body: TokenBody, row: Token, *, tolerated: bool = False) -> list[str]:
+def differences(body: KeySpec, row: Key, *, tolerated: bool = False) -> list[str]:
     """Where a row differs from what was sent, as sentences.
 
     Args:
@@ -225,7 +142,7 @@ def differences(body: TokenBody, row: Token, *, tolerated: bool = False) -> list
         tolerated: Leave out what a release is known to change. Measured: the newest stores `cross_group_retry` as
             false unless the group is `auto`.
     """
-    sent, stored = body.model_dump(), row.model_dump(include=set(TokenBody.model_fields))
+    sent, stored = body.model_dump(), row.model_dump(include=set(KeySpec.model_fields))
     sent["allow_ips"] = sent["allow_ips"] or ""  # measured: null is stored as "" on create and as null on update
     if tolerated and not stored["cross_group_retry"]:
         sent["cross_group_retry"] = False
@@ -236,6 +153,6 @@ def differences(body: TokenBody, row: Token, *, tolerated: bool = False) -> list
     ]
 
 
-def is_namesake(body: TokenBody, row: Token) -> bool:
+def is_namesake(body: KeySpec, row: Key) -> bool:
     """Whether a row has the body's name, give or take white space and case: what the API may have normalised."""
     return row.name.strip().casefold() == body.name.strip().casefold()

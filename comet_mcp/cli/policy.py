@@ -12,8 +12,8 @@ import anyio
 from pydantic_core import from_json
 
 from comet_mcp import settings as configuration
-from comet_mcp.api.wire import TokenBody
 from comet_mcp.app import account_of
+from comet_mcp.domain.key import KeySpec
 from comet_mcp.errors import ArgumentError, CometError
 from comet_mcp.policy.guard import Guard
 from comet_mcp.policy.limits import Spending
@@ -179,7 +179,7 @@ async def _spending(settings: Settings) -> Spending:
         journal.close()
 
 
-def _say_refused(guard: Guard, body: TokenBody, spending: Spending, broken: list[Broken]) -> None:
+def _say_refused(guard: Guard, body: KeySpec, spending: Spending, broken: list[Broken]) -> None:
     print("Refused:")
     for entry in broken:
         print(f"- {printable(str(entry), 1000)}")
@@ -193,14 +193,14 @@ def _say_refused(guard: Guard, body: TokenBody, spending: Spending, broken: list
     print(json.dumps(nearest.model_dump(), indent=2))
 
 
-def _body(file: str, units: Units) -> TokenBody:
+def _body(file: str, units: Units) -> KeySpec:
     """The body in the file as the server would send it. Raises OSError, ValueError or ArgumentError."""
     text = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     given = from_json(text)
     if not isinstance(given, dict):
         raise ArgumentError("it must be a JSON object, the arguments of create_api_key.")
     fields = parse_arguments(arguments_model(create_api_key), given)
-    return check_new_key(TokenBody(**fields), time(), units)[0]
+    return check_new_key(KeySpec(**fields), time(), units)[0]
 
 
 def _unreadable(error: OSError | ValueError) -> str:

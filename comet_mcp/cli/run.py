@@ -26,8 +26,8 @@ import anyio
 
 from comet_mcp import settings as configuration
 from comet_mcp.api.client import CometAPI
-from comet_mcp.api.wire import Status, Token, status_word, with_prefix
 from comet_mcp.app import App
+from comet_mcp.domain.key import Key, Status, status_word, with_prefix
 from comet_mcp.errors import ArgumentError, CometError, NotFoundError
 from comet_mcp.keys.newest import all_keys
 from comet_mcp.secret_store.base import KEY_VARIABLE
@@ -58,7 +58,7 @@ class _Found:
 
     key_id: int
     value: str
-    row: Token | None = None
+    row: Key | None = None
 
 
 def main(arguments: list[str]) -> int:
@@ -112,7 +112,7 @@ async def _found(settings: Settings, wanted: str) -> _Found:
         await app.aclose()
 
 
-async def _row(api: CometAPI, key_id: int) -> Token:
+async def _row(api: CometAPI, key_id: int) -> Key:
     """The record of that id. Where there is none, the advice is for a person in a shell, who has no tools to call."""
     try:
         return await api.get_token(key_id)
@@ -147,7 +147,7 @@ def _warning_in_time(settings: Settings, key_id: int) -> str | None:
     return said[0] if said else None
 
 
-def _warning(row: Token) -> str | None:
+def _warning(row: Key) -> str | None:
     """Why the API will refuse the key's requests, by its record; None where that tells of nothing."""
     if row.status not in (Status.ENABLED, Status.EXPIRED, Status.EXHAUSTED):
         what = f"is {status_word(row.status)}"
@@ -162,7 +162,7 @@ def _warning(row: Token) -> str | None:
     return f"key {row.id} {what}; its requests will be refused."
 
 
-def _only(name: str, rows: list[Token]) -> Token:
+def _only(name: str, rows: list[Key]) -> Key:
     if not rows:
         raise ArgumentError(f"No key is named {quoted(name)}. Give the id or the exact name of a key.")
     if len(rows) > 1:

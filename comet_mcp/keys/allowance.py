@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from comet_mcp.api.client import CometAPI
-from comet_mcp.api.wire import TokenBody
+from comet_mcp.domain.key import KeySpec
 from comet_mcp.errors import CometError, JournalError, RefusedError, UnsentError
 from comet_mcp.policy.guard import Guard
 from comet_mcp.policy.limits import Spending
@@ -32,7 +32,7 @@ class Allowance:
         self._intents = journal.intents
         self.guard = guard
 
-    async def require_new(self, body: TokenBody, rotation: int | None = None) -> None:
+    async def require_new(self, body: KeySpec, rotation: int | None = None) -> None:
         """Refuse a create, or that of a rotation which was begun, that the policy does not allow at this moment.
 
         One whose earlier answer was lost is not refused for a count: it is counted already, and repeated it finds its
@@ -49,7 +49,7 @@ class Allowance:
             return
         self.guard.require_new(body, spending, copied=rotation is not None)
 
-    async def require_copy(self, body: TokenBody) -> None:
+    async def require_copy(self, body: KeySpec) -> None:
         """Refuse a rotation that is about to begin. Raises as `require_new`."""
         self.guard.require_new(body, await self._spending(), copied=True)
 
@@ -95,7 +95,7 @@ class Allowance:
                     await self._ledger.release(reservation)
             raise
 
-    async def verdict(self, body: TokenBody) -> tuple[list[str], dict[str, Any] | None]:
+    async def verdict(self, body: KeySpec) -> tuple[list[str], dict[str, Any] | None]:
         """The rules that a key from this body would break at this moment, and the nearest body that is allowed."""
         spending = await self._spending()
         broken = [str(entry) for entry in self.guard.check_new(body, spending)]

@@ -19,7 +19,7 @@ import anyio
 
 from comet_mcp.api.client import CometAPI
 from comet_mcp.api.pace import WRITE_CALLS
-from comet_mcp.api.wire import Status, Token, TokenBody, body_of, status_word
+from comet_mcp.domain.key import Key, KeySpec, Status, status_word
 from comet_mcp.errors import APIError, NotFoundError, RefusedError, UnclearError, UnsentError
 from comet_mcp.keys.deadline import Deadline
 
@@ -30,8 +30,8 @@ _CORRECTIONS = 3
 class Changed:
     """A key before and after. `warnings` tell where it is not as it was asked for."""
 
-    before: Token
-    after: Token
+    before: Key
+    after: Key
     warnings: list[str] = field(default_factory=list)
 
 
@@ -50,8 +50,8 @@ def able_to_change(api: CometAPI, deadline: Deadline) -> Iterator[None]:
 
 async def change_key(
     api: CometAPI,
-    before: Token,
-    wanted: TokenBody,
+    before: Key,
+    wanted: KeySpec,
     status: Status | None,
     deadline: Deadline,
     *,
@@ -121,21 +121,21 @@ async def delete_key(api: CometAPI, key_id: int, deadline: Deadline) -> bool:
     return True
 
 
-def writable_body(row: Token) -> TokenBody:
+def writable_body(row: Key) -> KeySpec:
     """The body that leaves a key as it is. One that spent more than it had can't be written back: 0 stands for it."""
-    body = body_of(row)
+    body = row.spec
     return body if body.unlimited_quota else body.model_copy(update={"remain_quota": max(body.remain_quota, 0)})
 
 
 async def _write(
     api: CometAPI,
-    base: Token,
-    row: Token,
+    base: Key,
+    row: Key,
     deadline: Deadline,
     *,
     spent_counts: bool = True,
     status_only: bool = False,
-) -> Token:
+) -> Key:
     """Write the whole row, made from `base`, and return what is there then, corrected for what was spent between."""
     after = await _written(api, base, row, deadline, status_only=status_only)
     for _ in range(_CORRECTIONS if spent_counts and not row.unlimited_quota else 0):
@@ -160,7 +160,7 @@ async def _write(
     return after
 
 
-async def _written(api: CometAPI, base: Token, row: Token, deadline: Deadline, *, status_only: bool = False) -> Token:
+async def _written(api: CometAPI, base: Key, row: Key, deadline: Deadline, *, status_only: bool = False) -> Key:
     """Write, and return what is there then: an unclear answer is judged by that.
 
     Raises:
@@ -183,7 +183,7 @@ async def _written(api: CometAPI, base: Token, row: Token, deadline: Deadline, *
     return after
 
 
-async def _read_again(api: CometAPI, key_id: int, deadline: Deadline) -> Token:
+async def _read_again(api: CometAPI, key_id: int, deadline: Deadline) -> Key:
     """Read a key after a write. It leaves time for a correction. Raises NotFoundError, or UnclearError for the rest."""
     try:
         return await api.get_token(key_id, seconds=deadline.left * 0.6)
@@ -198,17 +198,17 @@ async def _read_again(api: CometAPI, key_id: int, deadline: Deadline) -> Token:
         ) from None
 
 
-def _has_arrived(base: Token, row: Token, after: Token) -> bool:
+def _has_arrived(base: Key, row: Key, after: Key) -> bool:
     """Whether any of what was to change has changed. Spending is no change, nor what somebody else changes."""
     if row.status != base.status:
         return after.status == row.status
     spent = after.used_quota - base.used_quota
     before = base.model_copy(update={"remain_quota": base.remain_quota - spent})
-    old, new, now = (_plain(body_of(key)) for key in (before, row, after))
+    old, new, now = (_plain(key.spec) for key in (before, row, after))
     return any(new[name] != old[name] != now[name] for name in new)
 
 
-async def _write_status(api: CometAPI, row: Token, status: Status, deadline: Deadline) -> Token:
+async def _write_status(api: CometAPI, row: Key, status: Status, deadline: Deadline) -> Key:
     """Set the status by one call that does it on every release, as far as the API allows it.
 
     Documented: an update minds the status. Measured on gateways: only with `?status_only=1`, which then changes
@@ -230,9 +230,7 @@ def _with(error: UnclearError, more: str) -> UnclearError:
     return UnclearError(f"{error.args[0]} {more}", code=error.code, request_id=error.request_id)
 
 
-def _surprises(
-    before: Token, wanted: TokenBody, status: Status | None, after: Token, *, quota_named: bool
-) -> list[str]:
+def _surprises(before: Key, wanted: KeySpec, status: Status | None, after: Key, *, quota_named: bool) -> list[str]:
     """Where the key differs from what was written: another change at the same moment, or the API's own idea."""
     found = [
         f"{name} is {_shown(stored)} now, though {_shown(sent)} was written: somebody else changed the key at the "
@@ -261,7 +259,7 @@ def _surprises(
     return found
 
 
-def _plain(body: TokenBody) -> dict[str, Any]:
+def _plain(body: KeySpec) -> dict[str, Any]:
     return body.model_dump() | {"allow_ips": body.allow_ips or ""}
 
 

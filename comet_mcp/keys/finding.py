@@ -13,7 +13,8 @@ import anyio
 from pydantic import SecretStr
 
 from comet_mcp.api.client import CometAPI
-from comet_mcp.api.wire import CreateAnswer, Token, TokenBody, differences
+from comet_mcp.api.wire import CreateAnswer, differences
+from comet_mcp.domain.key import Key, KeySpec
 from comet_mcp.errors import APIError, CreateUnclearError, JournalError, NotFoundError
 from comet_mcp.keys.deadline import Deadline
 from comet_mcp.keys.newest import NewestKeys
@@ -38,7 +39,7 @@ class KeyFinder:
     async def find(
         self,
         intent: int,
-        body: TokenBody,
+        body: KeySpec,
         floor: Floor,
         answer: CreateAnswer | None,
         deadline: Deadline,
@@ -62,7 +63,7 @@ class KeyFinder:
             return await self._named(intent, body, answer.id, answer.key, deadline)
         end = monotonic() + _LOOK_FOR
         pause = 0.05
-        seen: Token | None = None
+        seen: Key | None = None
         while True:
             try:
                 rows = await self._newest.above(floor, deadline.left)
@@ -98,7 +99,7 @@ class KeyFinder:
         except NotFoundError:
             return None
 
-    async def candidates(self, intent: Intent, deadline: Deadline) -> list[Token]:
+    async def candidates(self, intent: Intent, deadline: Deadline) -> list[Key]:
         """The rows that may be an earlier create's, and may be somebody else's: by the id and the name alone.
 
         An equal one among them was hidden by its time, so the API's clocks differ.
@@ -110,7 +111,7 @@ class KeyFinder:
         return found
 
     async def take_equal(
-        self, intent: int, body: TokenBody, rows: list[Token], *, settling: bool = False
+        self, intent: int, body: KeySpec, rows: list[Key], *, settling: bool = False
     ) -> Created | None:
         """Claim one of the rows that are equal to the body. Raises CreateUnclearError where one may be another's."""
         equal = {row.id: row for row in rows if not differences(body, row, tolerated=True)}
@@ -133,19 +134,19 @@ class KeyFinder:
         return Created(row, warnings=differences(body, row), intent=intent)
 
     async def _named(
-        self, intent: int, body: TokenBody, key_id: int, key: SecretStr | None, deadline: Deadline
+        self, intent: int, body: KeySpec, key_id: int, key: SecretStr | None, deadline: Deadline
     ) -> Created:
         """The row whose id the create's own answer gave."""
         try:
             row = await self._api.get_token(key_id, seconds=deadline.left)
         except APIError:
-            row = Token(id=key_id, status=1, created_time=int(time()), **body.model_dump())
+            row = Key(id=key_id, status=1, created_time=int(time()), **body.model_dump())
         if key is not None:
             row = row.model_copy(update={"key": key})
         await self._claims.claim_one(intent, row.id, row.created_time)
         return Created(row, warnings=differences(body, row), intent=intent)
 
-    def _not_found(self, body: TokenBody, alike: list[Token], *, accepted: bool) -> CreateUnclearError:
+    def _not_found(self, body: KeySpec, alike: list[Key], *, accepted: bool) -> CreateUnclearError:
         candidates = "".join(
             f" Key {row.id} has that name but differs: {' '.join(differences(body, row))}" for row in alike
         )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from time import monotonic
 
 from comet_mcp.api.client import CometAPI
-from comet_mcp.api.wire import Token, TokenPage
+from comet_mcp.api.wire import TokenPage
+from comet_mcp.domain.key import Key
 from comet_mcp.keys.flights import Crowd, Flights
 from comet_mcp.state.intents import Floor
 
@@ -20,9 +21,9 @@ _CLOCKS_APART = 2
 """Seconds by which the clock of the Date headers and that of the rows may differ; a proxy can have one of its own."""
 
 
-async def all_keys(api: CometAPI) -> list[Token]:
+async def all_keys(api: CometAPI) -> list[Key]:
     """Every key of the account; the API's own search matches whole names only (measured). Raises APIError."""
-    rows: dict[int, Token] = {}
+    rows: dict[int, Key] = {}
     number = 1
     while True:
         page = await api.list_tokens(number, _PAGE)
@@ -76,7 +77,7 @@ class NewestKeys:
             return Floor(self._known)
         return Floor(await self._ids.join(None, seconds))
 
-    def compare_clocks(self, sent: int | None, row: Token) -> None:
+    def compare_clocks(self, sent: int | None, row: Key) -> None:
         """Learn from a key of ours that has just been found; `sent` is when its create was, by the Date headers."""
         now = self._api.clock.at_least()
         if sent is None or now is None or self._clocks_agree is False:
@@ -87,7 +88,7 @@ class NewestKeys:
         """Believe the Date headers no more: they may have hidden a row."""
         self._clocks_agree = False
 
-    async def above(self, floor: Floor, seconds: float) -> list[Token]:
+    async def above(self, floor: Floor, seconds: float) -> list[Key]:
         """Every row above `floor`, newest first. Raises APIError."""
         return floor.below(await self._rows.join(floor.id, seconds))
 
@@ -97,18 +98,18 @@ class NewestKeys:
         self._known, self._asked = max((row.id for row in page.items), default=0), asked
         return self._known
 
-    async def _rows_above(self, floors: list[int], seconds: float) -> list[Token]:
+    async def _rows_above(self, floors: list[int], seconds: float) -> list[Key]:
         asked = monotonic()
         rows = await self._listed(min(floors), len(floors), seconds)
         self._known, self._asked = max((row.id for row in rows), default=0), asked
         return rows
 
-    async def _listed(self, floor: int, asked: int, seconds: float) -> list[Token]:
+    async def _listed(self, floor: int, asked: int, seconds: float) -> list[Key]:
         if asked < _FIRST_PAGE // 2:
             rows = (await self._api.list_tokens(1, _FIRST_PAGE, seconds=seconds)).items
             if len(rows) < _FIRST_PAGE or min(row.id for row in rows) <= floor:
                 return rows
-        found: dict[int, Token] = {}
+        found: dict[int, Key] = {}
         for number in range(1, _MOST_PAGES + 1):
             rows = (await self._api.list_tokens(number, _PAGE, seconds=seconds)).items
             found.update((row.id, row) for row in rows)

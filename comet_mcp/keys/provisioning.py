@@ -21,7 +21,8 @@ from pydantic import SecretStr
 
 from comet_mcp.api.client import CometAPI
 from comet_mcp.api.pace import WRITE_CALLS
-from comet_mcp.api.wire import CreateAnswer, Token, TokenBody
+from comet_mcp.api.wire import CreateAnswer
+from comet_mcp.domain.key import Key, KeySpec
 from comet_mcp.errors import (
     CreateUnclearError,
     JournalError,
@@ -68,9 +69,7 @@ class KeyMaker:
         self._telling = Telling(journal.intents, gone)
         self._settling = Settling(journal, self._finder, self._storing, self._telling)
 
-    async def create(
-        self, body: TokenBody, rotation: int | None = None, *, deadline: Deadline | None = None
-    ) -> Created:
+    async def create(self, body: KeySpec, rotation: int | None = None, *, deadline: Deadline | None = None) -> Created:
         """Make one key and store its value. A rotation's key is its alone, however equal another is.
 
         Raises:
@@ -96,13 +95,13 @@ class KeyMaker:
         """A context for a call whose answer tells of creates, which it puts into the list (see Telling.answer)."""
         return self._telling.answer()
 
-    def _count_check(self, body: TokenBody, rotation: int | None) -> Check | None:
+    def _count_check(self, body: KeySpec, rotation: int | None) -> Check | None:
         """What refuses the key that is one too many. None where nothing is limited, which spares reading the counts."""
         if not self._guard.policy.limits(self._guard.units):
             return None
         return lambda spending: self._guard.require_new(body, spending, copied=rotation is not None)
 
-    async def _make(self, intent: int, body: TokenBody, floor: Floor, deadline: Deadline) -> Created:
+    async def _make(self, intent: int, body: KeySpec, floor: Floor, deadline: Deadline) -> Created:
         """Send the create, find its key and store its value."""
         sent = self._api.clock.at_least()
         try:
@@ -117,7 +116,7 @@ class KeyMaker:
             ) from None
         return await self._storing.store(created, deadline)
 
-    async def _post(self, intent: int, body: TokenBody, deadline: Deadline) -> CreateAnswer | None:
+    async def _post(self, intent: int, body: KeySpec, deadline: Deadline) -> CreateAnswer | None:
         """Send the create. Returns what the API said of the new key, None where its answer is unclear."""
         pause = 0.2
         for attempt in range(1, _ATTEMPTS + 1):
@@ -156,11 +155,11 @@ class KeyMaker:
         """Look for the rows of creates whose answer was lost (see Settling.settle)."""
         return await self._settling.settle(Deadline(self._timeout))
 
-    async def recognise(self, settled: Settled, rows: list[Token]) -> None:
+    async def recognise(self, settled: Settled, rows: list[Key]) -> None:
         """Look for the rows of missing creates in a list that was made anyway (see Settling.recognise)."""
         await self._settling.recognise(settled, rows, Deadline(self._timeout))
 
-    async def save(self, key_id: int, target: Target) -> tuple[Token, Saved]:
+    async def save(self, key_id: int, target: Target) -> tuple[Key, Saved]:
         """Store the value of a key that exists. Raises NotFoundError, PolicyError, StoreError or another APIError."""
         deadline = Deadline(self._timeout)
         await self._storing.check(target)
@@ -168,7 +167,7 @@ class KeyMaker:
         self._guard.require_own(row)
         return row, await self._storing.save(row, deadline, target)
 
-    async def resume(self, row: Token, deadline: Deadline) -> Created:
+    async def resume(self, row: Key, deadline: Deadline) -> Created:
         """A key that was made before, with its value stored now if it was not."""
         return await self._storing.store(Created(row), deadline)
 
@@ -183,6 +182,6 @@ class KeyMaker:
         except JournalError:
             return False
 
-    async def value_of(self, row: Token) -> SecretStr:
+    async def value_of(self, row: Key) -> SecretStr:
         """The value of a key: from the store where it has it, which spares a reveal call, else from the API."""
         return await self._storing.value_of(row, Deadline(self._timeout).left)

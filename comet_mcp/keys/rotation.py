@@ -18,7 +18,7 @@ import anyio
 
 from comet_mcp.api.client import CometAPI
 from comet_mcp.api.pace import WRITE_CALLS
-from comet_mcp.api.wire import Status, Token, status_word
+from comet_mcp.domain.key import Key, Status, status_word
 from comet_mcp.errors import (
     ArgumentError,
     CometError,
@@ -49,7 +49,7 @@ class Rotated:
     """
 
     new: Created
-    old: Token | None
+    old: Key | None
     old_is_known: bool = True
     """Whether `old` is how the key is now: False where the answer to its end was lost."""
     steps: list[str] = field(default_factory=list)
@@ -64,7 +64,7 @@ class End:
     how: OldKey
     until: int
 
-    def changes(self, old: Token) -> bool:
+    def changes(self, old: Key) -> bool:
         """Whether the key would end sooner by this than it does."""
         if self.how == "delete":
             return True
@@ -86,7 +86,7 @@ class KeyRotator:
         self._timeout = api.timeout
 
     async def rotate(
-        self, key_id: int, end: End, confirm: Callable[[Token, Rotation | None], Awaitable[None]]
+        self, key_id: int, end: End, confirm: Callable[[Key, Rotation | None], Awaitable[None]]
     ) -> Rotated:
         """Replace a key; or go on with its replacement, where a call before stopped.
 
@@ -105,7 +105,7 @@ class KeyRotator:
             old = await self._api.get_token(key_id)
         except NotFoundError:
             over = await self._rotations.of_gone(key_id)
-            gone = Token(id=key_id, **over.body.model_dump()) if over else None
+            gone = Key(id=key_id, **over.body.model_dump()) if over else None
             finished = await self._finished(over, gone, None, confirm, deadline) if over and gone else None
             if finished is None:
                 raise
@@ -159,9 +159,9 @@ class KeyRotator:
     async def _finished(
         self,
         rotation: Rotation,
-        old: Token,
+        old: Key,
         end: End | None,
-        confirm: Callable[[Token, Rotation | None], Awaitable[None]],
+        confirm: Callable[[Key, Rotation | None], Awaitable[None]],
         deadline: Deadline,
     ) -> Rotated | None:
         """The answer of a rotation that made its key, asked for once more: its answer may have been lost.
@@ -198,7 +198,7 @@ class KeyRotator:
         done.nothing_done = True
         return done
 
-    async def _new_key(self, old: Token, deadline: Deadline) -> tuple[Created, Rotation]:
+    async def _new_key(self, old: Key, deadline: Deadline) -> tuple[Created, Rotation]:
         """The new key, made now, or by a call before or beside this one; and the rotation it belongs to."""
         end = monotonic() + self._timeout * 0.8
         while True:
@@ -254,7 +254,7 @@ class KeyRotator:
         except JournalError as error:
             done.warnings.append(f"All is done, but the journal could not note it: {error}")
 
-    async def _end(self, end: End, done: Rotated, deadline: Deadline) -> Token | None:
+    async def _end(self, end: End, done: Rotated, deadline: Deadline) -> Key | None:
         """End the old key as it is now: it may have been changed since it was read."""
         assert done.old is not None  # noqa: S101 - set by the caller
         key_id = done.old.id
@@ -270,7 +270,7 @@ class KeyRotator:
             done.steps.append(f"Key {key_id} is gone.")
             return None
 
-    async def _end_working(self, end: End, done: Rotated, deadline: Deadline) -> Token:
+    async def _end_working(self, end: End, done: Rotated, deadline: Deadline) -> Key:
         """Disable the old key, or give it its grace period."""
         assert done.old is not None  # noqa: S101 - set by the caller
         key_id = done.old.id
@@ -292,14 +292,14 @@ class KeyRotator:
         done.warnings += changed.warnings
         return changed.after
 
-    def _together(self, old: Token, new: Token, until: int) -> str:
+    def _together(self, old: Key, new: Key, until: int) -> str:
         """What both may spend while both work, which is more than the old one could alone."""
         if old.unlimited_quota or new.unlimited_quota:
             return f"Until {when(until)} both keys work, without a budget."
         each, sum_ = self._guard.units.usd(old.remain_quota), self._guard.units.usd(old.remain_quota + new.remain_quota)
         return f"Until {when(until)} both keys work: the old one may still spend {each}, both together {sum_}."
 
-    def _check(self, old: Token) -> None:
+    def _check(self, old: Key) -> None:
         if old.expired_time != NEVER and old.expired_time <= time():
             raise ArgumentError(
                 f"Key {old.id} expired at {when(old.expired_time)}: a new one with the same scope would be useless. "
@@ -312,7 +312,7 @@ class KeyRotator:
             )
 
 
-def _explained(error: CreateUnclearError, old: Token) -> CreateUnclearError:
+def _explained(error: CreateUnclearError, old: Key) -> CreateUnclearError:
     """The error of an unclear create, with the next step of the rotation."""
     if error.code == "create_ambiguous":
         step = (

@@ -14,7 +14,8 @@ from time import time
 
 import anyio
 
-from comet_mcp.api.wire import Token, TokenBody, differences
+from comet_mcp.api.wire import differences
+from comet_mcp.domain.key import Key, KeySpec
 from comet_mcp.errors import CometError, CreateUnclearError, JournalError
 from comet_mcp.keys.deadline import Deadline
 from comet_mcp.keys.finding import KeyFinder
@@ -37,7 +38,7 @@ class Settled:
     """
 
     told: list[str] = field(default_factory=list)
-    found: list[Token] = field(default_factory=list)
+    found: list[Key] = field(default_factory=list)
     missing: list[Intent] = field(default_factory=list)
 
 
@@ -78,7 +79,7 @@ class Settling:
                 break  # the next list goes on
         return settled
 
-    async def recognise(self, settled: Settled, rows: list[Token], deadline: Deadline) -> None:
+    async def recognise(self, settled: Settled, rows: list[Key], deadline: Deadline) -> None:
         """Look for the rows of missing creates among those at hand, and add what was found."""
         for intent in settled.missing:
             try:
@@ -90,7 +91,7 @@ class Settling:
             except CometError as error:
                 settled.told.append(f"Whether the {_create(intent)} made a key could not be settled: {error}")
 
-    async def earlier(self, body: TokenBody, rotation: int | None, deadline: Deadline) -> Created | None:
+    async def earlier(self, body: KeySpec, rotation: int | None, deadline: Deadline) -> Created | None:
         """The key of an earlier equal create that nobody was told of; None where there is no such key.
 
         Raises:
@@ -222,7 +223,7 @@ class Settling:
         ), True
 
 
-def _candidate(intent: Intent, row: Token) -> str:
+def _candidate(intent: Intent, row: Key) -> str:
     """That a row may be the create's, which nothing proves."""
     text = f"The {_create(intent)} may have made key {row.id}, which has that name"
     if differences(intent.body, row, tolerated=True):

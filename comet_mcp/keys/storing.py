@@ -10,7 +10,7 @@ from typing import TypeVar
 import anyio.to_thread
 from pydantic import SecretStr
 
-from comet_mcp.api.wire import Token, is_masked
+from comet_mcp.domain.key import Key, is_masked
 from comet_mcp.errors import APIError, JournalError, StoreError
 from comet_mcp.keys.deadline import Deadline
 from comet_mcp.keys.values import KeyValues
@@ -28,7 +28,7 @@ class Created:
     `intent` is the create that made it, None where that was not looked up.
     """
 
-    row: Token
+    row: Key
     saved: Saved | None = None
     warnings: list[str] = field(default_factory=list)
     intent: int | None = None
@@ -70,7 +70,7 @@ class Storing:
                 created.warnings.append(f"Nothing was stored. A program gets it by: {created.saved.load}")
         return created
 
-    async def save(self, row: Token, deadline: Deadline, target: Target = DEFAULT) -> Saved:
+    async def save(self, row: Key, deadline: Deadline, target: Target = DEFAULT) -> Saved:
         """Store the value of a key. Raises StoreError, or what reading the value raises."""
         value = await self._values.of(row, deadline.left) if self._store.needs_value else row.key
         try:
@@ -103,7 +103,7 @@ class Storing:
         except StoreError:
             return NOWHERE  # it is of no use to anybody any more
 
-    async def value_of(self, row: Token, seconds: float) -> SecretStr:
+    async def value_of(self, row: Key, seconds: float) -> SecretStr:
         """The value of a key: from the store where it has it, which spares a reveal call, else from the API."""
         if not is_masked(row.key.get_secret_value()):
             return row.key

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pydantic import SecretStr
 
 from comet_mcp.api.client import CometAPI
-from comet_mcp.api.wire import Token, is_masked
+from comet_mcp.domain.key import Key, is_masked
 from comet_mcp.errors import NotFoundError, RateLimitedError, RefusedError
 from comet_mcp.keys.flights import Crowd, Flights
 from comet_mcp.state.reveals import WINDOW, Reveals
@@ -49,7 +49,7 @@ class KeyValues:
         await self._calls.note()
         return True
 
-    async def of(self, row: Token, seconds: float) -> SecretStr:
+    async def of(self, row: Key, seconds: float) -> SecretStr:
         """The value of the key of this row. Raises APIError, or RateLimitedError where the limit is used up."""
         if not is_masked(row.key.get_secret_value()):
             return row.key

@@ -9,7 +9,8 @@ from time import time
 from pydantic import SecretStr
 
 from comet_mcp.api.client import CometAPI
-from comet_mcp.api.wire import Status, Token, Usage, status_word
+from comet_mcp.api.wire import Usage
+from comet_mcp.domain.key import Key, Status, status_word
 from comet_mcp.errors import APIError, RefusedError
 from comet_mcp.units import NEVER, expiry, when
 
@@ -25,7 +26,7 @@ class Verdict:
     reasons: list[str] = field(default_factory=list)
 
 
-async def verify_key(api: CometAPI, row: Token, key: SecretStr, *, ask_usage: bool) -> Verdict:
+async def verify_key(api: CometAPI, row: Key, key: SecretStr, *, ask_usage: bool) -> Verdict:
     """Ask for the models of a key, and for its usage if that may be asked, as that key.
 
     Raises:
@@ -50,7 +51,7 @@ async def verify_key(api: CometAPI, row: Token, key: SecretStr, *, ask_usage: bo
     return verdict
 
 
-def _reasons(row: Token) -> list[str]:
+def _reasons(row: Key) -> list[str]:
     """Why a key can't work, by its record."""
     reasons = []
     if row.status not in (Status.ENABLED, Status.EXPIRED, Status.EXHAUSTED):
@@ -66,7 +67,7 @@ def _reasons(row: Token) -> list[str]:
     return reasons
 
 
-def _reasons_of(row: Token, refusal: RefusedError) -> list[str]:
+def _reasons_of(row: Key, refusal: RefusedError) -> list[str]:
     """Why a key is refused, by its record first, since newest releases say no more than "Invalid token"."""
     said = refusal.args[0]
     reasons = _reasons(row)

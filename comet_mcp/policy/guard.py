@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from time import time
 from typing import Any
 
-from comet_mcp.api.wire import Token, TokenBody, body_of
+from comet_mcp.domain.key import Key, KeySpec
 from comet_mcp.policy.limits import Spending
 from comet_mcp.policy.nearest import nearest_change, nearest_new
 from comet_mcp.policy.policy import NOTHING, Broken, Past, Policy
@@ -22,16 +22,16 @@ class Guard:
     policy: Policy
     units: Units
 
-    def check_new(self, body: TokenBody, spending: Spending = NOTHING) -> list[Broken]:
+    def check_new(self, body: KeySpec, spending: Spending = NOTHING) -> list[Broken]:
         """The rules that a key made now from this body would break."""
         return self.policy.check(body, time(), self.units, spending=spending)
 
-    def require_own(self, row: Token) -> None:
+    def require_own(self, row: Key) -> None:
         """Refuse to change, delete, rotate or save a key that only others may."""
         if broken := self.policy.check_own(row):
             raise self.policy.refusal(broken)
 
-    def require_new(self, body: TokenBody, spending: Spending, *, copied: bool = False) -> None:
+    def require_new(self, body: KeySpec, spending: Spending, *, copied: bool = False) -> None:
         """Refuse a new key that would be outside the policy, or, after `spending`, one too many.
 
         A `copied` body is that of a key which is replaced: no argument of that call can change it.
@@ -52,11 +52,11 @@ class Guard:
             raise policy.refusal(broken, f"The nearest call that is allowed: update_api_key {_as_json(arguments)}.")
         raise policy.refusal(broken, self._outside(change.before, broken, now))
 
-    def nearest_new(self, body: TokenBody, spending: Spending = NOTHING) -> TokenBody | None:
+    def nearest_new(self, body: KeySpec, spending: Spending = NOTHING) -> KeySpec | None:
         """The nearest body for a new key; None where none with a budget may be made now."""
         return nearest_new(self.policy, body, spending, time(), self.units)
 
-    def _instead(self, body: TokenBody, spending: Spending, *, copied: bool) -> str:
+    def _instead(self, body: KeySpec, spending: Spending, *, copied: bool) -> str:
         nearest = self.nearest_new(body, spending)
         if nearest is None:
             return ""
@@ -72,9 +72,9 @@ class Guard:
         said = f"The nearest body keeps every rule but {left}" if left else "The nearest body that is allowed"
         return f"{said}: {_as_json(nearest.model_dump())}."
 
-    def _outside(self, row: Token, broken: list[Broken], now: float) -> str:
+    def _outside(self, row: Key, broken: list[Broken], now: float) -> str:
         """What may still be done with a key, where it is refused for what it is and not for what was asked."""
-        already = {entry.rule for entry in self.policy.check(body_of(row), now, self.units, Past.of(row))}
+        already = {entry.rule for entry in self.policy.check(row.spec, now, self.units, Past.of(row))}
         if not already & {entry.rule for entry in broken}:
             return ""
         return (

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from comet_mcp.api.wire import Status, TokenBody, body_of, status_word
+from comet_mcp.domain.key import KeySpec, Status, status_word
 from comet_mcp.lifetimes import expired_time
 from comet_mcp.policy.addresses import restricts
 from comet_mcp.policy.limits import Spending
@@ -24,7 +24,7 @@ _SUGGESTED = "30d"
 _ENDLESS = float("inf")
 
 
-def nearest_new(policy: Policy, body: TokenBody, spending: Spending, now: float, units: Units) -> TokenBody | None:
+def nearest_new(policy: Policy, body: KeySpec, spending: Spending, now: float, units: Units) -> KeySpec | None:
     """The body that is most like this one and keeps every rule; None where no key with a budget may be made now.
 
     What nobody can guess is left as it is: addresses, and models or a group where only patterns are allowed.
@@ -45,7 +45,7 @@ def nearest_change(
     None where there are none, or they would leave the key as it is.
     """
     before, wanted = change.before, change.wanted
-    old = body_of(before).model_copy(update={"remain_quota": max(before.remain_quota, 0)})
+    old = before.spec.model_copy(update={"remain_quota": max(before.remain_quota, 0)})
     rules = {entry.rule for entry in policy.check_change(before, wanted, change.status, now, units, spending=spending)}
     past = Past.of(before)
     cap = _cap(policy, past, left_of(before) + _room(policy, spending, now, units), units)
@@ -66,13 +66,13 @@ def nearest_change(
 
 def _moved(
     policy: Policy,
-    body: TokenBody,
+    body: KeySpec,
     rules: set[str],
     past: Past,
     *,
     cap: int,
     now: float,
-    old: TokenBody | None = None,
+    old: KeySpec | None = None,
 ) -> dict[str, Any]:
     """What has to be another value in a body that breaks these rules.
 
@@ -112,7 +112,7 @@ def _moved(
     return moved
 
 
-def _budget(body: TokenBody, cap: int) -> dict[str, Any]:
+def _budget(body: KeySpec, cap: int) -> dict[str, Any]:
     if body.unlimited_quota:
         wanted = body.remain_quota or (cap if cap < MAX_QUOTA else 0)
         return {"unlimited_quota": False, "remain_quota": min(wanted, cap)}
@@ -131,7 +131,7 @@ def _room(policy: Policy, spending: Spending, now: float, units: Units) -> int:
     return max(min((limit.most - limit.spent(spending, now) for limit in sums), default=MAX_QUOTA), 0)
 
 
-def _not_below(old: TokenBody, wanted: TokenBody, found: TokenBody) -> TokenBody:
+def _not_below(old: KeySpec, wanted: KeySpec, found: KeySpec) -> KeySpec:
     """`found`, without what would take from the key where the call wanted to give it more."""
     if _end(wanted) > _end(old) >= _end(found):
         found = found.model_copy(update={"expired_time": old.expired_time})
@@ -141,20 +141,20 @@ def _not_below(old: TokenBody, wanted: TokenBody, found: TokenBody) -> TokenBody
     return found
 
 
-def _end(body: TokenBody) -> float:
+def _end(body: KeySpec) -> float:
     return body.expired_time if body.expired_time >= 0 else _ENDLESS
 
 
-def _left(body: TokenBody) -> float:
+def _left(body: KeySpec) -> float:
     return _ENDLESS if body.unlimited_quota else body.remain_quota
 
 
-def _works(body: TokenBody, now: float) -> bool:
+def _works(body: KeySpec, now: float) -> bool:
     """Whether a program could use the key, which enabling one demands."""
     return (body.expired_time == NEVER or body.expired_time > now) and _left(body) > 0
 
 
-def _arguments(change: Change, found: TokenBody, differing: list[str], units: Units) -> dict[str, Any]:
+def _arguments(change: Change, found: KeySpec, differing: list[str], units: Units) -> dict[str, Any]:
     """What to send to get `found`; a budget is named as the call named it, since what is added suits a key in use."""
     arguments: dict[str, Any] = {"id": change.before.id}
     if change.status is not None:
@@ -166,7 +166,7 @@ def _arguments(change: Change, found: TokenBody, differing: list[str], units: Un
     return arguments
 
 
-def _differing(old: TokenBody, new: TokenBody) -> list[str]:
+def _differing(old: KeySpec, new: KeySpec) -> list[str]:
     """The fields that a change sets anew. With a first budget that is its amount too, whatever the record has there."""
     first = old.unlimited_quota and not new.unlimited_quota
     values, was = ({**body.model_dump(), "allow_ips": body.allow_ips or ""} for body in (new, old))

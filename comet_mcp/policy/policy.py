@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from comet_mcp.api.wire import Status, Token, TokenBody, body_of
+from comet_mcp.domain.key import Key, KeySpec, Status
 from comet_mcp.errors import PolicyError
 from comet_mcp.lifetimes import expired_time
 from comet_mcp.policy.addresses import restricts
@@ -57,7 +57,7 @@ class Past:
     created: int | None = None
 
     @classmethod
-    def of(cls, row: Token) -> Past:
+    def of(cls, row: Key) -> Past:
         """The past of a key that exists. A record without the time of its creation counts as one of 1970."""
         return cls(row.used_quota, row.created_time)
 
@@ -109,7 +109,7 @@ class Policy:
     problems: tuple[str, ...] = ()
 
     def check(
-        self, body: TokenBody, now: float, units: Units, past: Past = NEW, spending: Spending = NOTHING
+        self, body: KeySpec, now: float, units: Units, past: Past = NEW, spending: Spending = NOTHING
     ) -> list[Broken]:
         """The rules that a key with these nine fields would break; none where it is allowed.
 
@@ -136,8 +136,8 @@ class Policy:
 
     def check_change(
         self,
-        before: Token,
-        wanted: TokenBody,
+        before: Key,
+        wanted: KeySpec,
         status: Status | None,
         now: float,
         units: Units,
@@ -161,11 +161,11 @@ class Policy:
             return found
         of_key = self.check(wanted, now, units, Past.of(before))
         if of_key and status != Status.ENABLED and not widens(before, wanted):
-            already = {broken.rule for broken in self.check(body_of(before), now, units, Past.of(before))}
+            already = {broken.rule for broken in self.check(before.spec, now, units, Past.of(before))}
             of_key = [broken for broken in of_key if broken.rule not in already]
         return found + of_key + self.check_sums(spending, 0, added_units(before, wanted), now, units)
 
-    def check_own(self, row: Token) -> list[Broken]:
+    def check_own(self, row: Key) -> list[Broken]:
         """The rules for which an existing key may not be changed, deleted, rotated or saved at all."""
         if self.problems:
             return [Broken("policy", self.unusable)]
@@ -233,12 +233,12 @@ class Policy:
         said.append("The person who runs the server sets the policy; no argument changes it.")
         return PolicyError(" ".join(part for part in said if part))
 
-    def _name(self, body: TokenBody) -> list[Broken]:
+    def _name(self, body: KeySpec) -> list[Broken]:
         if body.name.startswith(self.name_prefix):
             return []
         return [Broken("name_prefix", f"the name must begin with {quoted(self.name_prefix)}.")]
 
-    def _budget(self, body: TokenBody, used: int, units: Units) -> list[Broken]:
+    def _budget(self, body: KeySpec, used: int, units: Units) -> list[Broken]:
         found = []
         cap = None if self.max_budget_usd is None else units.from_usd(self.max_budget_usd)
         if body.unlimited_quota:
@@ -259,7 +259,7 @@ class Policy:
             found.append(Broken("max_budget_usd", text))
         return found
 
-    def _lifetime(self, body: TokenBody, created: int | None, now: float) -> list[Broken]:
+    def _lifetime(self, body: KeySpec, created: int | None, now: float) -> list[Broken]:
         found = []
         if self.require_expiry and not ends(body):
             found.append(Broken("require_expiry", "a key must have an expired_time in the future."))
@@ -273,7 +273,7 @@ class Policy:
                 found.append(Broken("max_lifetime", text))
         return found
 
-    def _models(self, body: TokenBody) -> list[Broken]:
+    def _models(self, body: KeySpec) -> list[Broken]:
         if not self.allowed_models:
             return []
         allowed = listed(self.allowed_models)
@@ -283,7 +283,7 @@ class Policy:
         others = [model for model in models_of(body) if not matches(model, self.allowed_models)]
         return [Broken("allowed_models", f"only models {allowed} are allowed, not {listed(others)}.")] if others else []
 
-    def _group(self, body: TokenBody) -> list[Broken]:
+    def _group(self, body: KeySpec) -> list[Broken]:
         if not self.allowed_groups or matches(body.group or NO_GROUP, self.allowed_groups):
             return []
         if self.allowed_groups == (NO_GROUP,):
@@ -292,14 +292,14 @@ class Policy:
         text = f"only {groups_in_words(self.allowed_groups)} are allowed{has}."
         return [Broken("allowed_groups", text)]
 
-    def _ips(self, body: TokenBody) -> list[Broken]:
+    def _ips(self, body: KeySpec) -> list[Broken]:
         if not self.require_ips or restricts(body.allow_ips):
             return []
         text = "allow_ips must name the addresses that may use the key, in all no more than a /8 has (in IPv6 a /16)."
         return [Broken("require_ips", text)]
 
 
-def ends(body: TokenBody) -> bool:
+def ends(body: KeySpec) -> bool:
     """Whether the key expires at some time. Measured: a create takes 0 for never."""
     return body.expired_time > 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from comet_mcp.api.wire import Status, Token, TokenBody
+from comet_mcp.domain.key import Key, KeySpec, Status
 from comet_mcp.policy.addresses import covers
 from comet_mcp.units import NEVER
 
@@ -20,8 +20,8 @@ class Change:
         named: The arguments of update_api_key that say so, `id` and `status` aside.
     """
 
-    before: Token
-    wanted: TokenBody
+    before: Key
+    wanted: KeySpec
     status: Status | None = None
     named: frozenset[str] = frozenset()
 
@@ -31,7 +31,7 @@ class Change:
         return added_units(self.before, self.wanted)
 
 
-def widens(before: Token, wanted: TokenBody) -> bool:
+def widens(before: Key, wanted: KeySpec) -> bool:
     """Whether the key could do, after the change, anything at all that it could not do before."""
     if not before.unlimited_quota and (wanted.unlimited_quota or wanted.remain_quota > max(before.remain_quota, 0)):
         return True
@@ -46,16 +46,16 @@ def widens(before: Token, wanted: TokenBody) -> bool:
     return not covers(before.allow_ips, wanted.allow_ips)
 
 
-def added_units(before: Token, wanted: TokenBody) -> int:
+def added_units(before: Key, wanted: KeySpec) -> int:
     """The quota units that a change adds to what a key may spend; all it has then, where it had no budget before."""
     return 0 if wanted.unlimited_quota else max(wanted.remain_quota - left_of(before), 0)
 
 
-def left_of(row: Token) -> int:
+def left_of(row: Key) -> int:
     """The quota units that are left of a key's budget: none where it has spent more, or has no budget."""
     return 0 if row.unlimited_quota else max(row.remain_quota, 0)
 
 
-def models_of(row: TokenBody | Token) -> list[str]:
+def models_of(row: KeySpec | Key) -> list[str]:
     """The entries of the list of models."""
     return [entry.strip() for entry in row.model_limits.split(",") if entry.strip()]

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from pydantic import SecretStr
 
-from comet_mcp.api.wire import with_prefix
+from comet_mcp.domain.key import with_prefix
 from comet_mcp.errors import ArgumentError
 
 KEY_VARIABLE = "COMETAPI_KEY"

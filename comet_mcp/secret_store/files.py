@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from comet_mcp.api.wire import with_prefix
+from comet_mcp.domain.key import with_prefix
 from comet_mcp.errors import StoreError
 from comet_mcp.secret_store.base import DEFAULT, KEY_VARIABLE, NOWHERE, Forgotten, Saved, Target
 from comet_mcp.secret_store.directory import Directory

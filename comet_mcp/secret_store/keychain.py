@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from comet_mcp.api.wire import with_prefix
+from comet_mcp.domain.key import with_prefix
 from comet_mcp.errors import StoreError
 from comet_mcp.secret_store.base import DEFAULT, NOWHERE, Forgotten, Saved, Target, no_target
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from time import time
 
-from comet_mcp.api.wire import Token, TokenBody, differences, is_namesake
+from comet_mcp.api.wire import differences, is_namesake
+from comet_mcp.domain.key import Key, KeySpec
 from comet_mcp.state.file import Database, StateFile
 from comet_mcp.state.intents import DEAD_AFTER, MISSING_FOR, canonical
 from comet_mcp.state.owner import this_server
@@ -81,14 +82,14 @@ class Claims:
 
         return await self._file.write(work)
 
-    async def lookalikes(self, intent: int, body: TokenBody, rows: list[Token]) -> list[Token]:
+    async def lookalikes(self, intent: int, body: KeySpec, rows: list[Key]) -> list[Key]:
         """Those of `rows` that have the body's name, that nobody has, and that are no likelier another create's."""
         alike = [row for row in rows if is_namesake(body, row)]
         if not alike:
             return []
         return await self._file.read(lambda db: [row for row in alike if self._may_be(db, intent, body, row)])
 
-    async def claim_lookalike(self, intent: int, body: TokenBody, row: Token) -> bool:
+    async def claim_lookalike(self, intent: int, body: KeySpec, row: Key) -> bool:
         """Take a row that `lookalikes` gave, unless it is another's by now."""
 
         def work(db: Database) -> bool:
@@ -103,13 +104,13 @@ class Claims:
         query = "SELECT 1 FROM intent WHERE account = ? AND key_id = ? AND key_created = ?"
         return db.execute(query, (self._account, key_id, created)).fetchone() is not None
 
-    def _may_be(self, db: Database, intent: int, body: TokenBody, row: Token) -> bool:
+    def _may_be(self, db: Database, intent: int, body: KeySpec, row: Key) -> bool:
         """Whether a row that is not equal to the body may be the intent's, by what else is being created."""
         if self._is_taken(db, row.id, row.created_time):
             return False
         query = f"SELECT DISTINCT body FROM intent WHERE {_ROWLESS} AND body != ?"  # noqa: S608 - a constant
         found = db.execute(query, (self._account, intent, time() - MISSING_FOR, canonical(body))).fetchall()
-        others = [TokenBody.model_validate_json(other) for (other,) in found]
+        others = [KeySpec.model_validate_json(other) for (other,) in found]
         mine = len(differences(body, row, tolerated=True))
         return not any(
             is_namesake(other, row) and len(differences(other, row, tolerated=True)) <= mine for other in others

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from time import time
 from typing import Any, Literal, NamedTuple
 
-from comet_mcp.api.wire import Token, TokenBody
+from comet_mcp.domain.key import Key, KeySpec
 from comet_mcp.errors import CreateUnclearError
 from comet_mcp.state.file import Database, StateFile
 from comet_mcp.state.ledger import Check, Ledger
@@ -57,7 +57,7 @@ class Floor(NamedTuple):
     id: int
     since: int = 0
 
-    def below(self, rows: list[Token]) -> list[Token]:
+    def below(self, rows: list[Key]) -> list[Key]:
         """The rows that are above this floor."""
         # ids that begin anew (a restarted sandbox) leave every row below an old id; its time tells then
         anew = self.since and rows and max(row.id for row in rows) < self.id
@@ -69,7 +69,7 @@ class Intent:
     """One create as the journal has it. `floor` is what its row is above."""
 
     id: int
-    body: TokenBody
+    body: KeySpec
     floor: Floor
     begun: float
     phase: Phase
@@ -97,9 +97,7 @@ class Intents:
         self._account = account
         self._ledger = ledger
 
-    async def begin(
-        self, body: TokenBody, floor: Floor, rotation: int | None = None, check: Check | None = None
-    ) -> int:
+    async def begin(self, body: KeySpec, floor: Floor, rotation: int | None = None, check: Check | None = None) -> int:
         """Note a create that is about to be sent, and count its key and budget; on disk when this returns.
 
         Counting and `check` are one transaction: two servers never pass one limit together. Returns the intent's id.
@@ -185,7 +183,7 @@ class Intents:
         values = (time(), this_server(), intent, time() - DEAD_AFTER, this_server())
         return await self._file.write(lambda db: db.execute(query, values).rowcount == 1)
 
-    async def unsettled(self, body: TokenBody | None = None, rotation: int | None = None) -> list[Intent]:
+    async def unsettled(self, body: KeySpec | None = None, rotation: int | None = None) -> list[Intent]:
         """Intents, oldest first, of which no call is taking care: row not found, value not stored, answer not read.
 
         With `body`, only those for an equal key; with `rotation`, only those of it, else none of any.
@@ -237,9 +235,9 @@ def intent_of(row: tuple[Any, ...]) -> Intent:
     """The intent in a row of `COLUMNS`."""
     key, body, newest_before, not_before, begun, phase, key_id, given_up, owner = row
     floor = Floor(newest_before, not_before)
-    return Intent(key, TokenBody.model_validate_json(body), floor, begun, phase, key_id, bool(given_up), owner)
+    return Intent(key, KeySpec.model_validate_json(body), floor, begun, phase, key_id, bool(given_up), owner)
 
 
-def canonical(body: TokenBody) -> str:
+def canonical(body: KeySpec) -> str:
     """The body as text that is equal for equal keys: the API keeps no difference between null and "" IPs."""
     return body.model_copy(update={"allow_ips": body.allow_ips or ""}).model_dump_json()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from time import time
 
-from comet_mcp.api.wire import Token, TokenBody
+from comet_mcp.domain.key import Key, KeySpec
 from comet_mcp.state.file import Database, StateFile
 from comet_mcp.state.intents import COLUMNS, DEAD_AFTER, intent_of
 
@@ -15,7 +15,7 @@ class Rotation:
     """A key that is being replaced: the body of the new one, and how the old one ends (`old_until` for grace)."""
 
     id: int
-    body: TokenBody
+    body: KeySpec
     old_key: str
     old_until: int
     begun: float
@@ -39,7 +39,7 @@ class Rotations:
         self._file = file
         self._account = account
 
-    async def of(self, old: Token) -> Rotation | None:
+    async def of(self, old: Key) -> Rotation | None:
         """The newest rotation of that key."""
         return await self._newest("old_id = ? AND old_created = ?", (old.id, old.created_time))
 
@@ -61,13 +61,13 @@ class Rotations:
                 (row[0],),
             ).fetchone()
             new = intent_of(found) if found else None
-            body = TokenBody.model_validate_json(row[1])
+            body = KeySpec.model_validate_json(row[1])
             new_id, under_way = (new.key_id, new.in_flight) if new else (None, False)
             return Rotation(row[0], body, row[2], row[3], row[4], bool(row[5]), new_id, under_way, new is not None)
 
         return await self._file.read(work)
 
-    async def begin(self, old: Token, body: TokenBody, old_key: str, old_until: int) -> None:
+    async def begin(self, old: Key, body: KeySpec, old_key: str, old_until: int) -> None:
         """Note a rotation that is about to begin. Where another server has just begun one, that one stands."""
         await self._file.write(
             lambda db: db.execute(

@@ -12,9 +12,9 @@ import anyio.to_thread
 from pydantic import Field
 
 from comet_mcp import questions
-from comet_mcp.api.wire import Status, Token, TokenBody, body_of, status_word
 from comet_mcp.app import App
 from comet_mcp.catalog import PATIENCE
+from comet_mcp.domain.key import Key, KeySpec, Status, status_word
 from comet_mcp.errors import ArgumentError, CometError, NotFoundError
 from comet_mcp.keys.changing import Changed, able_to_change, change_key, delete_key, writable_body
 from comet_mcp.keys.deadline import Deadline
@@ -73,7 +73,7 @@ async def create_api_key(
     Never repeat a call that ended in create_outcome_unknown before list_api_keys has settled it.
     """
     body, warnings = check_new_key(
-        TokenBody(
+        KeySpec(
             name=name,
             expired_time=expired_time,
             remain_quota=remain_quota,
@@ -99,7 +99,7 @@ async def create_api_key(
 
     # the answer must not wait for the catalog: a client that gives up then asks again
     created = await _beside_catalog(app, body, warnings, 0, make)
-    stored = body_of(created.row)
+    stored = created.row.spec
     if broken := app.policy.check(stored, time(), app.units, Past.of(created.row)):
         warnings.append(
             f"The API stored the key otherwise than it was sent, outside the policy: {' '.join(map(str, broken))}"
@@ -248,7 +248,7 @@ async def rotate_api_key(
     """
     seconds = duration(grace)
 
-    async def confirm(old: Token, begun: Rotation | None) -> None:
+    async def confirm(old: Key, begun: Rotation | None) -> None:
         await app.gate.require_confirmed(questions.rotating(old, begun, old_key, seconds, app.units))
 
     done = await app.rotator.rotate(id, End(old_key, int(time()) + seconds), confirm)
@@ -305,7 +305,7 @@ async def verify_api_key(app: App, *, id: KeyId) -> VerifiedKey:
 
 
 async def _beside_catalog(
-    app: App, body: TokenBody, warnings: list[str], patience: float, work: Callable[[], Awaitable[_T]]
+    app: App, body: KeySpec, warnings: list[str], patience: float, work: Callable[[], Awaitable[_T]]
 ) -> _T:
     """What `work` gives. The catalog, which may be slow, is asked beside it for what to warn of.
 
@@ -342,7 +342,7 @@ def _created(app: App, created: Created, warnings: list[str]) -> CreatedKey:
     )
 
 
-def _topped_up(app: App, old: TokenBody, unlimited_quota: bool | None, amount: float) -> int:
+def _topped_up(app: App, old: KeySpec, unlimited_quota: bool | None, amount: float) -> int:
     """What is left and `amount` US dollars; for a key that had no budget, the amount is its whole one."""
     units = app.units.from_usd(amount)
     if units == 0:
@@ -358,7 +358,7 @@ def _topped_up(app: App, old: TokenBody, unlimited_quota: bool | None, amount: f
     return left + units
 
 
-def _check_can_work(wanted: TokenBody) -> None:
+def _check_can_work(wanted: KeySpec) -> None:
     """Refuse to enable what has ended: the API would, and a program would be refused all the same."""
     if wanted.expired_time != NEVER and wanted.expired_time <= time():
         raise ArgumentError(
@@ -368,7 +368,7 @@ def _check_can_work(wanted: TokenBody) -> None:
         raise ArgumentError("The key has nothing left to spend. Give add_budget_usd in the same call to enable it.")
 
 
-def _recreating(row: Token) -> dict[str, Any]:
+def _recreating(row: Key) -> dict[str, Any]:
     """The create_api_key body of an equal key, without what create refuses in a key that was odd."""
     body = writable_body(row)
     return body.model_dump() | {
@@ -379,9 +379,9 @@ def _recreating(row: Token) -> dict[str, Any]:
     }
 
 
-def _difference(before: Token, after: Token) -> dict[str, list[Any]]:
+def _difference(before: Key, after: Key) -> dict[str, list[Any]]:
     """The old and the new value of each field that differs, spending aside."""
-    fields = [*TokenBody.model_fields]
+    fields = [*KeySpec.model_fields]
     found = {name: [getattr(before, name), getattr(after, name)] for name in fields}
     found["status"] = [status_word(before.status), status_word(after.status)]
     return {name: values for name, values in found.items() if values[0] != values[1]}

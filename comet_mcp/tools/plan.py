@@ -8,8 +8,8 @@ from typing import Annotated
 import anyio
 from pydantic import Field
 
-from comet_mcp.api.wire import TokenBody
 from comet_mcp.app import App
+from comet_mcp.domain.key import KeySpec
 from comet_mcp.errors import ArgumentError
 from comet_mcp.lifetimes import expired_time
 from comet_mcp.results import PlannedKey
@@ -50,7 +50,7 @@ async def plan_api_key(
             form = 'ips is a list: ["198.51.100.10", "203.0.113.0/24", "2001:db8::/32"]'
             raise ArgumentError(f"ips has the entry {quoted(entry)}, which is no IP address or range. {form}.")
     body, warnings = check_new_key(
-        TokenBody(
+        KeySpec(
             name=name,
             expired_time=expired_time(lifetime, now),
             remain_quota=quota,

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from mcp import Client
 
-from comet_mcp.api.wire import TokenBody
+from comet_mcp.domain.key import KeySpec
 from comet_mcp.sandbox import Key, Sandbox
 from comet_mcp.server import create_server
 from tests.support import Home
 
-FIELDS = tuple(TokenBody.model_fields)
+FIELDS = tuple(KeySpec.model_fields)
 LATER = 1_900_000_000
 FULL: dict[str, Any] = {
     "name": "blog",

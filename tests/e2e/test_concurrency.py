@@ -12,7 +12,7 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult
 
-from comet_mcp.api.wire import TokenBody
+from comet_mcp.domain.key import KeySpec
 from comet_mcp.sandbox import Sandbox
 from comet_mcp.state.intents import Floor
 from comet_mcp.state.journal import Journal
@@ -162,7 +162,7 @@ def both(tmp_path: Path) -> Iterator[list[Journal]]:
 
 async def test_a_create_that_another_server_has_settled_takes_no_second_key(both: list[Journal]) -> None:
     one, other = both
-    body = TokenBody(name="x")
+    body = KeySpec(name="x")
     lost = await one.intents.begin(body, Floor(0))
     await one.intents.set_phase(lost, "unclear")
     assert (await one.claims.claim(lost, {1: 100})).key_id == 1

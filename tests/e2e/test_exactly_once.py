@@ -11,7 +11,8 @@ import anyio.lowlevel
 import httpx
 import pytest
 
-from comet_mcp.api.wire import Token, TokenPage
+from comet_mcp.api.wire import TokenPage
+from comet_mcp.domain.key import Key
 from comet_mcp.errors import APIError
 from comet_mcp.keys.flights import Crowd
 from comet_mcp.keys.newest import NewestKeys
@@ -525,7 +526,7 @@ class _FailsOnce:
         await anyio.lowlevel.checkpoint()
         if self.lists == 1:
             raise APIError("The first list fails.")
-        return TokenPage(items=[Token(id=7)])
+        return TokenPage(items=[Key(id=7)])
 
 
 async def test_who_waited_for_a_list_that_failed_is_not_told_that_there_are_no_keys() -> None:

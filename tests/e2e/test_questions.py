@@ -12,8 +12,8 @@ import pytest
 from mcp_types import ElicitResult
 
 from comet_mcp import questions
-from comet_mcp.api.wire import Status, Token, body_of
 from comet_mcp.confirmation import LONGEST_QUESTION
+from comet_mcp.domain.key import Key, Status
 from comet_mcp.sandbox.catalog import CATALOG
 from comet_mcp.secret_store.keychain import KeychainStore
 from comet_mcp.units import Units
@@ -254,8 +254,8 @@ async def test_a_model_list_that_is_switched_off_is_not_asked_about_as_a_restric
     home = make({"model_limits": "gpt-4o"})
     question = await asked(home, "update_api_key", {"id": 1, "group": "default"})
     assert "model_limits_enabled is false: the API ignores model_limits and allows every model." in question
-    row = Token(id=1, name="old", status=Status.ENABLED)
-    shown = questions.updating(row, body_of(row).model_copy(update={"model_limits": "gpt-4o"}), None, [], Units()).text
+    row = Key(id=1, name="old", status=Status.ENABLED)
+    shown = questions.updating(row, row.spec.model_copy(update={"model_limits": "gpt-4o"}), None, [], Units()).text
     assert shown.endswith("model_limits: none -> 1 entry, added gpt-4o. Models: every model.")
 
 

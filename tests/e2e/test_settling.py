@@ -14,8 +14,8 @@ import pytest
 from mcp import Client
 
 from comet_mcp.api.pace import APIClock
-from comet_mcp.api.wire import TokenBody
 from comet_mcp.app import App
+from comet_mcp.domain.key import KeySpec
 from comet_mcp.errors import UnsentError
 from comet_mcp.keys.deadline import Deadline
 from comet_mcp.keys.storing import Storing
@@ -225,7 +225,7 @@ async def test_a_create_within_another_call_ends_with_that_call(home: Home) -> N
         deadline = Deadline(0.4)
         await anyio.sleep(0.25)
         with pytest.raises(UnsentError):
-            await app.keys.create(TokenBody.model_validate(BODY), deadline=deadline)
+            await app.keys.create(KeySpec.model_validate(BODY), deadline=deadline)
     finally:
         await app.aclose()
     assert home.sandbox.count("create") == 0
