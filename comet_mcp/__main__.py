@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import logging
 import sys
+from collections.abc import Callable
+from importlib import import_module
 from importlib.util import find_spec
 from io import TextIOWrapper
 
@@ -39,40 +41,27 @@ cometapi-mcp {version}: an MCP server. It is waiting for an MCP client on standa
 """
 
 
+COMMANDS = ("demo", "run", "policy", "audit", "sandbox")
+"""The modules of comet_mcp.cli, each with a main of its own."""
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command. Returns the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments and isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal can't show ends no command
-    match arguments:
-        case []:
-            return serve()
-        case ["demo", *rest]:
-            from comet_mcp.cli.demo import main as demo  # noqa: PLC0415 - see the module's docstring
-
-            return demo(rest)
-        case ["sandbox", *rest]:
-            from comet_mcp.cli.sandbox import main as sandbox  # noqa: PLC0415
-
-            return sandbox(rest)
-        case ["run", *rest]:
-            from comet_mcp.cli.run import main as run  # noqa: PLC0415
-
-            return run(rest)
-        case ["policy", *rest]:
-            from comet_mcp.cli.policy import main as policy  # noqa: PLC0415
-
-            return policy(rest)
-        case ["audit", *rest]:
-            from comet_mcp.cli.audit import main as audit  # noqa: PLC0415
-
-            return audit(rest)
-        case ["--version" | "-V"]:
-            print(f"cometapi-mcp {__version__}")
-            return 0
-        case ["--help" | "-h" | "help"]:
-            print(HELP, end="")
-            return 0
+    if not arguments:
+        return serve()
+    name, rest = arguments[0], arguments[1:]
+    if name in COMMANDS:
+        command: Callable[[list[str]], int] = import_module(f"comet_mcp.cli.{name}").main
+        return command(rest)
+    if arguments in (["--version"], ["-V"]):
+        print(f"cometapi-mcp {__version__}")
+        return 0
+    if arguments in (["--help"], ["-h"], ["help"]):
+        print(HELP, end="")
+        return 0
     print(f"cometapi-mcp: unknown: {' '.join(map(ascii, arguments))}\n\n{HELP}", end="", file=sys.stderr)
     return 2
 
@@ -88,8 +77,9 @@ def serve() -> int:
     import anyio  # noqa: PLC0415
 
     from comet_mcp import settings as configuration  # noqa: PLC0415
-    from comet_mcp.protocol.stdio import Ending, stdio_streams  # noqa: PLC0415
+    from comet_mcp.deliveries import Deliveries  # noqa: PLC0415
     from comet_mcp.server import create_server  # noqa: PLC0415
+    from comet_mcp.transports.stdio import Ending, stdio_streams  # noqa: PLC0415
 
     settings = configuration.load()
     # only our own messages below WARNING: httpx and the SDK would log URLs and payloads
@@ -99,13 +89,13 @@ def serve() -> int:
         print(f"cometapi-mcp: {problem}", file=sys.stderr)
     if sys.stdin.isatty():
         print(BY_HAND.format(version=__version__), end="", file=sys.stderr)
-    ending = Ending()
-    server = create_server(settings, gone=ending.begun)
+    ending, deliveries = Ending(), Deliveries()
+    server = create_server(settings, deliveries=deliveries, client_disconnected=ending.begun)
     gc.freeze()
     gc.enable()
 
     async def run() -> None:
-        async with stdio_streams(ending) as (read, write):
+        async with stdio_streams(ending, deliveries) as (read, write):
             await server.run(read, write, server.create_initialization_options())
 
     try:

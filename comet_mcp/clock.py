@@ -40,6 +40,10 @@ class Clock:
         """Unix seconds: the API's where it was heard, else this machine's."""
         return self._wall() + self._difference
 
+    def of_machine(self) -> float:
+        """Unix seconds by this machine's clock, which all its servers have, before they have heard the API's too."""
+        return self._wall()
+
     def monotonic(self) -> float:
         """Seconds since some moment, for what takes how long."""
         return self._monotonic()

@@ -6,7 +6,7 @@ its start. So what is asked is what is done: the checks and the policy come firs
 answer. An answer holds for this tool, these arguments and the key as it was shown, within five minutes, once.
 
     2026-07-28          the question is the call's result (InputRequiredResult); the client repeats the call with the
-                        answer, and with a state that this process signed
+                        answer, and with a state that this process sealed
     2025-11-25, before  the question is a request of its own in the middle of the call
 
 It rests on the client: one that answers without showing the question to anybody can't be told from one that does.
@@ -14,15 +14,14 @@ It rests on the client: one that answers without showing the question to anybody
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import hmac
 import json
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from time import time
+from contextlib import suppress
+from dataclasses import astuple, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -40,12 +39,15 @@ from mcp_types.version import is_version_at_least
 from pydantic import ValidationError
 
 from comet_mcp.audit.trail import Note
+from comet_mcp.clock import Clock
 from comet_mcp.errors import ConfirmationError, JournalError
+from comet_mcp.journal.base import Journal
+from comet_mcp.journal.steps import using_nonce
 from comet_mcp.settings import Settings
-from comet_mcp.state.used_answers import UsedAnswers
 
 if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
+    from mcp.server.request_state import RequestStateCodec
 
 ANSWER_WITHIN = 300.0
 """Seconds a person has for an answer. They do not count against COMETAPI_MCP_TIMEOUT."""
@@ -84,7 +86,7 @@ class Asked(Exception):  # noqa: N818 - no error: a call that waits for a person
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A person's yes: for which call and which state, until when (Unix seconds), and the word that is used up by it."""
+    """A person's yes: to which call, to which state of the key, until when (Unix seconds), and its nonce."""
 
     call: str
     state: str
@@ -94,15 +96,16 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What a writing tool asks, once, before its first write. Without `used_answers` it is open: nobody is asked."""
+    """What a writing tool asks, once, before its first write. Without `use_up` it is open: nobody is asked."""
 
-    used_answers: UsedAnswers | None = None
+    use_up: Callable[[Grant], Awaitable[None]] | None = None
+    """Notes on disk that an answer has served. Raises ConfirmationError where it had already."""
     grant: Grant | None = None
 
     @property
     def asks(self) -> bool:
         """Whether a person is asked."""
-        return self.used_answers is not None
+        return self.use_up is not None
 
     @property
     def is_unanswered(self) -> bool:
@@ -114,10 +117,10 @@ class Gate:
 
         Raises:
             Asked: Nobody has answered yet.
-            ConfirmationError: The question is too long, the key is another one than was shown, the answer is too old,
-                or served already.
+            ConfirmationError: The question is too long, the key is another one than was shown, or the answer has
+                served already.
         """
-        if self.used_answers is None:
+        if self.use_up is None:
             return
         if len(question.text) > LONGEST_QUESTION:
             raise ConfirmationError(
@@ -129,13 +132,13 @@ class Gate:
             )
         if self.grant is None:
             raise Asked(question)
-        if not hmac.compare_digest(self.grant.state, question.state):
+        if self.grant.state != question.state:
             raise ConfirmationError(
                 "The key was changed after the user was asked. Nothing was done. Call again: the user is then asked "
                 "about the key as it is now.",
                 code="confirmation_stale",
             )
-        await _use_up(self.used_answers, self.grant)
+        await self.use_up(self.grant)
 
 
 OPEN = Gate()
@@ -143,13 +146,13 @@ OPEN = Gate()
 
 
 class Confirmations:
-    """Asks the person on behalf of one server process. What it signs is worth nothing to any other process."""
+    """Asks the person on behalf of one server process. What it seals opens in no other process."""
 
-    def __init__(self, settings: Settings, used_answers: UsedAnswers) -> None:
+    def __init__(self, settings: Settings, journal: Journal, clock: Clock) -> None:
         self._mode = settings.confirm
         self._fallback = settings.confirm_fallback
-        self._used_answers = used_answers
-        self._key = secrets.token_bytes(32)
+        self._journal = journal
+        self._clock = clock
 
     async def run(
         self,
@@ -179,30 +182,32 @@ class Confirmations:
             return await call(OPEN)
         if not _can_ask(context):
             return await self._unasked(note, call)
-        asked_for = _digest([params.name, arguments])
+        asked_for = digest_of(params.name, arguments)
         in_results = is_version_at_least(context.protocol_version, _ASKED_IN_RESULTS_SINCE)
+        answer: object
         if in_results and params.request_state is not None:
             grant = self._opened(params.request_state, asked_for)
-            await self._judge((params.input_responses or {}).get(_QUESTION), grant, note)
-            return await call(Gate(self._used_answers, grant))
-        try:
-            return await call(Gate(self._used_answers))
-        except Asked as asked:
-            question = asked.question
-        grant = Grant(asked_for, question.state, time() + ANSWER_WITHIN, secrets.token_urlsafe(16))
-        if in_results:
-            note.outcome = "asked"
-            form = ElicitRequestFormParams(message=question.text, requested_schema=_FORM)
-            requests: InputRequests = {_QUESTION: ElicitRequest(params=form)}
-            return InputRequiredResult(input_requests=requests, request_state=self._sealed(grant))
-        await self._judge(await _asked(context, question.text, note), grant, note)
-        return await call(Gate(self._used_answers, grant))
+            answer = (params.input_responses or {}).get(_QUESTION)
+        else:
+            try:
+                return await call(Gate(self._use_up))
+            except Asked as asked:
+                question = asked.question
+            expires = self._clock.now() + ANSWER_WITHIN
+            grant = Grant(asked_for, question.state, expires, secrets.token_urlsafe(16))
+            if in_results:
+                note.outcome = "asked"
+                form = ElicitRequestFormParams(message=question.text, requested_schema=_FORM)
+                requests: InputRequests = {_QUESTION: ElicitRequest(params=form)}
+                return InputRequiredResult(input_requests=requests, request_state=self._sealed(grant))
+            answer = await _asked(context, question.text, note)
+        await self._judge(answer, grant, note)
+        return await call(Gate(self._use_up, grant))
 
     async def _unasked(self, note: Note, call: Callable[[Gate], Awaitable[CallToolResult]]) -> CallToolResult:
-        if self._fallback == "allow":
-            note.confirmation = "not asked: the client can't"
-            return await call(OPEN)
         note.confirmation = "not asked: the client can't"
+        if self._fallback == "allow":
+            return await call(OPEN)
         raise ConfirmationError(
             "The user has to confirm such a call in a question that their MCP client shows, and this client can't show "
             "one (it lacks form elicitation). Nothing was done. Tell the user what you wanted to do, and that it takes "
@@ -212,7 +217,10 @@ class Confirmations:
         )
 
     async def _judge(self, answer: object, grant: Grant, note: Note) -> None:
-        """Return if the answer is yes. Any other uses the question up."""
+        """Return if the answer is yes and in time. A no uses the question up."""
+        if self._clock.now() >= grant.expires:
+            note.confirmation = "timed out"
+            raise _too_late()
         if not isinstance(answer, ElicitResult):
             raise ConfirmationError(
                 "The call came without an answer of the user. Nothing was done. Call again to ask.",
@@ -223,7 +231,7 @@ class Confirmations:
             return
         cancelled = answer.action == "cancel"
         note.confirmation = "cancelled" if cancelled else "declined"
-        await _use_up(self._used_answers, grant)
+        await self._use_up(grant)
         if cancelled:
             raise ConfirmationError(
                 "The user closed the question without an answer. Nothing was done. Ask them what they want before you "
@@ -235,38 +243,49 @@ class Confirmations:
             code="confirmation_declined",
         )
 
+    async def _use_up(self, grant: Grant) -> None:
+        """Note on disk that this answer has served."""
+        try:
+            fresh = await self._journal.run(using_nonce(grant.nonce, self._clock.now()))
+        except JournalError as error:
+            raise ConfirmationError(
+                f"That the user has answered could not be noted, so nothing was done. {error.args[0]}",
+                code="journal_unavailable",
+            ) from None
+        if not fresh:
+            raise ConfirmationError(
+                "That answer of the user has served already. Nothing was done. Call again to ask anew.",
+                code="confirmation_used",
+            )
+
+    @cached_property
+    def _codec(self) -> RequestStateCodec:
+        """The SDK's. Its middleware would refuse with a protocol error, which many clients keep from the model."""
+        from mcp.server.request_state import AESGCMRequestStateCodec  # noqa: PLC0415 - it loads `cryptography`
+
+        return AESGCMRequestStateCodec([secrets.token_bytes(32)])
+
     def _sealed(self, grant: Grant) -> str:
-        said = json.dumps([grant.call, grant.state, grant.expires, grant.nonce], separators=(",", ":")).encode()
-        return f"{_text(said)}.{_text(self._signature(said))}"
+        return self._codec.seal(json.dumps(astuple(grant)).encode())
 
     def _opened(self, state: str, asked_for: str) -> Grant:
         """What `_sealed` made for the same call. Raises ConfirmationError for anything else."""
-        said, _, signature = state.partition(".")
-        try:
-            bytes_, given = base64.urlsafe_b64decode(said), base64.urlsafe_b64decode(signature)
-        except ValueError:
-            bytes_, given = b"", b""
-        if not hmac.compare_digest(given, self._signature(bytes_)):
-            raise ConfirmationError(
-                "The answer belongs to no question of this server. Nothing was done. Call again without it to ask.",
-                code="confirmation_invalid",
-            )
-        grant = Grant(*json.loads(bytes_))
-        if not hmac.compare_digest(grant.call, asked_for):
-            raise ConfirmationError(
-                "The user was asked about a call with other arguments. Nothing was done. Call again to ask about this "
-                "one.",
-                code="confirmation_invalid",
-            )
-        return grant
+        from mcp.server.request_state import InvalidRequestState  # noqa: PLC0415 - as above
 
-    def _signature(self, said: bytes) -> bytes:
-        return hmac.digest(self._key, said, "sha256")
+        with suppress(InvalidRequestState):
+            grant = Grant(*json.loads(self._codec.unseal(state)))
+            if grant.call == asked_for:
+                return grant
+        raise ConfirmationError(
+            "The answer belongs to no question that this server has asked about this very call since it was started. "
+            "Nothing was done. Call again without it to ask.",
+            code="confirmation_invalid",
+        )
 
 
 def digest_of(*parts: object) -> str:
     """A digest of what a question is about; equal for equal parts."""
-    return _digest(list(parts))
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 async def _asked(context: ServerRequestContext[Any], text: str, note: Note) -> ElicitResult:
@@ -286,24 +305,6 @@ async def _asked(context: ServerRequestContext[Any], text: str, note: Note) -> E
     raise _too_late()
 
 
-async def _use_up(used_answers: UsedAnswers, grant: Grant) -> None:
-    """Note on disk that this answer has served."""
-    if time() >= grant.expires:
-        raise _too_late()
-    try:
-        fresh = await used_answers.use(grant.nonce)
-    except JournalError as error:
-        raise ConfirmationError(
-            f"That the user has answered could not be noted, so nothing was done. {error.args[0]}",
-            code="journal_unavailable",
-        ) from None
-    if not fresh:
-        raise ConfirmationError(
-            "That answer of the user has served already. Nothing was done. Call again to ask anew.",
-            code="confirmation_used",
-        )
-
-
 def _too_late() -> ConfirmationError:
     return ConfirmationError(
         f"The user did not answer within {ANSWER_WITHIN / 60:g} minutes. Nothing was done. Call again to ask anew.",
@@ -316,11 +317,3 @@ def _can_ask(context: ServerRequestContext[Any]) -> bool:
     capabilities = context.session.client_capabilities
     elicitation = capabilities.elicitation if capabilities else None
     return elicitation is not None and (elicitation.form is not None or elicitation.url is None)
-
-
-def _digest(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def _text(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).decode()

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from time import time
 
 from mcp_types import GetPromptResult, Prompt, PromptArgument, PromptMessage, TextContent
 
-from comet_mcp.app import App
-from comet_mcp.domain.key import Key, Status
+from comet_mcp.context import Services
+from comet_mcp.domain.key import Key
+from comet_mcp.domain.lifetimes import NEVER, expiry
+from comet_mcp.domain.money import Units
 from comet_mcp.errors import ArgumentError
-from comet_mcp.keys.newest import all_keys
-from comet_mcp.results import last_used, state
+from comet_mcp.services.listing import all_keys
 from comet_mcp.text import quoted
-from comet_mcp.units import NEVER, Units, expiry
+from comet_mcp.tools.views import last_used
 
 UNUSED_FOR = 30 * 86_400
 """Seconds without use after which the review names a key."""
@@ -41,12 +41,12 @@ REVIEW = Prompt(
 PROMPTS = [MAKE, REVIEW]
 
 
-async def get_prompt(app: App, name: str, arguments: dict[str, str]) -> GetPromptResult:
+async def get_prompt(app: Services, name: str, arguments: dict[str, str]) -> GetPromptResult:
     """The text of a prompt. Raises ArgumentError for an unknown one or a missing argument."""
     if name == MAKE.name:
         return _said(MAKE, _make(arguments))
     if name == REVIEW.name:
-        return _said(REVIEW, review(await all_keys(app.api), time(), app.units))
+        return _said(REVIEW, review(await all_keys(app.api), app.clock.now(), app.units))
     raise ArgumentError(f"There is no prompt {quoted(name)}. There are {', '.join(prompt.name for prompt in PROMPTS)}.")
 
 
@@ -65,7 +65,7 @@ def _make(arguments: dict[str, str]) -> str:
         f"I need a CometAPI key.\n{known}\n\n"
         "1. Ask me for what is missing of: what it may spend, how long it shall live, which models it may call. "
         "Propose something small for each; no budget or no end only if I insist.\n"
-        "2. Call plan_api_key. Show me the cost ceiling, the end and every warning, and wait for my yes.\n"
+        "2. Call plan_api_key. Show me the budget, the end and every warning, and wait for my yes.\n"
         "3. Call create_api_key with exactly what the plan returned.\n"
         "4. Call verify_api_key with the new id, and tell me where the value is and the line that loads it. Never "
         "ask me for a key's value, and don't read the file."
@@ -117,18 +117,19 @@ def _by_life(rows: list[Key], now: float) -> tuple[list[Key], list[Key], list[Ke
     spent: list[Key] = []
     expired: list[Key] = []
     for row in rows:
-        if row.status == Status.EXPIRED or (row.expired_time != NEVER and row.expired_time <= now):
+        state = row.state(now)
+        if state.has("expired"):
             expired.append(row)
-        elif row.status == Status.EXHAUSTED or (not row.unlimited_quota and row.remain_quota <= 0):
+        elif state.has("exhausted"):
             spent.append(row)
         else:
-            (alive if row.status == Status.ENABLED else off).append(row)
+            (alive if state.works else off).append(row)
     return alive, off, spent, expired
 
 
 def _finding(title: str, rows: list[Key], now: float, units: Units) -> str:
     lines = [
-        f"- {row.id} {quoted(row.name)}, {state(row, now)}, "
+        f"- {row.id} {quoted(row.name)}, {row.state(now).word}, "
         f"{'no budget' if row.unlimited_quota else units.usd(row.remain_quota) + ' left'}, "
         f"ends {expiry(row.expired_time)}, last used {last_used(row)}"
         for row in rows[:_MOST_NAMED]

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 import pytest
 
 from comet_mcp.sandbox import Sandbox
+from tests import fast_time
 from tests.support import Home
 
 # Programs started in the background get some signals ignored, and hand that on: tests of signals would hang.
@@ -17,18 +18,41 @@ for _name, _handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signa
         signal.signal(_number, _handler)
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
+_TESTS = Path(__file__).parent
+_SLOW = (_TESTS / "robustness", _TESTS / "e2e" / "test_canary.py")
+"""Kill, fuzz, fault and canary lanes, of many processes and real time: `pytest -m long`, after the others."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if any(item.path.is_relative_to(slow) for slow in _SLOW):
+            item.add_marker(pytest.mark.long)
+
+
+@pytest.fixture(autouse=True)
+def is_fast(request: pytest.FixtureRequest) -> Iterator[bool]:
+    """Whether time passes faster in this test."""
+    node = request.node
+    fast = node.get_closest_marker("fast_time") is not None and node.get_closest_marker("real_time") is None
+    with fast_time.running() if fast else nullcontext():
+        yield fast
 
 
 @pytest.fixture
-def make_home(tmp_path: Path) -> Iterator[Callable[..., Home]]:
+def anyio_backend(is_fast: bool) -> tuple[str, dict[str, object]]:
+    return "asyncio", {"loop_factory": fast_time.FastLoop} if is_fast else {}
+
+
+@pytest.fixture
+def make_home(tmp_path: Path, is_fast: bool) -> Iterator[Callable[..., Home]]:
     """Makes homes, each with a sandbox of its own on a socket unless one is given."""
     with ExitStack() as stack:
 
         def make(sandbox: Sandbox | None = None, /, *, dialect: str = "documented", **extra: str) -> Home:
             sandbox = sandbox or Sandbox(dialect)
+            if is_fast:
+                sandbox.clock = fast_time.wall
             url = stack.enter_context(sandbox.serve())
             directory = tmp_path / f"home{len(list(tmp_path.iterdir()))}"
             directory.mkdir()

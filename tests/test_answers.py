@@ -116,7 +116,7 @@ async def test_a_hostile_request_id_is_shown_harmless() -> None:
     ],
 )
 def test_a_refused_create_says_what_to_change(message: str, code: str, said: str) -> None:
-    from comet_mcp.api.answers import Answer, envelope  # noqa: PLC0415 - the one test below the surface here
+    from comet_mcp.api.responses import Answer, envelope  # noqa: PLC0415 - the one test below the surface here
     from comet_mcp.errors import RefusedError  # noqa: PLC0415
 
     body = json.dumps({"success": False, "message": message}).encode()

@@ -7,9 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comet_mcp.errors import ArgumentError
-from comet_mcp.protocol.arguments import arguments_model, parse_arguments
-from comet_mcp.tools.keys import create_api_key, get_api_key, list_api_keys, update_api_key
-from comet_mcp.tools.plan import plan_api_key
+from comet_mcp.tools.arguments import arguments_model, parse_arguments
+from comet_mcp.tools.create_api_key import create_api_key
+from comet_mcp.tools.get_api_key import get_api_key
+from comet_mcp.tools.list_api_keys import list_api_keys
+from comet_mcp.tools.plan_api_key import plan_api_key
+from comet_mcp.tools.update_api_key import update_api_key
 from tests.support import DOCUMENTED
 
 CREATE = arguments_model(create_api_key)

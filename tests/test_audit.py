@@ -6,8 +6,8 @@ import hashlib
 import json
 import sqlite3
 import subprocess
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args
@@ -18,31 +18,63 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comet_mcp.audit.calls import calls
-from comet_mcp.audit.chain import NO_HASH, append, hashed, holds, prune, rows_of, stamp, verify
+from comet_mcp.audit.chain import NO_HASH, appending, hashed, holds, pruning, reading, stamp, verify
 from comet_mcp.audit.redaction import without_secrets
-from comet_mcp.audit.trail import AuditTrail
+from comet_mcp.audit.trail import AuditTrail, Note
 from comet_mcp.cli.audit import main
-from comet_mcp.errors import AuditError, PolicyError
+from comet_mcp.clock import SYSTEM
+from comet_mcp.errors import AuditError
+from comet_mcp.journal.base import AppendAudit, AuditRow, Decision, DropAudit, Reads, Rows, Step
+from comet_mcp.journal.sqlite import SQLiteJournal
 from comet_mcp.settings import ToolName
-from comet_mcp.state.file import StateFile
 from tests.support import in_process
 
 SOON = "9999"
-SCHEMA = "CREATE TABLE audit (id INTEGER PRIMARY KEY AUTOINCREMENT, entry TEXT NOT NULL, hash TEXT NOT NULL) STRICT"
 
 
-@contextmanager
-def trail(rows: int, day: int = 1) -> Iterator[sqlite3.Connection]:
-    """A trail in memory of that many rows, one a day."""
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
-        db.execute(SCHEMA)
+class Trail:
+    """A trail as rows in memory, to which steps of the journal are applied."""
+
+    def __init__(self, rows: int = 0, day: int = 1) -> None:
+        """Of that many rows, one a day."""
+        self.rows: list[AuditRow] = []
+        self.last = 0
         for number in range(rows):
-            append(db, {"kind": "begin", "time": f"2027-01-{day + number:02d}T00:00:00.000Z", "tool": "t", "n": number})
-        yield db
+            self.append(
+                {"kind": "begin", "time": f"2027-01-{day + number:02d}T00:00:00.000Z", "tool": "t", "n": number}
+            )
 
+    @property
+    def read(self) -> Rows:
+        return Rows(audit=list(self.rows), audit_last=self.last)
 
-def content(db: sqlite3.Connection) -> list[tuple[Any, ...]]:
-    return db.execute("SELECT id, entry, hash FROM audit ORDER BY id").fetchall()
+    def run(self, step: Step[int]) -> int:
+        """Carry out a step as the journal does."""
+        decision = step.decide(self.read)
+        for write in decision.writes:
+            if isinstance(write, AppendAudit):
+                self.rows.append(write.row)
+                self.last = max(self.last, write.row.id)
+            elif isinstance(write, DropAudit):
+                self.rows = [row for row in self.rows if row.id > write.through]
+            else:
+                raise TypeError(write)
+        return decision.result
+
+    def append(self, entry: dict[str, Any]) -> int:
+        return self.run(appending(entry, durable=False))
+
+    def prune(self, before: str) -> int:
+        return self.run(pruning(before, SYSTEM))
+
+    def put(self, row: AuditRow) -> None:
+        """Put a row where its number belongs, in place of one that has it."""
+        self.rows = sorted([*(one for one in self.rows if one.id != row.id), row], key=lambda one: one.id)
+        self.last = max(self.last, row.id)
+
+    @property
+    def fault(self) -> str | None:
+        return verify(self.read).fault
 
 
 # What is done to the rows.
@@ -50,18 +82,17 @@ def content(db: sqlite3.Connection) -> list[tuple[Any, ...]]:
 
 def test_a_trail_that_nobody_touched_is_whole() -> None:
     for rows in (0, 1, 2, 9):
-        with trail(rows) as db:
-            verified = verify(db)
-            assert (verified.rows, verified.fault) == (rows, None)
-            assert verified.head == (content(db)[-1][2] if rows else NO_HASH)
+        trail = Trail(rows)
+        verified = verify(trail.read)
+        assert (verified.rows, verified.fault) == (rows, None)
+        assert verified.head == (trail.rows[-1].hash if rows else NO_HASH)
 
 
 def test_each_row_has_the_hash_of_the_one_before_its_number_and_its_entry() -> None:
-    with trail(3) as db:
-        previous = NO_HASH
-        for number, entry, found in content(db):
-            assert found == hashlib.sha256(f"{previous}\n{number}\n{entry}".encode()).hexdigest()
-            previous = found
+    previous = NO_HASH
+    for row in Trail(3).rows:
+        assert row.hash == hashlib.sha256(f"{previous}\n{row.id}\n{row.entry}".encode()).hexdigest()
+        previous = row.hash
 
 
 tamperings = st.one_of(
@@ -73,28 +104,26 @@ tamperings = st.one_of(
 )
 
 
-def tamper(db: sqlite3.Connection, what: str, one: int, other: int, text: str) -> None:
+def tamper(trail: Trail, what: str, one: int, other: int, text: str) -> None:
     """Change the rows as a careless hand would."""
     number = one + 1
-    rows = {row[0]: row for row in content(db)}
+    rows = {row.id: row for row in trail.rows}
     if what in ("entry", "hash") and number in rows:
-        old = rows[number][1 if what == "entry" else 2]
+        old = rows[number].entry if what == "entry" else rows[number].hash
         place = other % (len(old) + 1)
-        db.execute(f"UPDATE audit SET {what} = ? WHERE id = ?", (old[:place] + text + old[place + 1 :], number))  # noqa: S608
+        altered = old[:place] + text + old[place + 1 :]
+        trail.put(replace(rows[number], entry=altered) if what == "entry" else replace(rows[number], hash=altered))
     elif what == "delete":
-        db.execute("DELETE FROM audit WHERE id BETWEEN ? AND ?", (number, number + other % 3))
+        trail.rows = [row for row in trail.rows if not number <= row.id <= number + other % 3]
     elif what == "swap" and number in rows and other + 1 in rows:
         for target, source in ((number, other + 1), (other + 1, number)):
-            db.execute("UPDATE audit SET entry = ?, hash = ? WHERE id = ?", (*rows[source][1:], target))
+            trail.put(replace(rows[source], id=target))
     elif what == "insert":
-        copied = rows.get(other + 1, (0, "{}", NO_HASH))
-        db.execute("INSERT OR REPLACE INTO audit VALUES (?, ?, ?)", (number, copied[1] + text, copied[2]))
+        copied = rows.get(other + 1, AuditRow(0, "{}", NO_HASH))
+        trail.put(AuditRow(number, copied.entry + text, copied.hash))
     elif what == "rehash" and number in rows and number - 1 in rows:
-        entry = rows[number][1] + text
-        db.execute(
-            "UPDATE audit SET entry = ?, hash = ? WHERE id = ?",
-            (entry, hashed(rows[number - 1][2], number, entry), number),
-        )
+        entry = rows[number].entry + text
+        trail.put(AuditRow(number, entry, hashed(rows[number - 1].hash, number, entry)))
 
 
 @settings(max_examples=300, deadline=None)
@@ -102,43 +131,46 @@ def tamper(db: sqlite3.Connection, what: str, one: int, other: int, text: str) -
 def test_whatever_is_done_to_the_rows_the_first_one_that_is_wrong_is_named(
     done: list[tuple[str, int, int, str]], pruned: int
 ) -> None:
-    with trail(8) as db:
-        prune(db, f"2027-01-{pruned + 1:02d}")
-        before = content(db)
-        for step in done:
-            tamper(db, *step)
-        after = content(db)
-        fault = verify(db).fault
+    trail = Trail(8)
+    trail.prune(f"2027-01-{pruned + 1:02d}")
+    before = list(trail.rows)
+    for step in done:
+        tamper(trail, *step)
+    after, fault = trail.rows, trail.fault
     if after == before:
         assert fault is None
         return
     assert fault is not None
-    first = min(row[0] for row in {*before} ^ {*after})
+    first = min(row.id for row in {*before} ^ {*after})
     named = next(int(word) for word in fault.replace(".", "").split() if word.isdigit())
     # an altered row whose hash was made to fit shows at the next one
     last = first + max(1, sum(what == "rehash" for what, *_ in done))
     if pruned and before[-1] not in after:
         assert named <= last  # the note of the pruning is gone, and with it the begin
     else:
-        assert min(first, before[-1][0] + 1) <= named <= last  # a row put in beyond the last leaves a gap
+        assert min(first, before[-1].id + 1) <= named <= last  # a row put in beyond the last leaves a gap
 
 
 def test_a_row_cut_out_is_named_as_missing_wherever_it_was() -> None:
     for gone, said in ((1, "Row 1 is"), (3, "Row 3 is"), (5, "Row 5 is")):
-        with trail(5) as db:
-            db.execute("DELETE FROM audit WHERE id = ?", (gone,))
-            assert verify(db).fault == f"{said} missing."
-    with trail(5) as db:
-        db.execute("DELETE FROM audit")
-        assert verify(db).fault == "Rows 1 to 5 are missing."
-        append(db, {"kind": "begin"})
-        assert verify(db).fault == "Rows 1 to 5 are missing."
+        trail = Trail(5)
+        trail.rows = [row for row in trail.rows if row.id != gone]
+        assert trail.fault == f"{said} missing."
+    trail = Trail(5)
+    trail.rows.clear()
+    assert trail.fault == "Rows 1 to 5 are missing."
+    trail.append({"kind": "begin"})
+    assert trail.fault == "Rows 1 to 5 are missing."
 
 
-def test_a_byte_that_is_no_text_any_more_is_found_too() -> None:
-    with trail(3) as db:
+async def test_a_byte_that_is_no_text_any_more_is_found_too(tmp_path: Path) -> None:
+    journal = SQLiteJournal(tmp_path / "journal.sqlite3")
+    for _ in range(3):
+        await journal.run(appending({"kind": "begin"}, durable=False))
+    with closing(sqlite3.connect(journal.path)) as db, db:
         db.execute("UPDATE audit SET entry = CAST(x'7bff7d' AS TEXT) WHERE id = 2")
-        assert (verify(db).fault or "").startswith("Row 2 was altered")
+    assert (verify(await journal.run(reading())).fault or "").startswith("Row 2 was altered")
+    journal.close()
 
 
 # Old rows.
@@ -147,43 +179,51 @@ def test_a_byte_that_is_no_text_any_more_is_found_too() -> None:
 @given(st.integers(1, 9), st.integers(1, 12), st.integers(0, 3))
 @settings(max_examples=60, deadline=None)
 def test_what_is_left_after_pruning_can_still_be_verified(rows: int, before: int, later: int) -> None:
-    with trail(rows) as db:
-        head = verify(db).head
-        dropped = prune(db, f"2027-01-{before:02d}")
-        assert dropped == min(rows, before - 1)
-        for _ in range(later):
-            append(db, {"kind": "begin", "time": "2027-02-01"})
-        assert verify(db).fault is None
-        assert holds(db, head)
-        left = content(db)
-        assert len(left) == rows - dropped + bool(dropped) + later
-        prune(db, SOON)
-        assert verify(db).fault is None
-        assert len(content(db)) == 1
+    trail = Trail(rows)
+    head = verify(trail.read).head
+    dropped = trail.prune(f"2027-01-{before:02d}")
+    assert dropped == min(rows, before - 1)
+    for _ in range(later):
+        trail.append({"kind": "begin", "time": "2027-02-01"})
+    assert trail.fault is None
+    assert holds(trail.read, head)
+    assert len(trail.rows) == rows - dropped + bool(dropped) + later
+    trail.prune(SOON)
+    assert trail.fault is None
+    assert len(trail.rows) == 1
 
 
 def test_rows_that_somebody_deleted_are_not_taken_for_pruned_ones() -> None:
-    with trail(6) as db:
-        prune(db, "2027-01-03")
-        db.execute("DELETE FROM audit WHERE id = 3")
-        assert verify(db).fault == "Row 3 is missing."
+    trail = Trail(6)
+    trail.prune("2027-01-03")
+    trail.rows = [row for row in trail.rows if row.id != 3]
+    assert trail.fault == "Row 3 is missing."
 
 
-def test_pruning_notes_what_was_wrong_with_the_rows_it_drops() -> None:
-    with trail(4) as db:
-        db.execute("UPDATE audit SET entry = replace(entry, '\"n\":1', '\"n\":7') WHERE id = 2")
-        prune(db, "2027-01-04")
-        assert verify(db).fault is None
-        assert rows_of(db)[-1].fields["fault"].startswith("Row 2 was altered")
+def test_what_an_earlier_version_noted_of_rows_that_it_dropped_although_they_were_wrong_is_told() -> None:
+    trail = Trail(4)
+    dropped = trail.rows[2]
+    note = {
+        "kind": "pruned",
+        "time": "2027-01-04",
+        "through": 3,
+        "rows": 3,
+        "hash": dropped.hash,
+        "fault": "Row 2 was altered.",
+    }
+    trail.append(note)
+    trail.rows = trail.rows[3:]
+    verified = verify(trail.read)
+    assert verified.fault is None
+    assert verified.before == ("When the rows up to 3 were dropped (2027-01-04): Row 2 was altered.",)
 
 
 def test_a_hash_kept_elsewhere_shows_a_trail_that_was_written_anew() -> None:
-    with trail(4) as db:
-        kept = content(db)[1][2]
-        assert holds(db, kept)
-    with trail(4, day=2) as db:
-        assert verify(db).fault is None
-        assert not holds(db, kept)
+    kept = Trail(4).rows[1].hash
+    assert holds(Trail(4).read, kept)
+    other = Trail(4, day=2)
+    assert other.fault is None
+    assert not holds(other.read, kept)
 
 
 # What is written.
@@ -213,59 +253,72 @@ def test_a_long_argument_is_cut_and_a_number_is_left_alone() -> None:
 
 
 async def test_how_a_call_ended_is_in_its_second_row(tmp_path: Path) -> None:
-    file = StateFile(tmp_path / "journal.sqlite3")
-    trail = AuditTrail(file, "on", "account")
-    async with trail.call("create_api_key", {"name": "x", "group": ""}, "client 1") as note:
-        note.key_id, note.key_name, note.confirmation = 7, "a sk-abcdefghijklmnop", "confirmed"
-    with pytest.raises(PolicyError):
-        async with trail.call("delete_api_key", {"id": 7}, ""):
-            raise PolicyError("max_budget_usd: at most $5.00.")
-    with pytest.raises(ZeroDivisionError):
-        async with trail.call("delete_api_key", {"id": 7}, ""):
-            raise ZeroDivisionError
-    with anyio.CancelScope() as scope:
-        async with trail.call("delete_api_key", {"id": 8}, ""):
-            scope.cancel()
-            await anyio.sleep(1)
-    found = calls(await file.read(rows_of), SOON)
-    file.close()
-    assert [call["outcome"] for call in found] == ["ok", "policy", "internal_error", "cancelled"]
-    assert [call["key_ids"] for call in found] == [[7], [7], [7], [8]]
+    journal = SQLiteJournal(tmp_path / "journal.sqlite3")
+    trail = AuditTrail(journal, "on", SYSTEM, lambda: "account")
+    verdict = "max_budget_usd: at most $5.00."
+    for arguments, note in (
+        ({"name": "x", "group": ""}, Note("ok", 7, "a sk-abcdefghijklmnop", "confirmed")),
+        ({"id": 7}, Note("policy", 7, policy=verdict)),
+        ({"id": 8}, Note("cancelled", 9)),
+    ):
+        begun = await trail.begin("create_api_key", arguments, "client 1")
+        assert begun is not None
+        await trail.end(begun, "create_api_key", note)
+    await trail.settled(10, "found")
+    rows = await journal.run(reading())
+    found = calls(rows.audit, SOON)
+    journal.close()
+    assert verify(rows).fault is None
+    assert [call["outcome"] for call in found] == ["ok", "policy", "cancelled", "settled"]
+    assert [call["key_ids"] for call in found] == [[7], [7], [8, 9], [10]]
     assert (found[0]["arguments"], found[0]["client"], found[0]["confirmation"]) == (
         {"name": "x", "group": ""},
         "client 1",
         "confirmed",
     )
-    assert [call.get("key_name") for call in found] == ["a ***", None, None, None]
-    assert found[1]["policy"] == "max_budget_usd: at most $5.00."
+    assert [call.get("key_name") for call in found] == ["a ***", None, None, "found"]
+    assert found[1]["policy"] == verdict
+
+
+async def test_what_else_is_noted_at_a_calls_end_holds_together_with_its_row(tmp_path: Path) -> None:
+    journal = SQLiteJournal(tmp_path / "journal.sqlite3")
+    done: list[None] = []
+    also = Step(Reads(), lambda _: Decision(None), after=done.append)
+    trail = AuditTrail(journal, "on", SYSTEM, lambda: "account")
+    await trail.end(await trail.begin("create_api_key", {}, ""), "create_api_key", Note(), also)
+    await AuditTrail(journal, "off", SYSTEM, lambda: "account").end(None, "create_api_key", Note(), also)
+    assert done == [None, None]
+    assert (await journal.run(reading())).audit_last == 2
+    journal.close()
 
 
 async def test_a_trail_that_is_off_writes_nothing_and_one_that_is_required_lets_nothing_run_unwritten(
     tmp_path: Path,
 ) -> None:
-    file = StateFile(tmp_path / "off.sqlite3")
-    async with AuditTrail(file, "off", "account").call("delete_api_key", {"id": 1}, ""):
-        pass
-    assert not file.path.exists()
-    broken = StateFile(tmp_path)
+    journal = SQLiteJournal(tmp_path / "off.sqlite3")
+    off = AuditTrail(journal, "off", SYSTEM, lambda: "account")
+    assert await off.begin("delete_api_key", {"id": 1}, "") is None
+    await off.end(None, "delete_api_key", Note())
+    await off.settled(1, "x")
+    assert not journal.path.exists()
+    broken = SQLiteJournal(tmp_path)
     with pytest.raises(AuditError, match="COMETAPI_MCP_AUDIT=required"):
-        async with AuditTrail(broken, "required", "account").call("delete_api_key", {"id": 1}, ""):
-            raise AssertionError("it ran")
-    async with AuditTrail(broken, "on", "account").call("delete_api_key", {"id": 1}, "") as note:
-        assert note.outcome == "ok"
+        await AuditTrail(broken, "required", SYSTEM, lambda: "account").begin("delete_api_key", {"id": 1}, "")
+    on = AuditTrail(broken, "on", SYSTEM, lambda: "account")
+    assert await on.begin("delete_api_key", {"id": 1}, "") is None
+    await on.end(None, "delete_api_key", Note())
+    await on.end(5, "delete_api_key", Note())
 
 
 def test_a_call_without_its_second_row_is_under_way_and_later_never_ended() -> None:
-    with trail(2) as db:
-        rows = rows_of(db)
-    assert [call["state"] for call in calls(rows, "2027-01-02")] == ["never_ended", "under_way"]
+    assert [call["state"] for call in calls(Trail(2).rows, "2027-01-02")] == ["never_ended", "under_way"]
 
 
 def test_an_end_whose_begin_was_pruned_is_still_shown() -> None:
-    with trail(1) as db:
-        append(db, {"kind": "end", "time": "2027-01-05", "call": 1, "tool": "t", "outcome": "ok", "key_id": 4})
-        prune(db, "2027-01-02")
-        (call,) = calls(rows_of(db), SOON)
+    trail = Trail(1)
+    trail.append({"kind": "end", "time": "2027-01-05", "call": 1, "tool": "t", "outcome": "ok", "key_id": 4})
+    trail.prune("2027-01-02")
+    (call,) = calls(trail.rows, SOON)
     assert (call["begun"], call["ended"], call["outcome"], call["key_ids"]) == (None, "2027-01-05", "ok", [4])
 
 
@@ -301,16 +354,16 @@ REFUSED = "The policy of this server does not allow that. only_own_prefix: not y
 
 def journal_of(home: Path, *rows: tuple[float, dict[str, Any]]) -> Path:
     """A journal with these rows in its trail, each with its age in days."""
-    file = StateFile(home / "journal.sqlite3")
+    journal = SQLiteJournal(home / "journal.sqlite3")
 
-    def fill(db: sqlite3.Connection) -> None:
-        now = datetime.now(UTC)
+    async def fill() -> None:
         for age, fields in rows:
-            append(db, {**fields, "time": stamp(now - timedelta(days=age))})
+            time = stamp(datetime.now(UTC) - timedelta(days=age))
+            await journal.run(appending({**fields, "time": time}, durable=False))
 
-    anyio.run(file.write, fill)
-    file.close()
-    return file.path
+    anyio.run(fill)
+    journal.close()
+    return journal.path
 
 
 def test_the_table_shows_each_call_with_its_outcome_in_printable_characters(journal: Path) -> None:
@@ -452,9 +505,9 @@ def test_the_help_says_what_the_hashes_are_worth(tmp_path: Path) -> None:
 
 
 def test_every_tool_can_be_asked_for() -> None:
-    from comet_mcp.server import tools  # noqa: PLC0415 - the command does without the server
+    from comet_mcp.server import TOOLS  # noqa: PLC0415 - the command does without the server
 
-    assert list(get_args(ToolName)) == [tool.name for tool in tools()]
+    assert list(get_args(ToolName)) == [tool.name for tool in TOOLS]
 
 
 @pytest.mark.parametrize(
@@ -478,12 +531,15 @@ def test_an_altered_row_of_any_form_is_named_and_ends_no_command(entry: str, jou
     assert (dropped.returncode, "Nothing was dropped" in dropped.stdout) == (1, True)
 
 
-def test_a_chain_that_was_broken_stays_so_after_its_rows_are_dropped(journal: Path) -> None:
+def test_a_broken_chain_is_never_pruned_for_what_is_left_would_not_show_it(journal: Path) -> None:
     with closing(sqlite3.connect(journal)) as db, db:
         db.execute("UPDATE audit SET entry = replace(entry, 'create', 'delete') WHERE id = 1")
-    assert run(journal.parent, "prune", "--all", "--force").returncode == 0
+    done = run(journal.parent, "prune", "--all")
+    assert (done.returncode, "Nothing was dropped" in done.stdout) == (1, True)
+    assert "move the journal away while no server runs, and keep it" in done.stdout
     found = run(journal.parent, "verify")
     assert (found.returncode, "Row 1 was altered" in found.stdout) == (1, True)
+    assert run(journal.parent, "prune", "--all", "--force").returncode == 2
 
 
 @pytest.mark.parametrize("command", [("verify",), ("prune", "--all")])

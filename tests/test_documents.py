@@ -14,7 +14,7 @@ import pytest
 from comet_mcp import __version__
 from comet_mcp.domain.key import KeySpec
 from comet_mcp.errors import CometError
-from comet_mcp.server import tools
+from comet_mcp.server import TOOLS
 from comet_mcp.settings import SETTINGS
 
 ROOT = Path(__file__).parent.parent
@@ -51,7 +51,7 @@ def test_server_json_describes_every_setting_and_marks_the_secret_one() -> None:
 
 def test_the_readme_lists_the_tools_in_their_order_and_tells_which_only_read() -> None:
     rows = {row[0].strip("`"): row[2] == "no" for row in table("tool")}
-    offered = {tool.description.name: tool.description.annotations for tool in tools()}
+    offered = {tool.description.name: tool.description.annotations for tool in TOOLS}
     assert list(rows) == list(offered)
     assert rows == {name: bool(hints and hints.read_only_hint) for name, hints in offered.items()}
 

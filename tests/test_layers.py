@@ -12,27 +12,29 @@ PACKAGE = Path(__file__).parent.parent / "comet_mcp"
 
 # From the ground up: a part imports only what stands before it here.
 PARTS = (
-    *("errors", "text", "units", "lifetimes", "clock", "domain"),
-    "api",
-    *("rules", "policy", "settings"),
-    *("state", "secret_store", "catalog"),
-    "keys",
-    *("results", "audit", "confirmation", "questions"),
-    "app",
-    *("protocol", "prompts", "resources", "tools"),
+    *("errors", "text", "clock"),
+    *("domain", "policy", "concurrency"),
+    *("api", "settings"),
+    *("journal", "secret_store"),
+    "services",
+    *("audit", "confirmation", "deliveries"),
+    "context",
+    "tools",
+    *("prompts", "resources", "pipeline"),
     "server",
-    "sandbox",
+    *("transports", "sandbox"),
     *("cli", "__main__"),
 )
 
 # Libraries that one file alone may import, so that what they do has one place.
 ALONE = {
-    "httpx": {"api/exchange.py"},
-    "sqlite3": {"state/file.py"},
+    "httpx": {"api/transport.py"},
+    "sqlite3": {"journal/sqlite.py", "journal/tables.py", "journal/migrations.py"},
     "tomllib": {"settings/loading.py"},
     "uvicorn": {"sandbox/server.py", "sandbox/connection.py"},
     "keyring": {"secret_store/keychain.py"},
     "dotenv": {"secret_store/dotenv.py"},
+    "time": {"clock.py", "sandbox/front.py", "sandbox/sandbox.py"},
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -32,6 +34,35 @@ def either(request: pytest.FixtureRequest, make_home: Callable[..., Home]) -> Ho
 
 
 def run(home: Home, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
+    """The command in this process, which starts the program instead of becoming it; Windows starts it anyway."""
+    if sys.platform == "win32":
+        return run_alone(home, *arguments, **extra)
+    done: list[subprocess.CompletedProcess[str]] = []
+
+    def execvpe(file: str, command: list[str], environment: dict[str, str]) -> None:
+        found = shutil.which(file, path=environment.get("PATH"))
+        if found is None:
+            raise FileNotFoundError(file)
+        done.append(
+            subprocess.run(
+                [found, *command[1:]],
+                capture_output=True,
+                check=False,
+                encoding="utf-8",
+                env=environment,
+                stdin=subprocess.DEVNULL,
+            )
+        )
+        raise SystemExit(done[0].returncode)
+
+    with mock.patch("os.execvpe", execvpe), mock.patch("signal.signal"):
+        said = in_process(main, *arguments, environment={**home.environment, **extra})
+    out, err = (done[0].stdout, done[0].stderr) if done else ("", "")
+    return subprocess.CompletedProcess(arguments, said.returncode, said.stdout + out, said.stderr + err)
+
+
+def run_alone(home: Home, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
+    """The command as a process of its own, where that is the point."""
     return subprocess.run(
         [sys.executable, "-m", "comet_mcp", "run", *arguments],
         capture_output=True,
@@ -179,9 +210,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"status": 2}, "is disabled"),
     ({"status": 9}, "is unknown (9)"),
     ({"expired_time": 1_600_000_000}, "expired at 2020-09-13T12:26:40Z"),
-    ({"status": 3}, "still has the status expired"),
+    ({"status": 3}, "still has the status expired, although it has not ended"),
     ({"remain_quota": 0}, "has nothing left to spend"),
-    ({"status": 4}, "still has the status exhausted"),
+    ({"status": 4}, "still has the status exhausted, although it has something left"),
 ]
 
 
@@ -202,11 +233,11 @@ async def test_a_stored_key_is_looked_up_too_where_the_api_answers(either: Home)
         key = data_of(await client.call_tool("create_api_key", {"name": "blog", "remain_quota": 500_000}))
     (row,) = either.sandbox.keys
     row.status = 2
-    done = run(either, str(key["id"]), "--", sys.executable, "-c", SHOW)
+    done = run_alone(either, str(key["id"]), "--", sys.executable, "-c", SHOW)
     assert done.stderr == "cometapi-mcp run: key 1 is disabled; its requests will be refused.\n"
     assert f"sk-{row.key}" in done.stdout
     either.sandbox.keys.clear()
-    done = run(either, str(key["id"]), "--", sys.executable, "-c", SHOW)
+    done = run_alone(either, str(key["id"]), "--", sys.executable, "-c", SHOW)
     assert "the account has no key 1" in done.stderr
     assert f"sk-{row.key}" in done.stdout
 
@@ -225,7 +256,7 @@ async def test_a_stored_key_is_used_in_silence_where_the_api_cannot_be_asked(tro
     else:
         home.sandbox.faults.add("get", trouble, times=9)
     begun = monotonic()
-    _, environment = shown(run(home, str(key["id"]), "--", sys.executable, "-c", SHOW, **extra))
+    _, environment = shown(run_alone(home, str(key["id"]), "--", sys.executable, "-c", SHOW, **extra))
     assert environment["COMETAPI_KEY"] == f"sk-{row.key}"
     assert monotonic() - begun < 15  # a call of the API may take as long, and one that hangs 60 seconds
 
@@ -235,17 +266,28 @@ async def test_a_stored_value_is_used_without_revealing_it_again(either: Home) -
         key = data_of(await client.call_tool("create_api_key", {"name": "blog", "remain_quota": 500_000}))
     (row,) = either.sandbox.keys
     either.sandbox.requests.clear()
-    _, environment = shown(run(either, str(key["id"]), "--", sys.executable, "-c", SHOW))
+    _, environment = shown(run_alone(either, str(key["id"]), "--", sys.executable, "-c", SHOW))
     assert environment["COMETAPI_KEY"] == f"sk-{row.key}"
     assert either.sandbox.count("get") == len(either.sandbox.requests) == 1
-    _, environment = shown(run(either, "blog", "--", sys.executable, "-c", SHOW))
+    _, environment = shown(run_alone(either, "blog", "--", sys.executable, "-c", SHOW))
     assert environment["COMETAPI_KEY"] == f"sk-{row.key}"
     assert either.sandbox.count("reveal") == 0
 
 
+async def test_a_stored_value_of_another_key_is_not_used(home: Home) -> None:
+    """A gateway's database begun anew: its ids name other keys than those whose values are stored."""
+    async with connected(home) as client:
+        key = data_of(await client.call_tool("create_api_key", {"name": "blog", "remain_quota": 500_000}))
+    (row,) = home.sandbox.keys
+    dead, row.key = row.key, row.key[::-1]
+    done = run_alone(home, str(key["id"]), "--", sys.executable, "-c", SHOW)
+    assert shown(done)[1]["COMETAPI_KEY"] == f"sk-{row.key}"
+    assert dead not in done.stdout
+
+
 def test_without_settings_the_mend_is_told_and_nothing_is_started(make_home: Callable[..., Home]) -> None:
     home = make_home()
-    done = run(home, "blog", "--", sys.executable, "-c", "print('started')", COMETAPI_ACCESS_TOKEN="")
+    done = run_alone(home, "blog", "--", sys.executable, "-c", "print('started')", COMETAPI_ACCESS_TOKEN="")
     assert (done.returncode, done.stdout) == (1, "")
     assert "COMETAPI_ACCESS_TOKEN" in done.stderr
 
@@ -262,17 +304,17 @@ if sys.platform != "win32":
         script = (
             "cat /proc/self/cmdline /proc/$$/cmdline /proc/$PPID/cmdline" if sys.platform == "linux" else "ps -axww"
         )
-        done = run(home, "blog", "--", "sh", "-c", script)
+        done = run_alone(home, "blog", "--", "sh", "-c", script)
         assert done.returncode == 0
         assert done.stdout
         assert row.key not in done.stdout
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL, signal.SIGHUP, signal.SIGUSR1])
     def test_a_program_that_dies_of_a_signal_is_seen_to(number: signal.Signals, blog: tuple[Home, Any]) -> None:
-        assert run(blog[0], "blog", "--", "sh", "-c", f"kill -{number.value} $$; exit 9").returncode == -number
+        assert run_alone(blog[0], "blog", "--", "sh", "-c", f"kill -{number.value} $$; exit 9").returncode == -number
 
     def test_a_pipe_that_closes_ends_the_program_as_without_us(blog: tuple[Home, Any]) -> None:
-        done = run(blog[0], "blog", "--", "sh", "-c", "kill -PIPE $$; exit 9")
+        done = run_alone(blog[0], "blog", "--", "sh", "-c", "kill -PIPE $$; exit 9")
         assert done.returncode == -signal.SIGPIPE
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -311,6 +353,6 @@ if sys.platform != "win32":
         home, row = blog
         plain = home.directory / "plain"
         plain.write_text("no program", encoding="utf-8")
-        done = run(home, "blog", "--", str(plain))
+        done = run_alone(home, "blog", "--", str(plain))
         assert done.returncode == 126
         assert row.key not in done.stderr

@@ -105,8 +105,8 @@ def test_any_name_makes_a_file_name_that_every_system_takes(name: str) -> None:
     ("url", "directory"),
     [
         ("https://api.cometapi.com", "api.cometapi.com"),
-        ("http://127.0.0.1:3000/sub", "127.0.0.1_3000"),
-        ("http://[::1]:3000", "_1_3000"),
+        ("http://127.0.0.1:3000/sub", "localhost_3000~sub"),
+        ("http://[::1]:3000", "localhost_3000"),
         ("https://con", "con_"),
         ("https://aux.example", "aux.example_"),
     ],

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin
 
-import anyio
 from pydantic import SecretStr, ValidationError
 
-from comet_mcp.api.answers import Answer, checked, envelope, json_of, parse, unusable
-from comet_mcp.api.exchange import Exchange
-from comet_mcp.api.pace import APIClock, CallLimit
-from comet_mcp.api.wire import Account, CatalogModel, CreateAnswer, ModelList, TokenPage, Usage
+from comet_mcp.api.models import Account, CatalogModel, CreateAnswer, ModelList, TokenPage, Usage
+from comet_mcp.api.rate_limit import RateLimit
+from comet_mcp.api.responses import Answer, checked, envelope, json_of, parse, unusable
+from comet_mcp.api.transport import Transport
+from comet_mcp.clock import SYSTEM, Clock
 from comet_mcp.domain.key import Key, KeySpec, is_masked, with_prefix
 from comet_mcp.errors import UnclearError
 
@@ -31,30 +30,26 @@ class CometAPI:
     Every method raises SettingsError while the settings are wrong, and an APIError for what the API answers.
     """
 
-    def __init__(self, settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self, settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None, clock: Clock = SYSTEM
+    ) -> None:
         self._settings = settings
-        self.clock = APIClock()
-        self._exchange = Exchange(settings, self.clock, transport)
+        self.clock = clock
+        self._transport = Transport(settings, clock, transport)
         self.timeout = settings.timeout
         # what a call may take: the caller still has to read the answer and to write its own
         self.seconds = self.timeout - min(1.0, self.timeout / 4)
-        self._limit = CallLimit(settings.calls)
+        self.limit = RateLimit(settings.calls, clock)
 
     async def aclose(self) -> None:
         """Close the connections, if any were opened."""
-        await self._exchange.aclose()
+        await self._transport.aclose()
 
-    def require_room(self, calls: int) -> None:
-        """As `CallLimit.require_room`: raises RateLimitedError where our own limit leaves fewer calls."""
-        self._limit.require_room(calls)
-
-    def room(self, calls: int, *, shared: int = 0) -> AbstractContextManager[None]:
-        """As `CallLimit.room`: a context for a write and what follows it."""
-        return self._limit.room(calls, shared=shared)
-
-    async def create_token(self, body: KeySpec, *, seconds: float | None = None) -> CreateAnswer:
-        """`POST /api/token/`, once."""
-        answer = await self._manage("POST", "/api/token/", body.model_dump(), seconds)
+    async def create_token(
+        self, spec: KeySpec, extra: Mapping[str, Any] | None = None, *, seconds: float | None = None
+    ) -> CreateAnswer:
+        """`POST /api/token/`, once. `extra` are fields that this program does not know, of a key that is replaced."""
+        answer = await self._manage("POST", "/api/token/", {**(extra or {}), **spec.model_dump()}, seconds)
         data = envelope(answer).data
         try:
             return CreateAnswer.model_validate(data if isinstance(data, dict) else {})
@@ -93,11 +88,11 @@ class CometAPI:
         }
 
     async def update_token(self, row: Key, *, status_only: bool = False, seconds: float | None = None) -> None:
-        """`PUT /api/token/` with the id, the status and all nine fields: the API resets a field that is left out.
+        """`PUT /api/token/` with every field there is: the API resets a field that is left out.
 
         Documented: `status` is minded. Measured: it is ignored, unless `?status_only=1`, which changes nothing else.
         """
-        body = row.model_dump(include={"id", "status", *KeySpec.model_fields})
+        body = row.extra | row.model_dump(include={"id", "status", *KeySpec.model_fields})
         path = "/api/token/?status_only=1" if status_only else "/api/token/"
         envelope(await self._manage("PUT", path, body, seconds), row.id)
 
@@ -163,32 +158,17 @@ class CometAPI:
     async def _request(
         self, method: str, path: str, headers: dict[str, str], body: Any, seconds: float, *, as_key: bool = False
     ) -> Answer:
-        end = anyio.current_time() + seconds
+        end = self.clock.monotonic() + seconds
         for attempt in range(_READ_ATTEMPTS if method == "GET" else 1):
             try:
                 answer = await self._sent(method, path, headers, body, end)
             except UnclearError:
-                if method != "GET" or attempt + 1 == _READ_ATTEMPTS or anyio.current_time() >= end:
+                if method != "GET" or attempt + 1 == _READ_ATTEMPTS or self.clock.monotonic() >= end:
                     raise
             else:
-                if method == "GET" and (other := self._other_slash(path, answer)) is not None:
-                    answer = await self._sent(method, other, headers, body, end)
-                return checked(answer, self._exchange.host, as_key=as_key)
+                return checked(answer, self._transport.host, as_key=as_key)
         raise AssertionError  # the loop returns or raises
 
     async def _sent(self, method: str, path: str, headers: dict[str, str], body: Any, end: float) -> Answer:
-        self._limit.count()
-        return await self._exchange.send(method, path, headers, body, end)
-
-    def _other_slash(self, path: str, answer: Answer) -> str | None:
-        """Where a redirect leads that only adds or drops the path's last slash; None for any other answer."""
-        if answer.status not in (301, 302, 307, 308):
-            return None
-        base = self._settings.base_url
-        try:
-            target = urljoin(base + path, answer.headers.get("location", ""))
-        except ValueError:
-            return None
-        plain, _, query = path.partition("?")
-        other = f"{plain.removesuffix('/') if plain.endswith('/') else plain + '/'}{'?' + query if query else ''}"
-        return other if target == base + other else None
+        await self.limit.count()
+        return await self._transport.send(method, path, headers, body, end)

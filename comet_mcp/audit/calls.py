@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from comet_mcp.audit.chain import Row
-from comet_mcp.state.intents import DEAD_AFTER
+from comet_mcp.audit.chain import fields_of
+from comet_mcp.journal.base import AuditRow
 
-UNDER_WAY_FOR = 300.0 + DEAD_AFTER
+UNDER_WAY_FOR = 330.0
 """Seconds in which a call without an end may still be running: a person's time to answer, and the call itself."""
 
 
-def calls(rows: Iterable[Row], moment: str) -> list[dict[str, Any]]:
+def calls(rows: Iterable[AuditRow], moment: str) -> list[dict[str, Any]]:
     """The calls of a trail, oldest first, each with what its two rows say.
 
     `outcome` is null where a call has not ended, and `state` tells why: `ended`, `under_way` or `never_ended`.
@@ -23,7 +23,7 @@ def calls(rows: Iterable[Row], moment: str) -> list[dict[str, Any]]:
     """
     found: dict[int, dict[str, Any]] = {}
     for row in rows:
-        fields = row.fields
+        fields = fields_of(row)
         if fields.get("kind") == "begin":
             found[row.id] = {
                 "call": row.id,

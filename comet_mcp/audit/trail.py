@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import anyio
-
-from comet_mcp.audit.chain import append, now
+from comet_mcp.audit.chain import appending, now
 from comet_mcp.audit.redaction import without_secrets
-from comet_mcp.errors import AuditError, CometError, JournalError
+from comet_mcp.clock import Clock
+from comet_mcp.errors import AuditError, JournalError
+from comet_mcp.journal.base import Journal, Step
 from comet_mcp.settings import AuditMode
-from comet_mcp.state.file import StateFile
 
 log = logging.getLogger(__name__)
 
@@ -33,15 +31,17 @@ class Note:
 class AuditTrail:
     """The trail of one account's calls. `known` are secrets to leave out wherever they turn up in an argument."""
 
-    def __init__(self, file: StateFile, mode: AuditMode, account: str, known: Iterable[str] = ()) -> None:
-        self._file = file
+    def __init__(
+        self, journal: Journal, mode: AuditMode, clock: Clock, account: Callable[[], str], known: Iterable[str] = ()
+    ) -> None:
+        self._journal = journal
         self._mode = mode
+        self._clock = clock
         self._account = account
         self._known = [secret for secret in known if secret]
 
-    @asynccontextmanager
-    async def call(self, tool: str, arguments: dict[str, Any], client: str) -> AsyncIterator[Note]:
-        """Put a row before and a row after what happens inside. What is raised there passes through.
+    async def begin(self, tool: str, arguments: dict[str, Any], client: str) -> int | None:
+        """Put a row before a call. Returns its number, None where there is no trail, or it can't be written.
 
         Args:
             tool: The tool's name.
@@ -50,76 +50,65 @@ class AuditTrail:
             client: Name and version of the program that called, "" where it did not say.
 
         Raises:
-            AuditError: The trail is required, and the row before could not be written. Nothing inside ran.
+            AuditError: The trail is required, or was there and is gone. Nothing may be done.
         """
-        note = Note()
-        begun = await self._begin(tool, arguments, client)
-        try:
-            yield note
-        except CometError as error:
-            note.outcome = error.code
-            note.policy = str(error.args[0]) if error.code.startswith("policy") else None
-            raise
-        except Exception:
-            note.outcome = "internal_error"
-            raise
-        except BaseException:
-            note.outcome = "cancelled"
-            raise
-        finally:
-            if begun is not None:
-                with anyio.CancelScope(shield=True):  # the client has given up the call: the trail has not
-                    await self._end(begun, tool, note)
-
-    async def settled(self, key_id: int, name: str) -> None:
-        """Put a row after a key was found that a create made whose end in the trail names none."""
-        if self._mode == "off":
-            return
-        entry = {"kind": "settled", "time": now(), "account": self._account, "key_id": key_id}
-        entry["key_name"] = without_secrets(name, self._known)
-        try:
-            await self._file.write(lambda db: append(db, entry))
-        except JournalError as error:
-            log.warning("that key %s was found is not in the audit trail: %s", key_id, error)
-
-    async def _begin(self, tool: str, arguments: dict[str, Any], client: str) -> int | None:
         if self._mode == "off":
             return None
         entry = {
             "kind": "begin",
-            "time": now(),
-            "account": self._account,
+            "time": now(self._clock),
+            "account": self._account(),
             "tool": tool,
             "arguments": {name: without_secrets(value, self._known) for name, value in arguments.items()},
             "key_id": arguments.get("id"),
             "client": without_secrets(client, self._known),
         }
         try:
-            # a create writes its intent next, and with it this row is on disk before anything is sent
-            return await self._file.write(lambda db: append(db, entry), synced=tool != "create_api_key")
+            # a create begins its operation next, and with it this row is on disk before anything is sent
+            return await self._journal.run(appending(entry, durable=tool != "create_api_key"))
         except JournalError as error:
             if self._mode == "required":
                 raise AuditError(
                     "The audit trail can't be written, and COMETAPI_MCP_AUDIT=required lets nothing be changed "
                     f"without it. Nothing was done. {error.args[0]}"
                 ) from None
+            if error.code == "journal_replaced":
+                raise
             log.warning("%s is not in the audit trail: %s", tool, error)
             return None
 
-    async def _end(self, begun: int, tool: str, note: Note) -> None:
-        entry = {
-            "kind": "end",
-            "time": now(),
-            "call": begun,
-            "tool": tool,
-            "outcome": note.outcome,
-            "key_id": note.key_id,
-            "key_name": without_secrets(note.key_name, self._known),
-            "confirmation": note.confirmation,
-            "policy": without_secrets(note.policy, self._known),
-        }
-        known = {name: value for name, value in entry.items() if value is not None}
+    async def end(self, begun: int | None, tool: str, note: Note, *also: Step[None]) -> None:
+        """Put a row after a call, and carry out what else is noted at its end in the same transaction."""
+        steps: list[Step[Any]] = []
+        if begun is not None:
+            entry = {
+                "kind": "end",
+                "time": now(self._clock),
+                "call": begun,
+                "tool": tool,
+                "outcome": note.outcome,
+                "key_id": note.key_id,
+                "key_name": without_secrets(note.key_name, self._known),
+                "confirmation": note.confirmation,
+                "policy": without_secrets(note.policy, self._known),
+            }
+            known = {name: value for name, value in entry.items() if value is not None}
+            steps.append(appending(known, durable=False))
+        steps += also
+        if not steps:
+            return
         try:
-            await self._file.write(lambda db: append(db, known), synced=False)
+            await self._journal.run(*steps)
         except JournalError as error:
-            log.warning("the end of %s (%s) is not in the audit trail: %s", tool, note.outcome, error)
+            log.warning("the end of %s (%s) is not in the journal: %s", tool, note.outcome, error)
+
+    async def settled(self, key_id: int, name: str) -> None:
+        """Put a row after a key was found that a create made whose end in the trail names none."""
+        if self._mode == "off":
+            return
+        entry = {"kind": "settled", "time": now(self._clock), "account": self._account(), "key_id": key_id}
+        entry["key_name"] = without_secrets(name, self._known)
+        try:
+            await self._journal.run(appending(entry, durable=True))
+        except JournalError as error:
+            log.warning("that key %s was found is not in the audit trail: %s", key_id, error)

@@ -7,23 +7,23 @@ import json
 import re
 import sys
 import unicodedata
-from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
 import anyio
 
 from comet_mcp import settings as configuration
 from comet_mcp.audit import chain
 from comet_mcp.audit.calls import UNDER_WAY_FOR, calls
+from comet_mcp.clock import SYSTEM
+from comet_mcp.domain.lifetimes import duration
 from comet_mcp.errors import ArgumentError, CometError
-from comet_mcp.lifetimes import duration
-from comet_mcp.policy.reading import RULES
+from comet_mcp.journal.base import AuditRow, Rows
+from comet_mcp.journal.sqlite import SQLiteJournal
+from comet_mcp.policy.rules import RULES
 from comet_mcp.settings import ToolName
-from comet_mcp.state.file import Database, StateFile
 from comet_mcp.text import escaped, printable, quoted
 
-_T = TypeVar("_T")
 _COLUMNS = ("time", "tool", "key", "name", "outcome", "confirmed", "policy", "client", "arguments")
 _ALL = "9999"  # later than every row's time
 _SHOWN = 100
@@ -53,36 +53,37 @@ def main(arguments: list[str]) -> int:
     if not settings.state.exists():
         print(f"There is no audit trail: {printable(str(settings.state), 300)} does not exist.", file=sys.stderr)
         return 1 if options.command == "verify" else 0
-    file = StateFile(settings.state)
-
-    def in_journal(work: Callable[[Database], _T], *, writing: bool = False) -> _T:
-        return anyio.run(file.write if writing else file.read, work)
-
+    journal = SQLiteJournal(settings.state)
     try:
+        trail = anyio.run(journal.run, chain.reading())
         if options.command == "verify":
-            return _verify(in_journal(lambda db: (chain.verify(db), chain.holds(db, options.head or ""))), options.head)
+            return _verify(trail, options.head)
         if options.command == "prune":
-            before = _ALL if options.all else options.before
-            fault = in_journal(chain.verify).fault
-            if fault and not options.force:
-                _print(
-                    f"The audit trail is not whole. {fault} Nothing was dropped. Say --force to drop rows all the same."
-                )
-                return 1
-            dropped = in_journal(lambda db: chain.prune(db, before), writing=True)
-            print(f"{dropped} rows{'' if options.all else f' from before {before}'} were dropped.")
-            return 0
-        _show(in_journal(chain.rows_of), options)
+            return _prune(journal, trail, options)
+        _show(trail.audit, options)
     except CometError as error:
         print(f"cometapi-mcp audit: {error}", file=sys.stderr)
         return 1
     finally:
-        file.close()
+        journal.close()
     return 0
 
 
-def _show(rows: list[chain.Row], options: argparse.Namespace) -> None:
-    running_since = chain.stamp(datetime.now(UTC) - timedelta(seconds=UNDER_WAY_FOR))
+def _prune(journal: SQLiteJournal, trail: Rows, options: argparse.Namespace) -> int:
+    before = _ALL if options.all else options.before
+    if fault := chain.verify(trail).fault:
+        _print(
+            f"The audit trail is not whole. {fault} Nothing was dropped, for what is left would not show that. To "
+            "begin anew, move the journal away while no server runs, and keep it."
+        )
+        return 1
+    dropped = anyio.run(journal.run, chain.pruning(before, SYSTEM))
+    print(f"{dropped} rows{'' if options.all else f' from before {before}'} were dropped.")
+    return 0
+
+
+def _show(rows: list[AuditRow], options: argparse.Namespace) -> None:
+    running_since = chain.stamp(datetime.fromtimestamp(SYSTEM.now(), UTC) - timedelta(seconds=UNDER_WAY_FOR))
     chosen = [
         call
         for call in calls(rows, running_since)
@@ -140,15 +141,15 @@ def _width(text: str) -> int:
     )
 
 
-def _verify(found: tuple[chain.Verified, bool], head: str | None) -> int:
-    verified, holds = found
+def _verify(trail: Rows, head: str | None) -> int:
+    verified = chain.verify(trail)
     if verified.fault:
         _print(f"The audit trail is not whole. {verified.fault}")
         return 1
     if verified.before:
         _print(f"The rows that are left are whole, those that were dropped were not. {' '.join(verified.before)}")
         return 1
-    if head and not holds:
+    if head and not chain.holds(trail, head):
         _print(
             f"The audit trail is whole in itself, but no row of it has the hash {printable(head)}: it was rewritten "
             "or replaced after that hash was kept, or the row was pruned."
@@ -161,7 +162,7 @@ def _verify(found: tuple[chain.Verified, bool], head: str | None) -> int:
 def _moment(text: str) -> str:
     """A date, a time or an age, in the form that entries have."""
     try:
-        moment = _date(text) or datetime.now(UTC) - timedelta(seconds=duration(text))
+        moment = _date(text) or datetime.fromtimestamp(SYSTEM.now(), UTC) - timedelta(seconds=duration(text))
     except (ArgumentError, OverflowError):
         raise argparse.ArgumentTypeError(
             f"{printable(text)!a} is no time. Give a date (2027-01-31), a time (2027-01-31T12:00Z) or an age (7d); UTC."
@@ -191,7 +192,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
         return options
     if options.before is None and not options.all:
         parser.error("prune drops rows for good: say which with --before WHEN, or --all for every row.")
-    is_future = options.before is not None and options.before > chain.now()
+    is_future = options.before is not None and options.before > chain.now(SYSTEM)
     if is_future and not options.all:
         parser.error(f"--before {options.before} is in the future: that would drop every row. Say --all to do that.")
     if options.all and options.before is not None and not is_future:
@@ -216,5 +217,4 @@ def _parser() -> argparse.ArgumentParser:
     prune = commands.add_parser("prune", help="drop old rows; the rest can still be verified")
     prune.add_argument("--before", type=_moment, metavar=when, help="a date, a time or an age (365d)")
     prune.add_argument("--all", action="store_true", help="drop every row")
-    prune.add_argument("--force", action="store_true", help="also where the chain is broken, which stays on record")
     return parser

@@ -5,29 +5,29 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from time import time
 from typing import get_args
 
 import anyio
 from pydantic_core import from_json
 
 from comet_mcp import settings as configuration
-from comet_mcp.app import account_of
+from comet_mcp.clock import SYSTEM
 from comet_mcp.domain.key import KeySpec
+from comet_mcp.domain.money import Units
+from comet_mcp.domain.validation import check_new_key
 from comet_mcp.errors import ArgumentError, CometError
-from comet_mcp.policy.guard import Guard
-from comet_mcp.policy.limits import Spending
-from comet_mcp.policy.policy import NOTHING, Broken
-from comet_mcp.policy.reading import RULES
-from comet_mcp.policy.words import words
-from comet_mcp.protocol.arguments import arguments_model, parse_arguments
-from comet_mcp.rules import check_new_key
-from comet_mcp.server import left_out_by, tools
+from comet_mcp.journal.base import Decision, Reads, Rows, Step
+from comet_mcp.journal.sqlite import SQLiteJournal
+from comet_mcp.policy.enforcer import PolicyEnforcer
+from comet_mcp.policy.rule import Violation
+from comet_mcp.policy.rules import RULES
+from comet_mcp.policy.windows import NOTHING, Spending
+from comet_mcp.server import TOOLS, left_out_by
+from comet_mcp.services.identity import digest_of_token
 from comet_mcp.settings import Settings, ToolName
-from comet_mcp.state.journal import Journal
 from comet_mcp.text import printable, quoted
-from comet_mcp.tools.keys import create_api_key
-from comet_mcp.units import Units
+from comet_mcp.tools.arguments import arguments_model, parse_arguments
+from comet_mcp.tools.create_api_key import create_api_key
 
 HELP = """\
 usage: cometapi-mcp policy [--all | check FILE]
@@ -81,7 +81,7 @@ def _show(settings: Settings, *, everything: bool) -> int:
     if settings.disable_tools:
         left_out = [name for name in get_args(ToolName) if name in settings.disable_tools]
         print(f"Tools left out: {', '.join(left_out)} (mcp.disable_tools).")
-    said = words(settings.policy, settings.units)
+    said = settings.policy.words(settings.units)
     for rule, text in said:
         print(f"- {text} ({rule})")
     if not said and (unasked or asked):
@@ -109,7 +109,7 @@ def _writing(settings: Settings) -> tuple[list[str], list[str]]:
     """What agents may do to keys without asking, and what a person has to agree to, as verbs."""
     unasked: list[str] = []
     asked: list[str] = []
-    for tool in tools():
+    for tool in TOOLS:
         if tool.writes and not left_out_by(tool, settings):
             asks = settings.confirm == "writes" or (settings.confirm == "destructive" and tool.destructive)
             (asked if asks else unasked).append(VERBS[tool.name])
@@ -153,10 +153,10 @@ def _check(settings: Settings, file: str) -> int:
     except CometError as error:
         print(f"cometapi-mcp policy: {error}", file=sys.stderr)
         return _UNUSABLE
-    guard = Guard(settings.policy, settings.units)
-    broken = guard.check_new(body, spending)
+    enforcer = PolicyEnforcer(settings.policy, settings.units, SYSTEM)
+    broken = enforcer.check_new(body, spending)
     if broken:
-        _say_refused(guard, body, spending, broken)
+        _say_refused(enforcer, body, spending, broken)
     else:
         print("Allowed, once a person has confirmed it (mcp.confirm)." if "make" in asked else "Allowed.")
     if limited and settings.access_token:
@@ -172,21 +172,30 @@ def _check(settings: Settings, file: str) -> int:
 
 async def _spending(settings: Settings) -> Spending:
     """What the journal counted for the account. Raises JournalError where it can't be read."""
-    journal = Journal(settings.state, account_of(settings))
+    journal = SQLiteJournal(settings.state)
+    if not journal.exists:
+        return NOTHING
+    known = Step(
+        Reads(accounts=True, alias=digest_of_token(settings)), lambda rows: Decision(rows.known_as), durable=False
+    )
+
+    def decide(rows: Rows) -> Decision[Spending]:
+        return Decision(rows.spending)
+
     try:
-        return await journal.ledger.spending()
+        return await journal.run(Step(Reads(await journal.run(known), spending=True), decide, durable=False))
     finally:
         journal.close()
 
 
-def _say_refused(guard: Guard, body: KeySpec, spending: Spending, broken: list[Broken]) -> None:
+def _say_refused(enforcer: PolicyEnforcer, body: KeySpec, spending: Spending, broken: list[Violation]) -> None:
     print("Refused:")
     for entry in broken:
         print(f"- {printable(str(entry), 1000)}")
-    nearest = guard.nearest_new(body, spending)
+    nearest = enforcer.nearest_new(body, spending)
     if nearest is None:
         return
-    left = list(dict.fromkeys(entry.rule for entry in guard.check_new(nearest, spending)))
+    left = list(dict.fromkeys(entry.rule for entry in enforcer.check_new(nearest, spending)))
     if left and all(entry.rule in left for entry in broken):
         return
     print(f"The nearest body keeps every rule but {', '.join(left)}:" if left else "The nearest body that is allowed:")
@@ -200,7 +209,7 @@ def _body(file: str, units: Units) -> KeySpec:
     if not isinstance(given, dict):
         raise ArgumentError("it must be a JSON object, the arguments of create_api_key.")
     fields = parse_arguments(arguments_model(create_api_key), given)
-    return check_new_key(KeySpec(**fields), time(), units)[0]
+    return check_new_key(KeySpec(**fields), SYSTEM.now(), units)[0]
 
 
 def _unreadable(error: OSError | ValueError) -> str:

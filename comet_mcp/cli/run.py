@@ -6,7 +6,8 @@ there it is started, and its status handed on.
 A key whose requests will be refused is told of on stderr, and the program is started all the same: it may want the key
 for later, or mind the refusal itself. Where the value is in the local store, the API is asked for the key's record
 alone, and waited for two seconds at most; what can't be learnt by then goes unsaid, since the program needs nothing
-of it. Without an access token it is not asked.
+of it. Without an access token it is not asked. A stored value that does not fit the record's mask is another key's,
+from before the gateway's ids began anew: then the API is asked for the value too.
 """
 
 from __future__ import annotations
@@ -19,21 +20,23 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
-from time import time
+from dataclasses import dataclass, replace
 
 import anyio
+from pydantic import SecretStr
 
 from comet_mcp import settings as configuration
 from comet_mcp.api.client import CometAPI
-from comet_mcp.app import App
-from comet_mcp.domain.key import Key, Status, status_word, with_prefix
+from comet_mcp.clock import SYSTEM
+from comet_mcp.concurrency import Deadline
+from comet_mcp.context import Services
+from comet_mcp.domain.key import Key, with_prefix
 from comet_mcp.errors import ArgumentError, CometError, NotFoundError
-from comet_mcp.keys.newest import all_keys
 from comet_mcp.secret_store.base import KEY_VARIABLE
+from comet_mcp.services.listing import all_keys
+from comet_mcp.services.secrets import fits
 from comet_mcp.settings import Settings
 from comet_mcp.text import quoted
-from comet_mcp.units import NEVER, when
 
 HELP = f"""\
 usage: cometapi-mcp run [--openai] NAME-or-ID -- PROGRAM [ARGUMENT ...]
@@ -54,11 +57,12 @@ _HELP = ("--help", "-h")
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A key's value, and its record where that was read on the way."""
+    """A key's value, its record if that was read on the way, and what is wrong with the key."""
 
     key_id: int
-    value: str
+    value: SecretStr
     row: Key | None = None
+    warning: str | None = None
 
 
 def main(arguments: list[str]) -> int:
@@ -79,15 +83,17 @@ def main(arguments: list[str]) -> int:
         return 1
     try:
         found = anyio.run(_found, settings, wanted)
+        if found.row is None:
+            found = _checked_in_time(settings, found)
     except CometError as error:
         print(f"cometapi-mcp run: {error}", file=sys.stderr)
         return 1
-    warning = _warning(found.row) if found.row else _warning_in_time(settings, found.key_id)
-    if warning:
-        print(f"cometapi-mcp run: {warning}", file=sys.stderr)
-    added = {KEY_VARIABLE: found.value}
+    if found.warning:
+        print(f"cometapi-mcp run: {found.warning}", file=sys.stderr)
+    value = with_prefix(found.value).get_secret_value()
+    added = {KEY_VARIABLE: value}
     if openai:
-        added |= {"OPENAI_API_KEY": found.value, "OPENAI_BASE_URL": f"{settings.base_url}/v1"}
+        added |= {"OPENAI_API_KEY": value, "OPENAI_BASE_URL": f"{settings.base_url}/v1"}
     return _become(command, _environment(added))
 
 
@@ -98,16 +104,16 @@ def _environment(added: Mapping[str, str]) -> dict[str, str]:
 
 async def _found(settings: Settings, wanted: str) -> _Found:
     """The key of that id or name: its value from the store if it is there, else from the API."""
-    app = App.of(settings)
+    app = Services.of(settings)
     try:
         if re.fullmatch(r"[0-9]{1,18}", wanted):
             known = app.store.find(int(wanted))
             if known is not None:
-                return _Found(int(wanted), with_prefix(known).get_secret_value())
+                return _Found(int(wanted), known)
             row = await _row(app.api, int(wanted))
         else:
             row = _only(wanted, [row for row in await all_keys(app.api) if row.name == wanted])
-        return _Found(row.id, with_prefix(await app.keys.value_of(row)).get_secret_value(), row)
+        return await _of(app, row)
     finally:
         await app.aclose()
 
@@ -123,43 +129,54 @@ async def _row(api: CometAPI, key_id: int) -> Key:
         ) from None
 
 
-def _warning_in_time(settings: Settings, key_id: int) -> str | None:
-    """What is wrong with a key whose record was not read yet, if that can be learnt soon.
+async def _of(app: Services, row: Key) -> _Found:
+    """The key of a record."""
+    value = await app.secrets.value_of(row, Deadline(app.clock, app.settings.timeout))
+    return _Found(row.id, value, row, _warning(row))
+
+
+async def _of_row(settings: Settings, row: Key) -> _Found:
+    app = Services.of(settings)
+    try:
+        return await _of(app, row)
+    finally:
+        await app.aclose()
+
+
+def _checked_in_time(settings: Settings, stored: _Found) -> _Found:
+    """A stored value beside its key's record, if that can be learnt soon. Raises what reading another value raises.
 
     In a thread that is left behind: a name server that does not answer holds up whoever waits for the thread's end.
     """
-    said: list[str | None] = []
+    read: list[Key | str] = []
 
     async def ask() -> None:
         api = CometAPI(settings)
         try:
-            said.append(_warning(await api.get_token(key_id, seconds=_RECORD_WITHIN)))
+            read.append(await api.get_token(stored.key_id, seconds=_RECORD_WITHIN))
         except NotFoundError:
-            said.append(f"the account has no key {key_id}; if it was deleted, its requests will be refused.")
-        except Exception:  # noqa: BLE001 - whatever is wrong with the API, the program needs the value alone
-            said.append(None)
+            read.append(f"the account has no key {stored.key_id}; if it was deleted, its requests will be refused.")
+        except Exception:  # noqa: BLE001, S110 - whatever is wrong with the API, the program needs the value alone
+            pass
         finally:
             await api.aclose()
 
     thread = threading.Thread(target=lambda: anyio.run(ask), daemon=True)
     thread.start()
     thread.join(2 * _RECORD_WITHIN)
-    return said[0] if said else None
+    for said in read:
+        if isinstance(said, str):
+            return replace(stored, warning=said)
+        if not fits(stored.value, said):
+            return anyio.run(_of_row, settings, said)
+        return replace(stored, warning=_warning(said))
+    return stored
 
 
 def _warning(row: Key) -> str | None:
     """Why the API will refuse the key's requests, by its record; None where that tells of nothing."""
-    if row.status not in (Status.ENABLED, Status.EXPIRED, Status.EXHAUSTED):
-        what = f"is {status_word(row.status)}"
-    elif row.expired_time != NEVER and row.expired_time <= time():
-        what = f"expired at {when(row.expired_time)}"
-    elif row.remain_quota <= 0 and not row.unlimited_quota:
-        what = "has nothing left to spend"
-    elif row.status != Status.ENABLED:  # it was topped up, or given more time, and not switched on again
-        what = f"still has the status {status_word(row.status)}"
-    else:
-        return None
-    return f"key {row.id} {what}; its requests will be refused."
+    state = row.state(SYSTEM.now())
+    return None if state.works else f"key {row.id} {state.why}; its requests will be refused."
 
 
 def _only(name: str, rows: list[Key]) -> Key:
@@ -211,15 +228,19 @@ def _parsed(arguments: list[str]) -> tuple[bool, str, list[str]] | None:
         openai = True
     if not rest:
         raise ArgumentError("The key's name or id is missing, and so is the program.")
-    wanted, command = rest[0], rest[1:]
-    if command[:1] == ["--"]:
-        command = command[1:]
-    elif command and command[0].startswith("-"):
-        if command[0] in _HELP:
-            return None
-        if command[0] == "--openai":
-            raise ArgumentError("--openai goes before the name or id of the key.")
-        raise ArgumentError(f"There is no option {quoted(command[0])}. A program's name goes after --.")
-    if not command:
+    if rest[1:2] and rest[1] in _HELP:
+        return None
+    return openai, rest[0], _command(rest[1:])
+
+
+def _command(words: list[str]) -> list[str]:
+    """The program and its arguments. Raises ArgumentError where there is none, or an option stands before it."""
+    if words[:1] == ["--"]:
+        words = words[1:]
+    elif words and words[0] == "--openai":
+        raise ArgumentError("--openai goes before the name or id of the key.")
+    elif words and words[0].startswith("-"):
+        raise ArgumentError(f"There is no option {quoted(words[0])}. A program's name goes after --.")
+    if not words:
         raise ArgumentError("The program is missing. It goes after the name or id of the key and --.")
-    return openai, wanted, command
+    return words

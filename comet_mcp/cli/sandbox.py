@@ -58,8 +58,10 @@ def _parser() -> argparse.ArgumentParser:
         epilog="calls:\n"
         + "".join(f"  {name:13} {what}\n" for name, what in CALLS.items())
         + "\nfaults:\n"
-        + "".join(f"  {name:15} {what}\n" for name, what in FAULTS.items())
-        + "\nA single request gets a fault by the header X-Sandbox-Fault: NAME[=VALUE].",
+        + "".join(f"  {name:17} {what}\n" for name, what in FAULTS.items())
+        + "\nA single request gets a fault by the header X-Sandbox-Fault: NAME[=VALUE].\n\n"
+        "A chat is in flight for as many seconds as sandbox_seconds in its metadata says, and is billed for\n"
+        "sandbox_prompt_tokens and sandbox_completion_tokens; with sandbox_upstream_status it fails.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")

@@ -12,7 +12,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from comet_mcp.units import NEVER, when
+from comet_mcp.domain.addresses import AddressList
+from comet_mcp.domain.lifetimes import NEVER, when
+from comet_mcp.domain.models import ModelList
 
 _VALUE = re.compile(r"(sk-)?[\x21-\x29\x2b-\x7e]{16,}")  # measured: 48 alphanumerics; a mask has stars
 _BOOKKEEPING = frozenset(["DeletedAt"])
@@ -54,6 +56,23 @@ class KeySpec(BaseModel):
     allow_ips: str | None = None
     group: str = ""
     cross_group_retry: bool = False
+
+    def is_equal(self, other: KeySpec) -> bool:
+        """Whether both ask for the same key: the API keeps no difference between null and "" addresses."""
+        if self is other or self == other:
+            return True
+        same_addresses = {"allow_ips": other.allow_ips} if not (self.allow_ips or other.allow_ips) else {}
+        return self.model_copy(update=same_addresses) == other
+
+    @property
+    def models(self) -> ModelList:
+        """The models that the list names; it restricts the key only while `model_limits_enabled`."""
+        return ModelList.parse(self.model_limits)
+
+    @property
+    def addresses(self) -> AddressList:
+        """The addresses that the list names."""
+        return AddressList.parse(self.allow_ips)
 
 
 class Key(BaseModel):
@@ -149,6 +168,11 @@ class KeyState:
     def works(self) -> bool:
         """Whether nothing in the record speaks against it."""
         return not self.obstacles
+
+    @property
+    def why(self) -> str:
+        """Everything that keeps it from working, to go on a sentence that begins with the key; "" where it works."""
+        return ", and ".join(obstacle.text for obstacle in self.obstacles)
 
     def has(self, kind: Literal["disabled", "expired", "exhausted", "stale"]) -> bool:
         """Whether an obstacle of that kind is there."""

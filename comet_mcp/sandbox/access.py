@@ -3,8 +3,9 @@
 import ipaddress
 from collections.abc import Iterable
 
-from comet_mcp.sandbox.account import DISABLED, ENABLED, EXHAUSTED, EXPIRED, Account, Key
+from comet_mcp.sandbox.account import Account
 from comet_mcp.sandbox.catalog import Model
+from comet_mcp.sandbox.key import DISABLED, ENABLED, EXHAUSTED, EXPIRED, Key
 from comet_mcp.sandbox.messages import Refused
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -13,7 +14,8 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 def admitted(account: Account, secret: str, ip: str) -> Key:
     """The key with that value, where it may call models from that address.
 
-    Using a key past its expiry or without quota sets its status to 3 or 4, as on the live servers.
+    Using a key past its expiry or without quota sets its status to 3 or 4, as on the live servers without Redis. One
+    whose quota is all reserved at that moment stays exhausted, whatever comes back (measured).
     """
     with account.lock:
         row = account.find(secret) if secret else None
@@ -28,8 +30,8 @@ def admitted(account: Account, secret: str, ip: str) -> Key:
         return row
 
 
-def usage_key(account: Account, authorization: str) -> Key:
-    """The key that asks for its own usage: expired and exhausted ones may, disabled ones by dialect."""
+def key_itself(account: Account, authorization: str) -> Key:
+    """The key that asks about itself: expired and exhausted ones may, disabled ones by dialect."""
     if not authorization:
         raise Refused("key.missing", status=401)
     row = account.find(secret_in(authorization))
@@ -37,6 +39,12 @@ def usage_key(account: Account, authorization: str) -> Key:
         raise Refused("key.invalid", status=401)
     if row.status == DISABLED and not account.dialect.usage_when_disabled:
         raise Refused("key.disabled", status=401)
+    return row
+
+
+def usage_key(account: Account, authorization: str) -> Key:
+    """The key that asks for its own usage, which takes it as a bearer only."""
+    row = key_itself(account, authorization)
     words = authorization.split(" ")
     if len(words) != 2 or words[0] not in ("Bearer", "bearer"):
         raise Refused("key.not_bearer", status=401)
@@ -89,11 +97,16 @@ def _check_alive(account: Account, row: Key) -> None:
     if row.status != ENABLED:
         raise _dead(account, "key.disabled", row)
     if row.expired_time != -1 and row.expired_time < account.now():
-        row.status = EXPIRED
+        _write_status(account, row, EXPIRED)
         raise _dead(account, "key.expired", row)
-    if not row.unlimited_quota and row.remain_quota <= 0:
-        row.status = EXHAUSTED
+    if not row.unlimited_quota and account.balances.left_of(row) <= 0:
+        _write_status(account, row, EXHAUSTED)
         raise _dead(account, "key.just_exhausted", row)
+
+
+def _write_status(account: Account, row: Key, status: int) -> None:
+    if not account.dialect.redis:
+        row.status = status
 
 
 def _dead(account: Account, reason: str, row: Key | None = None) -> Refused:
@@ -101,4 +114,4 @@ def _dead(account: Account, reason: str, row: Key | None = None) -> Refused:
         return Refused("key.invalid", status=401)
     if row is None:
         return Refused(reason, status=401)
-    return Refused(reason, status=401, head=row.key[:3], tail=row.key[-3:], remain_quota=row.remain_quota)
+    return Refused(reason, status=401, head=row.key[:3], tail=row.key[-3:], remain_quota=account.balances.left_of(row))

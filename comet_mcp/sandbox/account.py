@@ -3,110 +3,34 @@
 No HTTP here. The rules are those measured on live servers; where servers differ, the `Dialect` decides.
 """
 
-import secrets
-import string
 import threading
-import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
+from comet_mcp.sandbox.agenda import Agenda
+from comet_mcp.sandbox.balances import Balances
 from comet_mcp.sandbox.catalog import CATALOG, Model
 from comet_mcp.sandbox.dialects import Dialect
-from comet_mcp.sandbox.gojson import Kind
+from comet_mcp.sandbox.fields import check, extra_on_create, extra_on_update, group_fields, settable
+from comet_mcp.sandbox.key import ENABLED, EXHAUSTED, EXPIRED, Key, masked, new_secret
 from comet_mcp.sandbox.messages import Refused
+from comet_mcp.sandbox.settings import UNITS_PER_USD, Settings
+from comet_mcp.sandbox.usage_log import EXPORT_SECONDS, Entry, UsageLog
 
-ENABLED, DISABLED, EXPIRED, EXHAUSTED = 1, 2, 3, 4
-"""What `status` means. Any other number is stored too, and the key does not work (measured)."""
-
-UNITS_PER_USD = 500_000
-MAX_NAME = 50
 MAX_KEYS = 1000
-MAX_AUTO_GROUPS = 5
-KEY_LENGTH = 48
-
-BODY_FIELDS: dict[str, Kind] = {
-    "id": "int",
-    "user_id": "int",
-    "key": "string",
-    "status": "int",
-    "name": "string",
-    "created_time": "int64",
-    "accessed_time": "int64",
-    "expired_time": "int64",
-    "remain_quota": "int",
-    "unlimited_quota": "bool",
-    "model_limits_enabled": "bool",
-    "model_limits": "string",
-    "allow_ips": "string",
-    "used_quota": "int",
-    "group": "string",
-    "cross_group_retry": "bool",
-}
-"""Every field whose type every server checks in a create or update, with its Go type."""
-
-# What a create or update sets, and what an omitted field becomes in an update.
-_SETTABLE: dict[str, Any] = {
-    "name": "",
-    "expired_time": 0,
-    "remain_quota": 0,
-    "unlimited_quota": False,
-    "model_limits_enabled": False,
-    "model_limits": "",
-    "allow_ips": None,
-    "group": "",
-    "cross_group_retry": False,
-}
-
-
-@dataclass(slots=True)
-class Key:
-    """A row of the table of keys, with the API's field names; tests read and change it."""
-
-    id: int
-    key: str = field(repr=False)
-    """The whole key: 48 letters and digits, without `sk-`."""
-    user_id: int = 1
-    status: int = ENABLED
-    name: str = ""
-    created_time: int = 0
-    """Unix seconds."""
-    accessed_time: int = 0
-    """Unix seconds."""
-    expired_time: int = -1
-    """Unix seconds; -1 for never."""
-    remain_quota: int = 0
-    """Quota units; 500,000 are one US dollar."""
-    unlimited_quota: bool = False
-    model_limits_enabled: bool = False
-    model_limits: str = ""
-    allow_ips: str | None = ""
-    used_quota: int = 0
-    """Quota units."""
-    group: str = ""
-    cross_group_retry: bool = False
-    auto_groups: list[str] | None = None
-    listed_from: float = field(default=0.0, repr=False)
-    """`time.monotonic()` from which lists and searches show the row (the fault `late`)."""
-
-    @property
-    def models(self) -> dict[str, bool]:
-        """The model limits as the API reads them: split at commas, untrimmed (measured)."""
-        return dict.fromkeys(self.model_limits.split(","), True) if self.model_limits else {}
-
-
-def new_secret() -> str:
-    """A key's value: 48 letters and digits."""
-    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(KEY_LENGTH))
+FIRST_BALANCE = 100 * UNITS_PER_USD
+"""What a new account has, in quota units."""
 
 
 class Account:
     """One account with its keys. Every method takes the lock, so any thread may call any of them."""
 
-    def __init__(self, dialect: Dialect, clock: Callable[[], float]) -> None:
+    def __init__(self, dialect: Dialect, clock: Callable[[], float], access_token: str) -> None:
         self.dialect = dialect
         self.clock = clock
+        self.access_token = access_token
         self.lock = threading.RLock()
+        self.settings = Settings()
         self.user_id = 1
         self.username = "sandbox"
         self.group = "default"
@@ -116,16 +40,43 @@ class Account:
             "auto": {"desc": "Chooses a group by itself", "ratio": "自动"},
         }
         self.models: tuple[Model, ...] = CATALOG
-        self.quota = 100 * UNITS_PER_USD
-        self.used_quota = 0
-        self.request_count = 0
         self.keys: list[Key] = []
-        self.log: list[dict[str, Any]] = []
-        self._next_id = 1
+        self.agenda = Agenda()
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Begin with an empty database: no keys, ids from 1 on, no log, the first balance; the access token holds."""
+        with self.lock:
+            self.quota = FIRST_BALANCE
+            self.used_quota = 0
+            self.request_count = 0
+            # The list stays the same object, for tests hold it.
+            self.keys.clear()
+            self.agenda.clear()
+            self.log = UsageLog(self.dialect)
+            self.balances = Balances(self, self.dialect.batch_seconds, self.clock)
+            self.started = self.clock()
+            self._next_id = 1
 
     def now(self) -> int:
         """The server's clock in whole Unix seconds."""
         return int(self.clock())
+
+    def catch_up(self) -> None:
+        """Let everything happen that is due by now."""
+        with self.lock:
+            self.agenda.catch_up(self.clock())
+            self.balances.write()
+
+    @property
+    def exported_until(self) -> float:
+        """When the hourly sums were last written, in Unix seconds; each five minutes from the server's start on."""
+        return self.started + (self.clock() - self.started) // EXPORT_SECONDS * EXPORT_SECONDS
+
+    @property
+    def max_quota(self) -> int:
+        """The largest budget of a key that is not unlimited, in quota units."""
+        return self.settings.largest_budget(self.dialect.max_quota)
 
     def add(self, name: str = "", **fields: Any) -> Key:
         """Put a row into the table directly, unchecked; `fields` override the defaults of a fresh key."""
@@ -137,6 +88,7 @@ class Account:
                 user_id=self.user_id,
                 created_time=self.now(),
                 accessed_time=self.now(),
+                extra=extra_on_create({}, self.dialect),
             )
             for attribute, value in fields.items():
                 if attribute not in Key.__dataclass_fields__:
@@ -149,20 +101,23 @@ class Account:
     def create(self, sent: dict[str, Any], *, listed_in: float = 0.0) -> Key:
         """Make the key a create asks for. Lists show it after `listed_in` seconds."""
         with self.lock:
-            self._check_body(sent)
-            if len(self.keys) >= MAX_KEYS:
-                raise Refused("keys.too_many", max=MAX_KEYS)
-            values = _SETTABLE | {name: sent[name] for name in _SETTABLE if name in sent}
-            # Measured: the table's defaults replace an expiry of 0 and an absent list of addresses.
-            values["expired_time"] = values["expired_time"] or -1
-            values["allow_ips"] = values["allow_ips"] or ""
-            values |= self._group_fields(values, sent, None)
-            return self.add(**values, listed_from=time.monotonic() + listed_in if listed_in else 0.0)
+            values = self._created(sent)
+            return self.add(**values, listed_from=self.clock() + listed_in if listed_in else 0.0)
+
+    def create_later(self, sent: dict[str, Any], seconds: float) -> None:
+        """Check a create now, and make its key so many seconds later."""
+        with self.lock:
+            values = self._created(sent)
+
+            def make(time: float) -> None:
+                self.add(**values, created_time=int(time), accessed_time=int(time))
+
+            self.agenda.add(self.clock() + seconds, make)
 
     def update(self, sent: dict[str, Any], *, status_only: bool) -> Key:
         """Change a key; what the body leaves out is reset, `status` aside."""
         with self.lock:
-            self._check_body(sent)
+            check(sent, self.dialect, self.max_quota)
             row = self.get(sent.get("id", 0))
             status = sent.get("status", 0)
             if status == ENABLED:
@@ -170,12 +125,12 @@ class Account:
             if status_only and not self.dialect.status_in_put:
                 row.status = status
                 return row
-            values = _SETTABLE | {name: sent[name] for name in _SETTABLE if name in sent}
-            values |= self._group_fields(values, sent, row.auto_groups)
+            values = settable(sent) | group_fields(sent, row.auto_groups, self.dialect, self.groups)
             if self.dialect.status_in_put and "status" in sent:
                 row.status = status
             for name, value in values.items():
                 setattr(row, name, value)
+            row.extra = extra_on_update(sent, row.extra, self.dialect)
             return row
 
     def get(self, id: int) -> Key:
@@ -189,7 +144,7 @@ class Account:
             raise Refused("id.not_found")
 
     def delete(self, id: int) -> None:
-        """Remove the key for good."""
+        """Remove the key for good. Its calls in flight go on, and are billed to the account."""
         with self.lock:
             self.keys.remove(self.get(id))
 
@@ -201,7 +156,7 @@ class Account:
     def newest_first(self) -> list[Key]:
         """The rows that lists and searches show."""
         with self.lock:
-            shown = [row for row in self.keys if row.listed_from <= time.monotonic()]
+            shown = [row for row in self.keys if row.listed_from <= self.clock()]
             return sorted(shown, key=lambda row: row.id, reverse=True)
 
     def record(self, row: Key) -> dict[str, Any]:
@@ -229,55 +184,29 @@ class Account:
                 shown["DeletedAt"] = None
             if self.dialect.auto_groups:
                 shown["auto_groups"] = row.auto_groups
-            return shown
+            return shown | row.extra
 
-    def _check_body(self, sent: dict[str, Any]) -> None:
-        name = sent.get("name", "")
-        if self.dialect.name_limit == "bytes":
-            if len(name.encode()) > MAX_NAME:
-                raise Refused("name.too_long")
-        elif len(name) > MAX_NAME:
-            raise Refused("name.too_long.documented")
-        if not sent.get("unlimited_quota", False):
-            if sent.get("remain_quota", 0) < 0:
-                raise Refused("quota.negative")
-            if sent.get("remain_quota", 0) > self.dialect.max_quota:
-                raise Refused("quota.too_large", max=self.dialect.max_quota)
+    def note(self, **fields: Any) -> Entry:
+        """Add a row to the log; `fields` override the defaults of an `Entry`."""
+        with self.lock:
+            always: dict[str, Any] = {"user_id": self.user_id, "created_at": self.now(), "username": self.username}
+            entry = Entry(**always | fields)
+            self.log.entries.append(entry)
+            return entry
+
+    def _created(self, sent: dict[str, Any]) -> dict[str, Any]:
+        check(sent, self.dialect, self.max_quota)
+        if len(self.keys) >= MAX_KEYS:
+            raise Refused("keys.too_many", max=MAX_KEYS)
+        values = settable(sent)
+        # Measured: the table's defaults replace an expiry of 0 and an absent list of addresses.
+        values["expired_time"] = values["expired_time"] or -1
+        values["allow_ips"] = values["allow_ips"] or ""
+        values["extra"] = extra_on_create(sent, self.dialect)
+        return values | group_fields(sent, None, self.dialect, self.groups)
 
     def _check_can_enable(self, row: Key) -> None:
         if row.status == EXPIRED and row.expired_time != -1 and row.expired_time <= self.now():
             raise Refused("enable.expired")
         if row.status == EXHAUSTED and row.remain_quota <= 0 and not row.unlimited_quota:
             raise Refused("enable.exhausted")
-
-    def _group_fields(
-        self, values: dict[str, Any], sent: dict[str, Any], auto_groups: list[str] | None
-    ) -> dict[str, Any]:
-        group = values["group"]
-        if self.dialect.groups_checked and group and group not in self.groups:
-            raise Refused("group.refused")
-        if group != "auto":
-            if self.dialect.cross_group_retry_needs_auto:
-                return {"cross_group_retry": False, "auto_groups": None}
-            return {}
-        if self.dialect.auto_groups and "auto_groups" in sent:
-            return {"auto_groups": self._checked_auto_groups(sent["auto_groups"])}
-        return {"auto_groups": auto_groups}
-
-    def _checked_auto_groups(self, wanted: Iterable[str]) -> list[str] | None:
-        groups: list[str] = []
-        names = list(wanted)
-        if len(names) > MAX_AUTO_GROUPS:
-            raise Refused("auto_groups.too_many", max=MAX_AUTO_GROUPS)
-        for group in names:
-            if group in groups:
-                raise Refused("auto_groups.duplicate", group=group)
-            if group == "auto" or group not in self.groups:
-                raise Refused("auto_groups.invalid", group=group)
-            groups.append(group)
-        return groups or None
-
-
-def masked(secret: str) -> str:
-    """The key as gateways show it: its first and last four characters around ten asterisks."""
-    return f"{secret[:4]}{'*' * 10}{secret[-4:]}"

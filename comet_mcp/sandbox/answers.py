@@ -111,6 +111,9 @@ def model_refusal(asked: Asked, refused: Refused) -> Response:
         "message": f"{message} (request id: {asked.request_id})",
         "type": "new_api_error",
     }
+    if refused.key.startswith("reserve."):
+        # Measured: only what is refused once a model has been chosen has this field.
+        error["param"] = ""
     return JSONAnswer({"error": error}, refused.status)
 
 

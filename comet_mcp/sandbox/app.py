@@ -1,9 +1,10 @@
 """The sandbox as a Starlette application: the table of endpoints, and who may call them."""
 
 import html
+import inspect
 import ipaddress
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -15,7 +16,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route, compile_path
 from starlette.types import Receive, Scope, Send
 
-from comet_mcp.sandbox import management, model_calls, reports
+from comet_mcp.sandbox import log_reports, management, model_calls, reports
 from comet_mcp.sandbox.account import Account
 from comet_mcp.sandbox.answers import Asked, model_refusal, refusal, too_many, wrong_path
 from comet_mcp.sandbox.dialects import Dialect
@@ -33,7 +34,7 @@ class Endpoint:
 
     method: str
     path: str
-    answer: Callable[[Asked], Response]
+    answer: Callable[[Asked], Response | Awaitable[Response]]
     call: str = "other"
     who: Who = "account"
     limit: Limit | None = None
@@ -79,7 +80,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         only=lambda d: d.usage_without_slash,
     ),
     Endpoint("GET", "/v1/models", model_calls.models, "models", "model"),
-    Endpoint("POST", "/v1/chat/completions", model_calls.chat, who="model"),
+    Endpoint("POST", "/v1/chat/completions", model_calls.chat, "chat", "model"),
+    Endpoint("GET", "/api/status", reports.status, "status", "anyone"),
     Endpoint("GET", "/api/models", reports.catalog, "catalog", "anyone", only=_documented),
     Endpoint("GET", "/api/models", reports.catalog, "catalog", only=lambda d: not d.public_catalog),
     Endpoint("GET", "/api/model/{code:path}", reports.catalog_entry, who="anyone", only=_documented),
@@ -87,10 +89,14 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("GET", "/api/user/self/groups", reports.groups, "groups"),
     Endpoint("GET", "/api/user/self/stats", reports.month, only=_documented),
     Endpoint("GET", "/api/user/models", reports.usable_models),
-    Endpoint("GET", "/api/log/self", reports.log, "log"),
-    Endpoint("GET", "/api/log/self/stat", reports.stat, "stat"),
-    Endpoint("GET", "/api/log/self/search", reports.log_search, limit="search"),
-    Endpoint("GET", "/api/log/self/export", reports.log_export, only=_documented),
+    Endpoint("GET", "/api/user/groups", reports.groups, who="anyone"),
+    Endpoint("GET", "/api/log/self", log_reports.log, "log"),
+    Endpoint("GET", "/api/log/self/stat", log_reports.stat, "stat"),
+    Endpoint("GET", "/api/log/self/search", log_reports.log_search, limit="search"),
+    Endpoint("GET", "/api/log/self/export", log_reports.log_export, only=_documented),
+    Endpoint("GET", "/api/log/token", model_calls.key_log, "key_log", "key", "critical"),
+    Endpoint("GET", "/api/data/self", log_reports.hourly, "data"),
+    Endpoint("GET", "/api/data/flow/self", log_reports.flow, "flow", only=lambda d: d.quota_flow),
     Endpoint("GET", "/v1/dashboard/billing/subscription", reports.subscription, who="model"),
     Endpoint("GET", "/v1/dashboard/billing/usage", reports.billing_usage, who="model"),
 )
@@ -104,10 +110,9 @@ def call_of(method: str, path: str) -> str:
 class Doorkeeper:
     """Lets a request in: rate limits, authorization, and what a refusal looks like."""
 
-    def __init__(self, account: Account, limits: RateLimits, access_token: str) -> None:
+    def __init__(self, account: Account, limits: RateLimits) -> None:
         self.account = account
         self.limits = limits
-        self.access_token = access_token
 
     def route(self, endpoint: Endpoint) -> Route:
         """The Starlette route of that row of the table."""
@@ -120,8 +125,10 @@ class Doorkeeper:
                 ip=_ip(http),
                 fault=http.scope.get("sandbox.fault"),
             )
+            self.account.catch_up()
             try:
-                return self._limited(endpoint, asked) or endpoint.answer(asked)
+                answer = self._limited(endpoint, asked) or endpoint.answer(asked)
+                return await answer if inspect.isawaitable(answer) else answer
             except WrongBodyError as error:
                 return management.unreadable(error)
             except Refused as refused:
@@ -136,7 +143,8 @@ class Doorkeeper:
             return self._too_many(asked, wait)
         if endpoint.who == "account":
             self._check_account(asked)
-        if wait := self.limits.refused_for(endpoint.limit, asked.ip) if endpoint.limit else 0:
+        caller = f"account {self.account.user_id}" if endpoint.limit == "search" else asked.ip
+        if wait := self.limits.refused_for(endpoint.limit, caller) if endpoint.limit else 0:
             return self._too_many(asked, wait)
         return None
 
@@ -151,7 +159,7 @@ class Doorkeeper:
         scheme_fits = len(words) <= 2 and (scheme.title() if dialect.bearer_in_any_case else scheme) == "Bearer"
         if not token and dialect.wrong_token_code is None:
             raise Refused("auth.missing", status=401)
-        if not scheme_fits or token != self.access_token:
+        if not scheme_fits or token != self.account.access_token:
             raise Refused("auth.wrong", status=dialect.wrong_token_status, code=dialect.wrong_token_code or "")
         if dialect.user_header == "required":
             self._check_user(asked.http.headers.get("new-api-user", ""))
@@ -188,10 +196,10 @@ class Elsewhere:
         return RedirectResponse(target, 307)
 
 
-def create_app(account: Account, limits: RateLimits, access_token: str) -> Starlette:
+def create_app(account: Account, limits: RateLimits) -> Starlette:
     """The application that answers for `account`."""
     endpoints = tuple(_spoken(account.dialect))
-    door = Doorkeeper(account, limits, access_token)
+    door = Doorkeeper(account, limits)
     routes = [door.route(endpoint) for endpoint in endpoints]
     return Starlette(routes=[*routes, Route("/{path:path}", Elsewhere(endpoints))])
 

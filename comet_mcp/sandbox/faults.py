@@ -21,7 +21,12 @@ CALLS: Final[dict[str, str]] = {
     "groups": "GET /api/user/self/groups",
     "stat": "GET /api/log/self/stat",
     "log": "GET /api/log/self",
-    "other": "everything else, model calls and wrong paths included",
+    "key_log": "GET /api/log/token",
+    "data": "GET /api/data/self",
+    "flow": "GET /api/data/flow/self",
+    "status": "GET /api/status",
+    "chat": "POST /v1/chat/completions",
+    "other": "everything else, wrong paths included",
 }
 """The names of the calls, each with its method and path."""
 
@@ -33,7 +38,9 @@ FAULTS: Final[dict[str, str]] = {
     "reset_after": "does what was asked, then resets the connection without an answer",
     "status": "answers HTTP status VALUE (500) with a JSON body, and does nothing",
     "status_after": "does what was asked, then answers HTTP status VALUE (502) with a proxy's HTML page",
+    "json_status_after": "does what was asked, then answers HTTP status VALUE (409) with a JSON body",
     "rate_limit": "answers 429 with an empty body, Retry-After VALUE if one is given, and does nothing",
+    "rate_limit_after": "does what was asked, then answers 429 with an empty body, Retry-After VALUE if given",
     "html": "answers 200 with an HTML page, and does nothing",
     "html_after": "does what was asked, then answers 200 with an HTML page",
     "garbage": "does what was asked, then answers 200 with JSON that breaks off",
@@ -41,6 +48,9 @@ FAULTS: Final[dict[str, str]] = {
     "empty_after": "does what was asked, then answers 200 with an empty body",
     "wrong_json": "does what was asked, then answers 200 with JSON of another shape",
     "refused": 'answers 200 with "success": false and the message VALUE, and does nothing',
+    "refused_after": 'does what was asked, then answers 200 with "success": false and the message VALUE',
+    "echo": "answers 400 with a message that repeats the request's headers and body, and does nothing",
+    "echo_after": "does what was asked, then answers success with the request's headers and body as data",
     "drip": "does what was asked, then sends the body one byte every 50 ms",
     "huge": "does what was asked, then answers valid JSON padded to VALUE MiB (64)",
     "gzip_bomb": "does what was asked, then answers a small gzip that unpacks to VALUE MiB (256)",
@@ -48,33 +58,56 @@ FAULTS: Final[dict[str, str]] = {
     "normalise": "create: stores the name trimmed and the model limits in lower case, without a word",
     "duplicate": "create: makes two keys",
     "late": "create: answers success, but lists show the key only after VALUE seconds (1)",
-    "create_with_id": "create: the answer carries the new key's id and value, as a future API may",
+    "deferred": "create: answers success, but makes the key only after VALUE seconds (1)",
+    "deferred_reset": "create: resets the connection, and makes the key only after VALUE seconds (1)",
+    "create_with_id": "create: the answer carries the new key's id and value, or VALUE as the id and no value",
+    "wrong_key": "reveal, reveal_batch: the answer carries another key's value",
 }
 """The faults, each in a line; the value in brackets is the one that is taken when none is given."""
 
-CREATE_FAULTS: Final = frozenset({"normalise", "duplicate", "late", "create_with_id"})
-"""The faults that only a create can have."""
+_CREATE: Final = frozenset({"create"})
+ONLY: Final[dict[str, frozenset[str]]] = {
+    "normalise": _CREATE,
+    "duplicate": _CREATE,
+    "late": _CREATE,
+    "deferred": _CREATE,
+    "deferred_reset": _CREATE,
+    "create_with_id": _CREATE,
+    "wrong_key": frozenset({"reveal", "reveal_batch"}),
+}
+"""The faults that only some calls can have, each with those."""
 
 _DEFAULTS: dict[str, str] = {
     "latency": "1",
     "status": "500",
     "status_after": "502",
+    "json_status_after": "409",
     "huge": "64",
     "gzip_bomb": "256",
     "late": "1",
+    "deferred": "1",
+    "deferred_reset": "1",
 }
-# What a value may be: seconds, an HTTP status, a size in MiB, a number of seconds for a header.
-_SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?\Z")
+_SECONDS = (re.compile(r"[0-9]+(\.[0-9]+)?\Z"), "a number of seconds")
+_WHOLE_SECONDS = (re.compile(r"[0-9]+\Z"), "a whole number of seconds")
+_STATUS = (re.compile(r"[2-5][0-9][0-9]\Z"), "an HTTP status from 200 to 599")
+_SIZE = (re.compile(r"[1-9][0-9]{0,3}\Z"), "a number of MiB from 1 to 9999")
+_ID = (re.compile(r"[0-9]{1,18}\Z"), "an id")
 _VALUES: dict[str, tuple[re.Pattern[str], str]] = {
-    "latency": (_SECONDS, "a number of seconds"),
-    "late": (_SECONDS, "a number of seconds"),
-    "rate_limit": (re.compile(r"[0-9]+\Z"), "a whole number of seconds"),
-    "status": (re.compile(r"[2-5][0-9][0-9]\Z"), "an HTTP status from 200 to 599"),
-    "status_after": (re.compile(r"[2-5][0-9][0-9]\Z"), "an HTTP status from 200 to 599"),
-    "huge": (re.compile(r"[1-9][0-9]{0,3}\Z"), "a number of MiB from 1 to 9999"),
-    "gzip_bomb": (re.compile(r"[1-9][0-9]{0,3}\Z"), "a number of MiB from 1 to 9999"),
+    "latency": _SECONDS,
+    "late": _SECONDS,
+    "deferred": _SECONDS,
+    "deferred_reset": _SECONDS,
+    "rate_limit": _WHOLE_SECONDS,
+    "rate_limit_after": _WHOLE_SECONDS,
+    "status": _STATUS,
+    "status_after": _STATUS,
+    "json_status_after": _STATUS,
+    "huge": _SIZE,
+    "gzip_bomb": _SIZE,
+    "create_with_id": _ID,
 }
-_FREE_TEXT = frozenset({"refused", "redirect"})
+_FREE_TEXT = frozenset({"refused", "refused_after", "redirect"})
 _ORDER = re.compile(r"(?P<call>[^:=]*):(?P<fault>[^=*]*)(?:=(?P<value>.*?))?(?:\*(?P<times>[0-9]+))?\Z", re.DOTALL)
 
 
@@ -93,8 +126,11 @@ class Fault:
             raise ValueError(f"There is no call {self.call!r}. The calls are: {', '.join(CALLS)}, or * for any.")
         if self.fault not in FAULTS:
             raise ValueError(f"There is no fault {self.fault!r}. The faults are: {', '.join(FAULTS)}.")
-        if self.fault in CREATE_FAULTS and self.call not in ("create", "*"):
-            raise ValueError(f"The fault {self.fault} only happens to create, not to {self.call}.")
+        calls = ONLY.get(self.fault, frozenset())
+        if calls and self.call != "*" and self.call not in calls:
+            raise ValueError(
+                f"The fault {self.fault} only happens to {' and '.join(sorted(calls))}, not to {self.call}."
+            )
         if self.times < 1 or self.after < 0:
             raise ValueError("A fault happens at least once, after none or more requests.")
         if self.value is not None and self.fault not in _FREE_TEXT:
@@ -163,7 +199,7 @@ class Faults:
         with self._lock:
             due: Fault | None = None
             for order in list(self._orders):
-                if order.call not in (call, "*") or (order.fault in CREATE_FAULTS and call != "create"):
+                if order.call not in (call, "*") or call not in ONLY.get(order.fault, (call,)):
                     continue
                 if order.after:
                     order.after -= 1

@@ -14,8 +14,8 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from comet_mcp.sandbox.app import call_of
-from comet_mcp.sandbox.faults import CREATE_FAULTS, Fault, Faults
-from comet_mcp.sandbox.wire_faults import Answer, after, answered, before
+from comet_mcp.sandbox.faults import ONLY, Fault, Faults
+from comet_mcp.sandbox.wire_faults import Answer, Exchange, after, answered, before
 
 FAULT_HEADER = "x-sandbox-fault"
 """A request that carries it gets the fault it names, written `NAME[=VALUE]`."""
@@ -64,23 +64,24 @@ class Front:
             self.requests.append(request)
             del self.requests[:-MAX_REQUESTS]
         scope["sandbox.request_id"] = self._request_id()
+        scope["sandbox.body"] = raw
         send = self._stamped(scope, send)
         try:
             fault = self._ordered(request)
         except ValueError as error:
-            message = json.dumps({"success": False, "message": f"{error}"})
-            await Answer.of(message, "application/json; charset=utf-8", 400).send(send)
+            await Answer.json({"success": False, "message": f"{error}"}, 400).send(send)
             return
         await self._answer(fault, scope, _Replay(raw, receive), send)
 
     async def _answer(self, fault: Fault | None, scope: Scope, receive: Receive, send: Send) -> None:
-        if fault is None or fault.fault in CREATE_FAULTS:
+        if fault is None or (fault.fault in ONLY and fault.fault != "deferred_reset"):
             scope["sandbox.fault"] = fault
             app = self.packed if scope["path"].startswith("/api") else self.app
             await app(scope, receive, send)
-        elif not await before(fault, scope, receive, send):
+        elif not await before(Exchange(fault, scope, receive, send)):
+            scope["sandbox.fault"] = fault
             answer = await answered(self.app, scope, receive)
-            await after(fault, answer, scope, receive, send)
+            await after(Exchange(fault, scope, receive, send, answer))
 
     def _ordered(self, request: Request) -> Fault | None:
         wanted = request.headers.get(FAULT_HEADER)

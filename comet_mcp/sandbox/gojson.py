@@ -40,6 +40,16 @@ def read_value(body: bytes) -> Any:
     return value
 
 
+def plain_value(body: bytes) -> Any:
+    """The first JSON value in `body`, as Python's own decoder gives it.
+
+    Raises:
+        WrongBodyError: there is none.
+    """
+    read_value(body)
+    return json.JSONDecoder().raw_decode(body.decode("utf-8", "replace").lstrip(" \t\r\n"))[0]
+
+
 def read_object(body: bytes, fields: Mapping[str, Kind], *, struct: str, path: str | None = None) -> dict[str, Any]:
     """The fields of the JSON object in `body` that `fields` names, as Python values.
 

@@ -1,4 +1,4 @@
-"""How many calls the API takes from one address (measured: counted per window, refused with 429)."""
+"""How many calls the API takes from one caller (measured: counted per window, refused with 429)."""
 
 import threading
 from collections import deque
@@ -8,7 +8,9 @@ from typing import Literal
 Limit = Literal["api", "search", "critical"]
 
 LIMITS: dict[Limit, tuple[int, int]] = {"api": (360, 180), "search": (10, 60), "critical": (20, 1200)}
-"""Calls and seconds: all of /api; searches; revealing a key and asking for usage together."""
+"""Calls and seconds: all of /api; searches; revealing a key, asking for usage and a key's log together.
+
+Searches, of keys and of the log together, are counted by account; the others by address (measured)."""
 
 
 class RateLimits:

@@ -1,27 +1,25 @@
 """Pages of rows, and which rows a search finds."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from comet_mcp.sandbox.account import Account, Key
-from comet_mcp.sandbox.messages import Refused
+from comet_mcp.sandbox.account import Account
+from comet_mcp.sandbox.dialects import Dialect
+from comet_mcp.sandbox.key import Key
+from comet_mcp.sandbox.queries import containing, integer, like
 
 DEFAULT_PAGE_SIZE = 10
-MAX_PAGE_SIZE = 100
-_MAX_WILDCARDS = 2
-_MIN_FUZZY_LENGTH = 2
 
 
-def page(rows: Sequence[Any], query: Mapping[str, str]) -> dict[str, Any]:
+def page(rows: Sequence[Any], query: Mapping[str, str], dialect: Dialect) -> dict[str, Any]:
     """The page of `rows` that `p` and `page_size` name, in the API's shape.
 
     Measured: junk and 0 mean page 1 and 10 rows, `ps` and `size` stand in for `page_size`, more than 100 rows mean
     100, negative numbers are echoed and do not limit.
     """
-    number = _integer(query.get("p")) or 1
-    size = next((n for name in ("page_size", "ps", "size") if (n := _integer(query.get(name)))), DEFAULT_PAGE_SIZE)
-    size = min(size, MAX_PAGE_SIZE)
+    number = integer(query.get("p")) or 1
+    size = next((n for name in ("page_size", "ps", "size") if (n := integer(query.get(name)))), DEFAULT_PAGE_SIZE)
+    size = dialect.page_fixed or min(size, dialect.page_cap)
     start = max((number - 1) * size, 0)
     items = list(rows[start:] if size < 0 else rows[start : start + size])
     return {"page": number, "page_size": size, "total": len(rows), "items": items}
@@ -36,28 +34,7 @@ def found(account: Account, query: Mapping[str, str]) -> list[Key]:
     name = query.get("keyword", "")
     secret = query.get("token", "").removeprefix("sk-")
     if account.dialect.search_pages:
-        by_name, by_secret = _like(name), _like(secret)
+        by_name, by_secret = like(name), like(secret)
     else:
-        by_name, by_secret = _containing(name), _containing(secret)
+        by_name, by_secret = containing(name), containing(secret)
     return [row for row in account.newest_first() if by_name.fullmatch(row.name) and by_secret.fullmatch(row.key)]
-
-
-def _containing(part: str) -> re.Pattern[str]:
-    return re.compile(f".*{re.escape(part)}.*", re.DOTALL | re.IGNORECASE)
-
-
-def _like(pattern: str) -> re.Pattern[str]:
-    if not pattern:
-        return _containing("")
-    if "%%" in pattern:
-        raise Refused("search.double")
-    if pattern.count("%") > _MAX_WILDCARDS:
-        raise Refused("search.too_many")
-    if "%" in pattern and len(pattern.replace("%", "").encode()) < _MIN_FUZZY_LENGTH:
-        raise Refused("search.too_short")
-    # SQLite's LIKE minds the case of everything but ASCII letters.
-    return re.compile(".*".join(map(re.escape, pattern.split("%"))), re.DOTALL | re.IGNORECASE | re.ASCII)
-
-
-def _integer(text: str | None) -> int:
-    return int(text) if text and re.fullmatch(r"[+-]?[0-9]{1,18}", text) else 0

@@ -6,9 +6,10 @@ from typing import Any
 
 from starlette.responses import Response
 
-from comet_mcp.sandbox.account import BODY_FIELDS
 from comet_mcp.sandbox.answers import Asked, failure, success
-from comet_mcp.sandbox.gojson import Kind, WrongBodyError, read_object
+from comet_mcp.sandbox.fields import BODY_FIELDS
+from comet_mcp.sandbox.gojson import Kind, WrongBodyError, plain_value, read_object
+from comet_mcp.sandbox.key import Key, new_secret
 from comet_mcp.sandbox.listing import found, page
 from comet_mcp.sandbox.messages import Refused
 
@@ -19,30 +20,32 @@ _NO_STORE = "no-store, no-cache, must-revalidate, private, max-age=0"
 
 def create(asked: Asked) -> Response:
     """Make a key. The answer names neither its id nor its value."""
-    sent = _body(asked)
-    fault = asked.fault.fault if asked.fault else ""
-    if fault == "normalise":
+    sent, fault = _body(asked), asked.fault
+    name = fault.fault if fault else ""
+    if fault and name in ("deferred", "deferred_reset"):
+        asked.account.create_later(sent, fault.number)
+        return success(with_data=False)
+    if name == "normalise":
         sent["name"] = sent.get("name", "").strip()
         sent["model_limits"] = sent.get("model_limits", "").lower()
-    delay = asked.fault.number if asked.fault and fault == "late" else 0.0
-    row = asked.account.create(sent, listed_in=delay)
-    if fault == "duplicate":
+    row = asked.account.create(sent, listed_in=fault.number if fault and name == "late" else 0.0)
+    if name == "duplicate":
         asked.account.create(sent)
-    if fault == "create_with_id":
-        return success({"id": row.id, "key": row.key})
+    if fault and name == "create_with_id":
+        return success({"id": int(fault.value)} if fault.value else {"id": row.id, "key": row.key})
     return success(with_data=False)
 
 
 def list_(asked: Asked) -> Response:
     """A page of keys, newest first."""
-    return success(_records(asked, page(asked.account.newest_first(), asked.query)))
+    return success(_records(asked, page(asked.account.newest_first(), asked.query, asked.dialect)))
 
 
 def search(asked: Asked) -> Response:
     """The keys that match; a page or, in the documented dialect, all of them."""
     rows = found(asked.account, asked.query)
     if asked.dialect.search_pages:
-        return success(_records(asked, page(rows, asked.query)))
+        return success(_records(asked, page(rows, asked.query, asked.dialect)))
     return success([asked.account.record(row) for row in rows])
 
 
@@ -81,7 +84,7 @@ def delete_batch(asked: Asked) -> Response:
 
 def reveal(asked: Asked) -> Response:
     """The value of one key."""
-    return _secret({"key": asked.account.get(asked.id).key})
+    return _secret({"key": _value(asked, asked.account.get(asked.id))})
 
 
 def reveal_batch(asked: Asked) -> Response:
@@ -91,13 +94,19 @@ def reveal_batch(asked: Asked) -> Response:
         raise Refused("batch.too_many", max=MAX_BATCH)
     wanted = set(ids)
     with asked.account.lock:
-        values = {f"{row.id}": row.key for row in asked.account.keys if row.id in wanted}
+        values = {f"{row.id}": _value(asked, row) for row in asked.account.keys if row.id in wanted}
     return _secret({"keys": values})
 
 
 def auto_groups(asked: Asked) -> Response:
     """The groups that the group `auto` chooses from."""
     return success({"groups": [group for group in asked.account.groups if group != "auto"], "max_count": 5})
+
+
+def _value(asked: Asked, row: Key) -> str:
+    if asked.fault is None or asked.fault.fault != "wrong_key":
+        return row.key
+    return next((other.key for other in asked.account.keys if other is not row), new_secret())
 
 
 def _secret(data: dict[str, Any]) -> Response:
@@ -117,7 +126,11 @@ def _body(asked: Asked) -> dict[str, Any]:
     if dialect.auto_groups and not groups and re.search(rb'"auto_groups"\s*:', body):
         # null is not the same as left out here: it empties the list (measured).
         groups = {"auto_groups": []}
-    return groups | read_object(body, BODY_FIELDS, struct=dialect.go_type, path=dialect.go_path)
+    sent = groups | read_object(body, BODY_FIELDS, struct=dialect.go_type, path=dialect.go_path)
+    if not dialect.extra_fields:
+        return sent
+    extra = {field.name for field in dialect.extra_fields}
+    return sent | {name: value for name, value in (plain_value(body) or {}).items() if name in extra}
 
 
 def _ids(asked: Asked) -> list[int]:

@@ -22,6 +22,13 @@ _IN_BOTH: dict[str, str] = {
     "key.ip": "您的 IP 不在令牌允许访问的列表中",
     "key.group": "无权访问 {group} 分组",
     "log.retired": "该接口已废弃",
+    "data.too_long": "时间跨度不能超过 1 个月",
+    "data.start": "invalid start_timestamp",
+    "data.end": "invalid end_timestamp",
+    "data.range": "invalid time range",
+    "reserve.account_empty": "用户额度不足, 剩余额度: {left}",
+    "reserve.account_short": "预扣费额度失败, 用户剩余额度: {left}, 需要预扣费额度: {needs}",
+    "reserve.key_short": "token quota is not enough, token remain quota: {left}, need quota: {needs}",
 }
 
 _ENGLISH: dict[str, str] = _IN_BOTH | {

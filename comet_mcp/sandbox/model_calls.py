@@ -1,32 +1,36 @@
-"""The calls made with a key: its usage, the models it may call, and a canned chat completion that spends quota."""
+"""The calls made with a key: its usage, its log, the models it may call, and a canned chat completion that spends."""
 
-import math
+from dataclasses import dataclass
 from typing import Any
 
+import anyio
 from starlette.responses import Response
 
-from comet_mcp.sandbox.access import admitted, callable_models, usage_key
-from comet_mcp.sandbox.account import UNITS_PER_USD, Key
-from comet_mcp.sandbox.answers import Asked, JSONAnswer
+from comet_mcp.sandbox.access import admitted, callable_models, key_itself, usage_key
+from comet_mcp.sandbox.answers import Asked, JSONAnswer, success
+from comet_mcp.sandbox.billing import begin_call
 from comet_mcp.sandbox.catalog import Model
-from comet_mcp.sandbox.gojson import WrongBodyError, read_value
+from comet_mcp.sandbox.gojson import WrongBodyError, plain_value
 from comet_mcp.sandbox.messages import Refused
 
+MOST_LOG_ROWS = 1000
+"""Rows of a key's own log at most (measured)."""
+
 _REPLY = "This is the CometAPI sandbox: the key works, and nothing was asked of a real model."
-_LOG_TYPE_CONSUME = 2
 _CATALOG_CREATED = 1_626_777_600
-_PER_MILLION = 1_000_000
 
 
 def usage(asked: Asked) -> Response:
     """What the key that asks has been granted and has used, in quota units. Asking spends nothing."""
     row = usage_key(asked.account, asked.authorization)
+    balances = asked.account.balances
+    left, used = balances.left_of(row), balances.used_of(row)
     data = {
         "object": "token_usage",
         "name": row.name,
-        "total_granted": row.remain_quota + row.used_quota,
-        "total_used": row.used_quota,
-        "total_available": row.remain_quota,
+        "total_granted": left + used,
+        "total_used": used,
+        "total_available": left,
         "unlimited_quota": row.unlimited_quota,
         "model_limits": row.models,
         "model_limits_enabled": row.model_limits_enabled,
@@ -36,6 +40,13 @@ def usage(asked: Asked) -> Response:
     return JSONAnswer({"code": True, "data": data, "message": "ok"})
 
 
+def key_log(asked: Asked) -> Response:
+    """The latest rows of the log of the key that asks; no filters, no paging."""
+    row = key_itself(asked.account, asked.authorization)
+    rows = asked.account.log.of_key(row.id, MOST_LOG_ROWS)
+    return success([entry.shown(position) for position, entry in enumerate(rows, start=1)])
+
+
 def models(asked: Asked) -> Response:
     """The models the key may call."""
     row = admitted(asked.account, asked.secret, asked.ip)
@@ -43,73 +54,88 @@ def models(asked: Asked) -> Response:
     return JSONAnswer({"data": data, "object": "list", "success": True})
 
 
-def chat(asked: Asked) -> Response:
-    """A short completion that is always the same, and costs the key what the model's price says."""
-    row = admitted(asked.account, asked.secret, asked.ip)
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What a chat asks for, and what the sandbox is told about it in `metadata`, as texts.
+
+    `sandbox_seconds` is how long the call is in flight, `sandbox_prompt_tokens` and `sandbox_completion_tokens` what it
+    is billed for, and `sandbox_upstream_status` an HTTP status with which it fails upstream.
+    """
+
+    model: str
+    max_tokens: int
+    guessed_tokens: int
+    """What the prompt is taken for before the call: four bytes are a token."""
+    prompt_tokens: int
+    completion_tokens: int
+    seconds: float
+    upstream_status: int
+
+    @classmethod
+    def of(cls, body: bytes) -> "_Wish":
+        try:
+            request = plain_value(body)
+            sent: dict[str, Any] = request if isinstance(request, dict) else {}
+            metadata = sent.get("metadata") or {}
+            guessed = max(1, len(body) // 4)
+            return cls(
+                model=f"{sent.get('model') or ''}",
+                max_tokens=int(sent.get("max_completion_tokens") or sent.get("max_tokens") or 0),
+                guessed_tokens=guessed,
+                prompt_tokens=int(metadata.get("sandbox_prompt_tokens", guessed)),
+                completion_tokens=int(metadata.get("sandbox_completion_tokens", len(_REPLY) // 4)),
+                seconds=float(metadata.get("sandbox_seconds", 0)),
+                upstream_status=int(metadata.get("sandbox_upstream_status", 0)),
+            )
+        except (WrongBodyError, ValueError, TypeError, AttributeError):
+            error = "Invalid request: invalid JSON request body"
+            raise Refused("request.invalid", status=400, error=error) from None
+
+
+async def chat(asked: Asked) -> Response:
+    """A short completion that is always the same, and costs the key what the model's price says.
+
+    It is in flight as long as the request says. A client that leaves in the meantime pays for it whole.
+    """
+    wish = _Wish.of(asked.body)
+    call = begin_call(
+        asked.account,
+        asked.secret,
+        wish.model,
+        prompt_tokens=wish.guessed_tokens,
+        max_tokens=wish.max_tokens,
+        ip=asked.ip,
+        request_id=asked.request_id,
+    )
     try:
-        request = read_value(asked.body)
-    except WrongBodyError:
-        raise Refused("request.invalid", status=400, error="Invalid request: invalid JSON request body") from None
-    name = request.get("model") if isinstance(request, dict) else None
-    if row.model_limits_enabled and f"{name or ''}" not in row.models:
-        raise Refused("model.forbidden", status=403, model=name or "")
-    if not name:
-        raise Refused("model.missing", status=400)
-    model = next((model for model in asked.account.models if model.id == name), None)
-    if model is None:
-        group = row.group or asked.account.group
-        raise Refused("model.unknown", status=503, code="model_not_found", model=name, group=group)
-    asked_tokens = max(1, len(asked.body) // 4)
-    said_tokens = len(_REPLY) // 4
-    _spend(asked, row, model, asked_tokens=asked_tokens, said_tokens=said_tokens)
+        await anyio.sleep(wish.seconds)
+    finally:
+        if wish.upstream_status:
+            call.abort()
+        else:
+            call.end(wish.prompt_tokens, wish.completion_tokens)
+    if wish.upstream_status:
+        error = {
+            "message": "The sandbox was told that this fails.",
+            "type": "upstream_error",
+            "param": "",
+            "code": None,
+        }
+        return JSONAnswer({"error": error}, wish.upstream_status)
     return JSONAnswer(
         {
             "id": f"chatcmpl-{asked.request_id}",
             "object": "chat.completion",
             "created": asked.account.now(),
-            "model": model.id,
+            "model": wish.model,
             "choices": [{"index": 0, "message": {"role": "assistant", "content": _REPLY}, "finish_reason": "stop"}],
             "usage": {
-                "prompt_tokens": asked_tokens,
-                "completion_tokens": said_tokens,
-                "total_tokens": asked_tokens + said_tokens,
+                "prompt_tokens": wish.prompt_tokens,
+                "completion_tokens": wish.completion_tokens,
+                "total_tokens": wish.prompt_tokens + wish.completion_tokens,
             },
         }
     )
-
-
-def _spend(asked: Asked, row: Key, model: Model, *, asked_tokens: int, said_tokens: int) -> None:
-    dollars = (model.input or 0) * asked_tokens / _PER_MILLION + (model.output or 0) * said_tokens / _PER_MILLION
-    units = max(1, math.ceil((dollars + (model.per_request or 0)) * UNITS_PER_USD))
-    owner = asked.account
-    with owner.lock:
-        row.remain_quota -= units
-        row.used_quota += units
-        row.accessed_time = owner.now()
-        owner.quota -= units
-        owner.used_quota += units
-        owner.request_count += 1
-        entry: dict[str, Any] = {
-            "id": len(owner.log) + 1,
-            "user_id": owner.user_id,
-            "created_at": owner.now(),
-            "type": _LOG_TYPE_CONSUME,
-            "content": "",
-            "username": owner.username,
-            "token_name": row.name,
-            "token_id": row.id,
-            "model_name": model.id,
-            "quota": units,
-            "prompt_tokens": asked_tokens,
-            "completion_tokens": said_tokens,
-            "use_time": 0,
-            "is_stream": False,
-            "group": row.group or owner.group,
-            "ip": asked.ip,
-            "request_id": asked.request_id,
-            "other": "{}",
-        }
-        owner.log.append(entry)
 
 
 def _entry(model: Model) -> dict[str, Any]:

@@ -1,18 +1,39 @@
-"""The calls about the account: who it is, what it may use and has spent. The official cli asks most of them."""
-
-import csv
-import io
-from typing import Any
+"""The calls about the gateway and the account: who it is, what it may use. The official cli asks most of them."""
 
 from starlette.responses import Response
 
 from comet_mcp.sandbox.access import admitted
-from comet_mcp.sandbox.account import UNITS_PER_USD
 from comet_mcp.sandbox.answers import Asked, JSONAnswer, failure, success
-from comet_mcp.sandbox.listing import page
-from comet_mcp.sandbox.messages import Refused
 
 _UNLIMITED_USD = 100_000_000
+
+
+VERSION = "v0.0.0"
+
+
+def status(asked: Asked) -> Response:
+    """What anyone may know of the gateway: a part of some 70 fields, with those that say what a quota unit is."""
+    owner, settings = asked.account, asked.account.settings
+    return success(
+        {
+            "version": VERSION,
+            "start_time": int(owner.started),
+            "system_name": settings.system_name,
+            "server_address": "http://localhost:3000",
+            "quota_per_unit": settings.quota_per_unit,
+            "quota_display_type": settings.quota_display_type,
+            "display_in_currency": settings.quota_display_type != "TOKENS",
+            "usd_exchange_rate": settings.usd_exchange_rate,
+            "custom_currency_symbol": settings.custom_currency_symbol,
+            "custom_currency_exchange_rate": settings.custom_currency_exchange_rate,
+            "price": settings.price,
+            "enable_data_export": settings.enable_data_export,
+            "enable_batch_update": bool(asked.dialect.batch_seconds),
+            "self_use_mode_enabled": False,
+            "demo_site_enabled": False,
+            "setup": True,
+        }
+    )
 
 
 def account(asked: Asked) -> Response:
@@ -66,38 +87,10 @@ def catalog_entry(asked: Asked) -> Response:
 
 def usable_models(asked: Asked) -> Response:
     """The ids of the models the account may use."""
+    group = asked.query.get("group", "")
+    if asked.dialect.models_by_group and group and group not in asked.account.groups:
+        return success([])
     return success([model.id for model in asked.account.models])
-
-
-def log(asked: Asked) -> Response:
-    """A page of what was called, newest first."""
-    return success(page(_selected(asked), asked.query))
-
-
-def log_search(asked: Asked) -> Response:
-    """What was called, by a word; gateways have retired the call."""
-    if not asked.dialect.public_catalog:
-        raise Refused("log.retired")
-    word = asked.query.get("keyword", "")
-    return success([entry for entry in _selected(asked) if word in f"{entry['model_name']} {entry['token_name']}"])
-
-
-def log_export(asked: Asked) -> Response:
-    """What was called, as CSV."""
-    out = io.StringIO()
-    columns = ("created_at", "token_name", "model_name", "quota", "prompt_tokens", "completion_tokens", "request_id")
-    rows = csv.DictWriter(out, columns, extrasaction="ignore")
-    rows.writeheader()
-    rows.writerows(_selected(asked))
-    return Response(out.getvalue(), media_type="text/csv; charset=utf-8")
-
-
-def stat(asked: Asked) -> Response:
-    """The sum of quota units over the log, and the requests and tokens of the last minute."""
-    entries = _selected(asked)
-    recent = [entry for entry in entries if entry["created_at"] > asked.account.now() - 60]
-    tokens = sum(entry["prompt_tokens"] + entry["completion_tokens"] for entry in recent)
-    return success({"quota": sum(entry["quota"] for entry in entries), "rpm": len(recent), "tpm": tokens})
 
 
 def month(asked: Asked) -> Response:
@@ -107,7 +100,7 @@ def month(asked: Asked) -> Response:
         {
             "month_req_count": owner.request_count,
             "req_rate": 0.0,
-            "month_usage": owner.used_quota / UNITS_PER_USD,
+            "month_usage": owner.used_quota / owner.settings.quota_per_unit,
             "usage_rate": 0.0,
             "month_success_rate": 100.0,
             "predicted_days": -1,
@@ -118,7 +111,7 @@ def month(asked: Asked) -> Response:
 def subscription(asked: Asked) -> Response:
     """A key's limit in US dollars, as OpenAI once answered it; 100,000,000 for an unlimited key."""
     row = admitted(asked.account, asked.secret, asked.ip)
-    granted = (row.remain_quota + row.used_quota) / UNITS_PER_USD
+    granted = (row.remain_quota + row.used_quota) / asked.account.settings.quota_per_unit
     limit = _UNLIMITED_USD if row.unlimited_quota else granted
     return JSONAnswer(
         {
@@ -135,18 +128,4 @@ def subscription(asked: Asked) -> Response:
 def billing_usage(asked: Asked) -> Response:
     """What a key has spent, in hundredths of a US dollar."""
     row = admitted(asked.account, asked.secret, asked.ip)
-    return JSONAnswer({"object": "list", "total_usage": row.used_quota / UNITS_PER_USD * 100})
-
-
-def _selected(asked: Asked) -> list[dict[str, Any]]:
-    query = asked.query
-    wanted = {name: query[name] for name in ("token_name", "model_name", "group", "request_id") if query.get(name)}
-    start, end = (int(query.get(name) or 0) for name in ("start_timestamp", "end_timestamp"))
-    with asked.account.lock:
-        return [
-            entry
-            for entry in reversed(asked.account.log)
-            if all(entry[name] == value for name, value in wanted.items())
-            and entry["created_at"] >= start
-            and (not end or entry["created_at"] <= end)
-        ]
+    return JSONAnswer({"object": "list", "total_usage": row.used_quota / asked.account.settings.quota_per_unit * 100})

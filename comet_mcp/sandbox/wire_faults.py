@@ -1,17 +1,16 @@
 """What a faulty answer looks like on the wire."""
 
 import json
-import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from http import HTTPStatus
+from typing import Any
 
 import anyio
-import anyio.lowlevel
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from comet_mcp.sandbox.answers import PAGE, too_many
+from comet_mcp.sandbox.bodies import at_once, gzip_bomb, in_drops, padded
 from comet_mcp.sandbox.connection import reset
 from comet_mcp.sandbox.faults import Fault
 
@@ -20,7 +19,6 @@ LONGEST_HANG = 60.0
 DRIP_INTERVAL = 0.05
 """Seconds between two bytes of a dripping body."""
 
-_MIB = 1024 * 1024
 _HTML = "text/html; charset=utf-8"
 _JSON = "application/json; charset=utf-8"
 
@@ -42,6 +40,11 @@ class Answer:
             return cls(status, [*headers, (b"content-length", f"{len(body)}".encode())], body)
         return cls(status)
 
+    @classmethod
+    def json(cls, content: Any, status: int = 200) -> "Answer":
+        """A JSON answer made up here."""
+        return cls.of(json.dumps(content, ensure_ascii=False), _JSON, status)
+
     def without_length(self) -> list[tuple[bytes, bytes]]:
         """The headers for a body whose length is not told."""
         return [(name, value) for name, value in self.headers if name != b"content-length"]
@@ -50,6 +53,20 @@ class Answer:
         """Send it as it is."""
         await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
         await send({"type": "http.response.body", "body": self.body})
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request that has a fault: the order, the ASGI connection, and the application's answer, if it gave one."""
+
+    fault: Fault
+    scope: Scope
+    receive: Receive
+    send: Send
+    answer: Answer = field(default_factory=Answer)
+
+
+Act = Callable[[Exchange], Awaitable[None]]
 
 
 async def answered(app: ASGIApp, scope: Scope, receive: Receive) -> Answer:
@@ -66,80 +83,96 @@ async def answered(app: ASGIApp, scope: Scope, receive: Receive) -> Answer:
     return answer
 
 
-async def before(fault: Fault, scope: Scope, receive: Receive, send: Send) -> bool:
+async def before(it: Exchange) -> bool:
     """Do what the fault does before the request is processed; True when that was the whole answer."""
-    match fault.fault:
-        case "latency":
-            await anyio.sleep(fault.number)
-            return False
-        case "hang":
-            await _hang(scope, receive)
-        case "reset_before":
-            await reset(scope, receive)
-        case "status":
-            message = {"success": False, "message": f"Sandbox fault: HTTP status {fault.number:.0f}"}
-            await Answer.of(json.dumps(message), _JSON, int(fault.number)).send(send)
-        case "rate_limit":
-            accepted = dict(scope["headers"]).get(b"accept-encoding", b"").decode("latin-1")
-            await too_many(accepted, fault.value)(scope, receive, send)
-        case "html":
-            await Answer.of(PAGE, _HTML).send(send)
-        case "refused":
-            message = {"success": False, "message": fault.value or "Sandbox fault: refused"}
-            await Answer.of(json.dumps(message, ensure_ascii=False), _JSON).send(send)
-        case "redirect":
-            await _redirect(fault.value, scope).send(send)
-        case _:
-            return False
-    return True
+    if it.fault.fault == "latency":
+        await anyio.sleep(it.fault.number)
+    act = _BEFORE.get(it.fault.fault)
+    if act is not None:
+        await act(it)
+    return act is not None
 
 
-async def after(fault: Fault, answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
+async def after(it: Exchange) -> None:
     """Give the answer of a request that has been processed, spoilt as the fault says."""
-    match fault.fault:
-        case "hang_after":
-            await _hang(scope, receive)
-        case "reset_after":
-            await reset(scope, receive)
-        case "status_after":
-            await _proxy_page(int(fault.number)).send(send)
-        case "html_after":
-            await Answer.of(PAGE, _HTML).send(send)
-        case "garbage":
-            await Answer.of('{"success":tru', _JSON).send(send)
-        case "truncated":
-            await _truncate(answer, scope, receive, send)
-        case "empty_after":
-            await Answer.of("", _JSON).send(send)
-        case "wrong_json":
-            await Answer.of("[1,2]", _JSON).send(send)
-        case "drip":
-            await _stream(answer.status, answer.headers, _drops(answer.body), send)
-        case "huge":
-            await _stream(answer.status, answer.without_length(), _padded(answer.body, int(fault.number)), send)
-        case "gzip_bomb":
-            headers = [*answer.without_length(), (b"content-encoding", b"gzip")]
-            await _stream(answer.status, headers, _once(gzip_bomb(answer.body, int(fault.number))), send)
-        case _:
-            await answer.send(send)
+    act = _AFTER.get(it.fault.fault)
+    await (it.answer.send(it.send) if act is None else act(it))
 
 
-async def _hang(scope: Scope, receive: Receive) -> None:
+def _made_up(make: Callable[[Exchange], Answer]) -> Act:
+    async def act(it: Exchange) -> None:
+        await make(it).send(it.send)
+
+    return act
+
+
+async def _hang(it: Exchange) -> None:
     with anyio.move_on_after(LONGEST_HANG):
-        while (await receive())["type"] != "http.disconnect":
+        while (await it.receive())["type"] != "http.disconnect":
             pass
         return
-    await reset(scope, receive)
+    await _reset(it)
 
 
-def _redirect(target: str | None, scope: Scope) -> Answer:
-    get = scope["method"] == "GET"
-    path: bytes = scope["raw_path"].split(b"?")[0] + b"/"
-    location = target.encode() if target else path
+async def _reset(it: Exchange) -> None:
+    await reset(it.scope, it.receive)
+
+
+async def _limit(it: Exchange) -> None:
+    accepted = dict(it.scope["headers"]).get(b"accept-encoding", b"").decode("latin-1")
+    await too_many(accepted, it.fault.value)(it.scope, it.receive, it.send)
+
+
+async def _truncate(it: Exchange) -> None:
+    half = it.answer.body[: len(it.answer.body) // 2]
+    await it.send({"type": "http.response.start", "status": it.answer.status, "headers": it.answer.headers})
+    await it.send({"type": "http.response.body", "body": half, "more_body": True})
+    await reset(it.scope, it.receive, politely=True)
+
+
+async def _drip(it: Exchange) -> None:
+    await _stream(it, it.answer.headers, in_drops(it.answer.body, DRIP_INTERVAL))
+
+
+async def _pad(it: Exchange) -> None:
+    await _stream(it, it.answer.without_length(), padded(it.answer.body, int(it.fault.number)))
+
+
+async def _blow_up(it: Exchange) -> None:
+    headers = [*it.answer.without_length(), (b"content-encoding", b"gzip")]
+    await _stream(it, headers, at_once(gzip_bomb(it.answer.body, int(it.fault.number))))
+
+
+async def _stream(it: Exchange, headers: list[tuple[bytes, bytes]], chunks: AsyncIterator[bytes]) -> None:
+    await it.send({"type": "http.response.start", "status": it.answer.status, "headers": headers})
+    async for chunk in chunks:
+        await it.send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await it.send({"type": "http.response.body", "body": b""})
+
+
+def _json_status(it: Exchange) -> Answer:
+    message = f"Sandbox fault: HTTP status {it.fault.number:.0f}"
+    return Answer.json({"success": False, "message": message}, int(it.fault.number))
+
+
+def _refusal(it: Exchange) -> Answer:
+    return Answer.json({"success": False, "message": it.fault.value or "Sandbox fault: refused"})
+
+
+def _echo(it: Exchange) -> dict[str, Any]:
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in it.scope["headers"]}
+    return {"headers": headers, "body": it.scope["sandbox.body"].decode("utf-8", "replace")}
+
+
+def _redirect(it: Exchange) -> Answer:
+    get = it.scope["method"] == "GET"
+    path: bytes = it.scope["raw_path"].split(b"?")[0] + b"/"
+    location = it.fault.value.encode() if it.fault.value else path
     return Answer(301 if get else 307, [(b"location", location), (b"content-length", b"0")])
 
 
-def _proxy_page(status: int) -> Answer:
+def _proxy_page(it: Exchange) -> Answer:
+    status = int(it.fault.number)
     try:
         title = f"{status} {HTTPStatus(status).phrase}"
     except ValueError:
@@ -151,49 +184,33 @@ def _proxy_page(status: int) -> Answer:
     return Answer.of(page, "text/html", status)
 
 
-async def _truncate(answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
-    half = answer.body[: len(answer.body) // 2]
-    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-    await send({"type": "http.response.body", "body": half, "more_body": True})
-    await reset(scope, receive, politely=True)
+_PAGE = _made_up(lambda _: Answer.of(PAGE, _HTML))
 
-
-async def _stream(status: int, headers: list[tuple[bytes, bytes]], chunks: AsyncIterator[bytes], send: Send) -> None:
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    async for chunk in chunks:
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
-
-
-async def _once(body: bytes) -> AsyncIterator[bytes]:
-    yield body
-
-
-async def _drops(body: bytes) -> AsyncIterator[bytes]:
-    for byte in body:
-        yield bytes([byte])
-        await anyio.sleep(DRIP_INTERVAL)
-
-
-async def _padded(body: bytes, mebibytes: int) -> AsyncIterator[bytes]:
-    # Spaces after a JSON value belong to it.
-    yield body
-    for _ in range(mebibytes):
-        yield b" " * _MIB
-        # Nobody else would be served in the meantime.
-        await anyio.lowlevel.checkpoint()
-
-
-@lru_cache(maxsize=4)
-def gzip_bomb(body: bytes, mebibytes: int) -> bytes:
-    """`body` and that many MiB of spaces, as gzip of about a thousandth of the size."""
-    deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
-    head = deflate.compress(body) + deflate.flush(zlib.Z_FULL_FLUSH)
-    # After a full flush nothing refers back, so the packed MiB can be repeated instead of packed again.
-    block = deflate.compress(b" " * _MIB) + deflate.flush(zlib.Z_FULL_FLUSH)
-    checksum = zlib.crc32(body)
-    for _ in range(mebibytes):
-        checksum = zlib.crc32(b" " * _MIB, checksum)
-    size = (len(body) + mebibytes * _MIB) % 2**32
-    tail = deflate.flush(zlib.Z_FINISH) + checksum.to_bytes(4, "little") + size.to_bytes(4, "little")
-    return b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff" + head + block * mebibytes + tail
+_BEFORE: Mapping[str, Act] = {
+    "hang": _hang,
+    "reset_before": _reset,
+    "status": _made_up(_json_status),
+    "rate_limit": _limit,
+    "html": _PAGE,
+    "refused": _made_up(_refusal),
+    "echo": _made_up(lambda it: Answer.json({"success": False, "message": json.dumps(_echo(it))}, 400)),
+    "redirect": _made_up(_redirect),
+}
+_AFTER: Mapping[str, Act] = {
+    "hang_after": _hang,
+    "reset_after": _reset,
+    "deferred_reset": _reset,
+    "status_after": _made_up(_proxy_page),
+    "json_status_after": _made_up(_json_status),
+    "rate_limit_after": _limit,
+    "refused_after": _made_up(_refusal),
+    "echo_after": _made_up(lambda it: Answer.json({"success": True, "message": "", "data": _echo(it)})),
+    "html_after": _PAGE,
+    "garbage": _made_up(lambda _: Answer.of('{"success":tru', _JSON)),
+    "truncated": _truncate,
+    "empty_after": _made_up(lambda _: Answer.of("", _JSON)),
+    "wrong_json": _made_up(lambda _: Answer.of("[1,2]", _JSON)),
+    "drip": _drip,
+    "huge": _pad,
+    "gzip_bomb": _blow_up,
+}

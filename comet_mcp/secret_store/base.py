@@ -56,6 +56,14 @@ class KeyStore(Protocol):
     """Takes the values of keys. All methods may block; `check` and `save` raise StoreError."""
 
     needs_value: bool
+    """Whether it takes the value of a key, so that one has to be read."""
+    keeps: bool
+    """Whether a value is stored for good, so that nobody has to read the answer that tells of it."""
+    later: str
+    """What a list does with a key that it finds, to go on a sentence: "finds the key"."""
+
+    def note(self, saved: Saved) -> str:
+        """What is to be said of a new key beside the place of its value; "" where there is nothing."""
 
     def check(self, target: Target = DEFAULT) -> None:
         """Find out whether `save` can work, before there is a key to save. Raises ArgumentError for the target."""
@@ -86,6 +94,12 @@ class ResultStore:
     """Hands the value to the model in the tool's result: only where the operator turned it on."""
 
     needs_value = True
+    keeps = False
+    later = "finds the key, whose value save_api_key then gives"
+
+    def note(self, saved: Saved) -> str:  # noqa: ARG002 - the interface
+        """The value is beside it."""
+        return ""
 
     def check(self, target: Target = DEFAULT) -> None:
         """Nothing else can be wrong."""
@@ -109,6 +123,12 @@ class NoStore:
     """Keeps nothing: the person takes the value from the API's own console."""
 
     needs_value = False
+    keeps = False
+    later = "finds the key"
+
+    def note(self, saved: Saved) -> str:
+        """Where the value is instead."""
+        return f"Nothing was stored. A program gets it by: {saved.load}"
 
     def check(self, target: Target = DEFAULT) -> None:
         """Nothing else can be wrong."""

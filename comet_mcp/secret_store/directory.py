@@ -14,7 +14,8 @@ import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from time import monotonic, sleep, time
+
+from comet_mcp.clock import SYSTEM
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # for a named pipe in a file's place
@@ -101,19 +102,21 @@ class Directory:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Alone among all processes that edit a file here. Raises OSError where somebody else stays too long."""
-        end = monotonic() + _LOCK_WAIT
+        end = SYSTEM.monotonic() + _LOCK_WAIT
         while True:
             try:
                 self._write(_LOCK, b"")
                 break
             except FileExistsError:
                 with contextlib.suppress(FileNotFoundError):
-                    age = time() - os.stat(self._in(_LOCK), dir_fd=self._descriptor, follow_symlinks=False).st_mtime
+                    age = (
+                        SYSTEM.now() - os.stat(self._in(_LOCK), dir_fd=self._descriptor, follow_symlinks=False).st_mtime
+                    )
                     if age > _LOCK_WAIT:
                         self.remove(_LOCK)  # of a process that was killed
-                if monotonic() > end:
+                if SYSTEM.monotonic() > end:
                     raise
-                sleep(0.01)
+                SYSTEM.block(0.01)
         try:
             yield
         finally:
@@ -125,7 +128,7 @@ class Directory:
             if re.fullmatch(r"\.[0-9a-f]{16}\.tmp", name):
                 with contextlib.suppress(OSError):
                     status = os.stat(self._in(name), dir_fd=self._descriptor, follow_symlinks=False)
-                    if status.st_mtime < time() - _LEFTOVER_AFTER:
+                    if status.st_mtime < SYSTEM.now() - _LEFTOVER_AFTER:
                         self.remove(name)
 
     def remove(self, name: str) -> None:

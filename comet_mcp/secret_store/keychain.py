@@ -16,9 +16,15 @@ class KeychainStore:
     """One entry per key: service `cometapi-mcp:<host>`, user name the key's id."""
 
     needs_value = True
+    keeps = True
+    later = "finds the key and stores its value"
 
     def __init__(self, host: str) -> None:
         self._service = f"cometapi-mcp:{host}"
+
+    def note(self, saved: Saved) -> str:  # noqa: ARG002 - the interface
+        """Its place says it all."""
+        return ""
 
     def check(self, target: Target = DEFAULT) -> None:
         """Write and remove an entry. Raises StoreError with what is wrong."""

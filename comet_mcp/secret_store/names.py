@@ -6,6 +6,7 @@ import re
 import unicodedata
 from urllib.parse import urlsplit
 
+from comet_mcp.domain.identity import api_identity
 from comet_mcp.errors import ArgumentError
 from comet_mcp.text import quoted
 
@@ -19,8 +20,11 @@ def file_name(name: str) -> str:
 
 
 def host_directory(base_url: str) -> str:
-    """The API's host (and port) as a directory name, so that keys of two gateways never mix."""
-    plain = re.sub(r"[^a-z0-9.-]+", "_", urlsplit(base_url).netloc.lower()).strip(".")
+    """The API's host, port and path as a directory name, so that keys of two gateways never mix."""
+    url = urlsplit(api_identity(base_url))
+    host = re.sub(r"[^a-z0-9.-]+", "_", url.netloc.lower())
+    path = [re.sub(r"[^A-Za-z0-9._-]+", "_", part) for part in url.path.split("/")]
+    plain = "~".join([host, *path[1:]]).strip(".")
     return f"{plain}_" if _RESERVED_ON_WINDOWS.fullmatch(plain) else plain
 
 

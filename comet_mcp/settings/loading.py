@@ -19,9 +19,11 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import SecretStr
 
+from comet_mcp.domain.money import Units
 from comet_mcp.errors import TOKEN_PAGE, SettingsError
 from comet_mcp.policy.policy import Policy
-from comet_mcp.policy.reading import TABLE, WrongValueError, flag, read_policy
+from comet_mcp.policy.reading import read_policy
+from comet_mcp.policy.rule import TABLE, WrongValueError, flag
 from comet_mcp.settings import values
 from comet_mcp.settings.names import Names
 from comet_mcp.settings.table import (
@@ -36,7 +38,6 @@ from comet_mcp.settings.table import (
     ToolName,
 )
 from comet_mcp.text import quoted
-from comet_mcp.units import Units
 
 _T = TypeVar("_T")
 _NAMES = Names(

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from comet_mcp.domain.money import PER_USD
 from comet_mcp.errors import TOKEN_PAGE
-from comet_mcp.policy.reading import RULES
-from comet_mcp.units import PER_USD
+from comet_mcp.policy.rules import RULES
 
 PUBLIC_API = "https://api.cometapi.com"
 MAX_TIMEOUT = 15.0
@@ -139,5 +139,5 @@ SETTINGS = (
         "Another config file, for a second account.",
         str(Path("~/.config/cometapi/config.toml")),
     ),
-    *(Setting(rule.variable, rule.key, rule.help, rule.default, guard=True) for rule in RULES),
+    *(Setting(rule.variable(), rule.key(), rule.help(), rule.default, guard=True) for rule in RULES),
 )

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeVar, get_args
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from comet_mcp.policy.reading import WrongValueError
+from comet_mcp.domain.identity import is_loopback, plain_path
+from comet_mcp.domain.money import PER_USD, Units
+from comet_mcp.policy.rule import WrongValueError
 from comet_mcp.settings.table import MAX_TIMEOUT, PUBLIC_API, ToolName
 from comet_mcp.text import quoted
-from comet_mcp.units import PER_USD, Units
 
 _T = TypeVar("_T")
 _PLACEHOLDERS = ("PASTE-THE-TOKEN-HERE", "YOUR-ACCESS-TOKEN")
@@ -57,23 +57,13 @@ def base_url(text: str, *, allow_http: bool) -> str:
         raise WrongValueError(f"is not an http or https address; {example}")
     if url.query or url.fragment:
         raise WrongValueError(f"has a ? or # part; {example}")
-    if url.scheme == "http" and not allow_http and not _is_loopback(host):
+    if url.scheme == "http" and not allow_http and not is_loopback(host):
         raise WrongValueError(
             "is plain http to another machine, which would send the token unencrypted; use https, "
             "or set COMETAPI_MCP_ALLOW_HTTP=1 if that network is yours"
         )
-    path = re.sub(r"(/v1)?/*$", "", url.path.rstrip("/"))
     name = f"[{host}]" if ":" in host else host
-    return f"{url.scheme}://{name}{f':{port}' if port else ''}{path}"
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return f"{url.scheme}://{name}{f':{port}' if port else ''}{plain_path(url.path)}"
 
 
 def user_id(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -38,6 +39,8 @@ def live_server() -> Server:
         fields = set(api.create())
         masked = "*" in api.rows()[0]["key"]
         said = api.post(name=api.name(), remain_quota=2**62).json()["message"]
+        batched = bool(yes(api.request("GET", "/api/status"))["enable_batch_update"])
+        redis = not _writes_statuses(api)
     if "auto_groups" in fields:
         # releases of the same month differ in nothing else
         dialect = replace(DIALECTS["gateway"], max_quota=int(said.rpartition(" ")[2]))
@@ -45,7 +48,16 @@ def live_server() -> Server:
         dialect = DIALECTS["gateway-2026-06"]
     else:
         dialect = DIALECTS["gateway-2026-03" if fields & GATEWAY_FIELDS else "documented"]
+    dialect = replace(dialect, redis=redis, batch_seconds=5 if batched else 0)
     return Server(unknown.base_url, token, user_id, dialect, live=True)
+
+
+def _writes_statuses(api: "API") -> bool:
+    row = api.create(remain_quota=0)
+    masked = "*" in row["key"]
+    secret = yes(api.request("POST", f"/api/token/{row['id']}/key"))["key"] if masked else row["key"]
+    api.as_key(secret)
+    return bool(yes(api.get(row["id"]))["status"] == 4)
 
 
 def open_client(server: Server) -> httpx.Client:
@@ -154,6 +166,31 @@ class API:
         """A request with a key instead of the access token: GET, or POST where there is a body."""
         wanted = {"Authorization": f"Bearer sk-{secret}", "New-Api-User": None, **(headers or {})}
         return self.request("GET" if json is None else "POST", path, json=json, headers=wanted)
+
+    def chat(self, secret: str, model: str = "gpt-4o", **fields: Any) -> httpx.Response:
+        """A short chat with a key."""
+        body = {"model": model, "messages": [{"role": "user", "content": "Hello"}], **fields}
+        return self.as_key(secret, "/v1/chat/completions", json=body)
+
+    def called(self) -> tuple[dict[str, Any], str]:
+        """A key that has made one call: its record afterwards, and the call's id."""
+        row = self.create(remain_quota=100_000)
+        response = self.chat(self.secret(row))
+        assert response.status_code == 200
+        return self.spent(row), response.headers["x-oneapi-request-id"]
+
+    def spent(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """The key's record once it shows that something was spent."""
+        deadline = time.monotonic() + 10
+        while True:
+            record: dict[str, Any] = yes(self.get(row["id"]))
+            if record["used_quota"] or time.monotonic() > deadline:
+                return record
+            time.sleep(0.05)
+
+    def log(self, **params: str | int) -> Any:
+        """A page of the log."""
+        return yes(self.request("GET", "/api/log/self", params=params))
 
     def usage(self, secret: str) -> httpx.Response:
         return self.as_key(secret, "/api/usage/token/")

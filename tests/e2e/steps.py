@@ -43,19 +43,27 @@ def code_of(result: CallToolResult) -> str:
     return text[1 : text.index("]")]
 
 
-def intents(home: Home) -> list[tuple[str, int | None]]:
-    """Phase and key id of each create in the journal, oldest first."""
+def operations(home: Home) -> list[tuple[str, int | None]]:
+    """State and key id of each create and rotation in the journal, oldest first."""
     if not home.state.exists():
         return []
     with closing(sqlite3.connect(home.state)) as db:
-        return db.execute("SELECT phase, key_id FROM intent ORDER BY id").fetchall()
+        query = "SELECT state, key_id FROM operation WHERE kind != 'change' ORDER BY begun, rowid"
+        return db.execute(query).fetchall()
+
+
+def untold(home: Home) -> list[int]:
+    """The ids of the keys whose values are stored and whose client had gone before it was told."""
+    with closing(sqlite3.connect(home.state)) as db:
+        query = "SELECT key_id FROM operation WHERE state = 'stored' AND disconnected AND NOT acknowledged"
+        return [key_id for (key_id,) in db.execute(query)]
 
 
 def let_pass(home: Home, seconds: float) -> None:
     """Make everything in the journal that many seconds older."""
     with closing(sqlite3.connect(home.state)) as db, db:
-        db.execute("UPDATE intent SET begun = begun - ?", (seconds,))
-        db.execute("UPDATE rotation SET begun = begun - ?", (seconds,))
+        db.execute("UPDATE operation SET begun = begun - ?1, lease_until = lease_until - ?1", (seconds,))
+        db.execute("UPDATE key_lease SET until = until - ?", (seconds,))
 
 
 def stored(home: Home) -> list[str]:

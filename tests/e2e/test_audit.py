@@ -17,7 +17,9 @@ import pytest
 from mcp_types import Implementation
 
 from comet_mcp.audit.calls import calls
-from comet_mcp.audit.chain import Verified, rows_of, verify
+from comet_mcp.audit.chain import Verified, verify
+from comet_mcp.journal import tables
+from comet_mcp.journal.base import Reads, Rows
 from comet_mcp.sandbox import Sandbox
 from tests.e2e.steps import blocking_until, code_of, kill_during_call, served, started
 from tests.e2e.test_canary import TOKEN, leaks
@@ -26,15 +28,19 @@ from tests.support import Home, data_of, error_of
 MakeHome = Callable[..., Home]
 
 
+def written(home: Home) -> Rows:
+    """All rows of the trail, read beside the servers."""
+    with closing(sqlite3.connect(home.state)) as db:
+        return tables.read(db, Reads(audit="all"))
+
+
 def trail(home: Home) -> list[dict[str, Any]]:
     """The calls in the trail, oldest first; one without an end counts as never ended."""
-    with closing(sqlite3.connect(home.state)) as db:
-        return calls(rows_of(db), "9999")
+    return calls(written(home).audit, "9999")
 
 
 def verified(home: Home) -> Verified:
-    with closing(sqlite3.connect(home.state)) as db:
-        return verify(db)
+    return verify(written(home))
 
 
 def brief(home: Home) -> list[tuple[str, str, list[int]]]:
@@ -155,6 +161,7 @@ async def test_a_call_that_its_client_gave_up_has_an_end_too(make_home: MakeHome
     assert brief(home) == [("delete_api_key", "cancelled", [1])]
 
 
+@pytest.mark.long
 def test_a_call_whose_server_was_killed_shows_that_it_never_ended(make_home: MakeHome) -> None:
     home = make_home()
     home.sandbox.faults.add("create", "hang")
@@ -163,6 +170,7 @@ def test_a_call_whose_server_was_killed_shows_that_it_never_ended(make_home: Mak
     assert verified(home).fault is None
 
 
+@pytest.mark.long
 def test_servers_that_write_at_the_same_time_and_are_killed_at_any_moment_leave_a_whole_chain(
     make_home: MakeHome,
 ) -> None:
@@ -200,6 +208,7 @@ def test_servers_that_write_at_the_same_time_and_are_killed_at_any_moment_leave_
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.long
 async def test_many_calls_at_once_in_two_servers_are_one_chain_without_a_gap(make_home: MakeHome) -> None:
     home = make_home()
     async with home.client() as one, home.client() as other, anyio.create_task_group() as group:

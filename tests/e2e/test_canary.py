@@ -443,8 +443,8 @@ __main__.main([])
     [
         ("api.client", "parse", "get_api_key"),
         ("secret_store.files", "with_prefix", "save_api_key"),
-        ("keys.verifying", "_reasons", "verify_api_key"),
-        ("tools.keys", "change_key", "update_api_key"),
+        ("services.verify", "_obstacles", "verify_api_key"),
+        ("services.update", "writable_spec", "update_api_key"),
     ],
 )
 def test_a_crash_is_told_and_logged_without_what_was_at_hand(

@@ -22,6 +22,8 @@ from tests.e2e.life import (
 from tests.e2e.steps import code_of, until
 from tests.support import Home, data_of, error_of, text_of
 
+pytestmark = pytest.mark.fast_time
+
 RETRY_SAFE = ("Try again", "othing was sent", "othing was changed", "othing was read", "was not made")
 
 
@@ -33,7 +35,7 @@ def claims_it_is_safe(text: str) -> list[str]:
 async def test_a_slow_top_up_is_not_said_to_be_lost_while_the_api_may_still_make_it(home: Home) -> None:
     row = full_key(home.sandbox, remain_quota=500_000)
     home.sandbox.faults.add("update", "latency", value="1.5")
-    async with connected(home, COMETAPI_MCP_TIMEOUT="2") as client:
+    async with connected(home, COMETAPI_MCP_TIMEOUT="3") as client:
         said = error_of(await client.call_tool("update_api_key", {"id": row.id, "add_budget_usd": 5}))
         assert row.remain_quota == 500_000
         await until(lambda: row.remain_quota == 3_000_000)  # it was made after we had answered
@@ -80,7 +82,7 @@ async def test_a_lost_top_up_is_unknown_also_where_somebody_else_renamed_the_key
 
 @pytest.mark.parametrize("change", [{"add_budget_usd": 1}, {"name": "renamed", "status": "disabled"}])
 @pytest.mark.parametrize("fault", ["reset_before", "status", "rate_limit", "refused"])
-async def test_a_correction_that_fails_is_told_as_a_change_that_was_made_with_quota_given_back(
+async def test_a_correction_that_fails_is_told_as_a_change_that_was_made_and_the_next_change_makes_it_good(
     fault: str, change: dict[str, Any], home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = full_key(home.sandbox)
@@ -88,17 +90,21 @@ async def test_a_correction_that_fails_is_told_as_a_change_that_was_made_with_qu
     home.sandbox.faults.add("update", fault, after=1)
     async with connected(home) as client:
         said = error_of(await client.call_tool("update_api_key", {"id": row.id, **change}))
-    assert said.startswith("[update_not_corrected] ")
-    assert f"The change of key {row.id} was made" in said
-    assert "100000 quota units of that were given back" in said
-    assert f"get_api_key with id {row.id}" in said
-    assert not claims_it_is_safe(said)
-    assert ("The status was not sent" in said) is ("status" in change)
-    assert row.status == 1
-    assert row.remain_quota == FULL["remain_quota"] + (500_000 if "add_budget_usd" in change else 0)
+        assert said.startswith("[update_not_corrected] ")
+        assert f"The change of key {row.id} was made: do not send it again" in said
+        assert "its budget is $0.20 too high" in said
+        assert f"get_api_key with id {row.id}" in said
+        assert not claims_it_is_safe(said)
+        assert ("The status was not sent" in said) is ("status" in change)
+        assert row.status == 1
+        total = FULL["remain_quota"] + (500_000 if "add_budget_usd" in change else 0)
+        assert row.remain_quota + row.used_quota == total + 100_000
+        again = data_of(await client.call_tool("update_api_key", {"id": row.id, "name": "renamed"}))
+    assert row.remain_quota + row.used_quota == total
+    assert "its budget was $0.20 too high, and was corrected" in " ".join(again["warnings"])
 
 
-async def test_a_key_that_spends_faster_than_it_can_be_corrected_is_told_with_what_was_given_back(
+async def test_a_key_that_spends_faster_than_it_can_be_corrected_is_told_with_what_calls_moved(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = full_key(home.sandbox)
@@ -107,7 +113,7 @@ async def test_a_key_that_spends_faster_than_it_can_be_corrected_is_told_with_wh
         answer = data_of(await client.call_tool("update_api_key", {"id": row.id, "name": "renamed"}))
     over = row.remain_quota + row.used_quota - FULL["remain_quota"]
     assert over == 1_000
-    assert f"{over} quota units, spent while it was changed, were given back" in " ".join(answer["warnings"])
+    assert "moved $0.002, by which its budget is too high" in " ".join(answer["warnings"])
 
 
 @pytest.mark.parametrize("first_lost_read", [2, 3])
@@ -175,7 +181,7 @@ async def test_a_delete_that_the_api_never_answers_ends_in_time(home: Home) -> N
     home.sandbox.faults.add("delete", "hang")
     home.sandbox.faults.add("get", "hang", after=1)
     began = monotonic()
-    async with connected(home, COMETAPI_MCP_TIMEOUT="2") as client:
+    async with connected(home, COMETAPI_MCP_TIMEOUT="3") as client:
         said = error_of(await client.call_tool("delete_api_key", {"id": row.id}))
     assert monotonic() - began < 2.5
     assert "may have been carried out" in said
@@ -199,7 +205,7 @@ async def test_a_slow_catalog_does_not_stand_between_the_read_and_the_write(
 async def test_a_catalog_that_never_answers_does_not_hide_a_change_that_was_made(home: Home) -> None:
     row = full_key(home.sandbox)
     home.sandbox.faults.add("catalog", "hang", times=100)
-    async with connected(home, COMETAPI_MCP_TIMEOUT="2") as client:
+    async with connected(home, COMETAPI_MCP_TIMEOUT="3") as client:
         answer = data_of(await client.call_tool("update_api_key", {"id": row.id, "model_limits": "gpt-4o"}))
     assert answer["model_limits"] == row.model_limits == "gpt-4o"
     # the call may end its wait, or the API's answer be given up, whichever is first

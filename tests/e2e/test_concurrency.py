@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -12,20 +11,18 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult
 
-from comet_mcp.domain.key import KeySpec
 from comet_mcp.sandbox import Sandbox
-from comet_mcp.state.intents import Floor
-from comet_mcp.state.journal import Journal
 from tests.e2e.steps import (
     blocking_until,
     code_of,
-    intents,
     kill_during_call,
     let_pass,
+    operations,
     served,
     started,
     stored,
     until,
+    untold,
     values,
 )
 from tests.support import Home, data_of, text_of
@@ -57,6 +54,7 @@ async def _lose_an_answer(home: Home) -> None:
     del home.extra["COMETAPI_MCP_TIMEOUT"]
 
 
+@pytest.mark.long
 async def test_two_hundred_equal_creates_at_once_get_two_hundred_keys(home: Home) -> None:
     results: list[CallToolResult] = []
     async with home.client() as client:
@@ -67,6 +65,7 @@ async def test_two_hundred_equal_creates_at_once_get_two_hundred_keys(home: Home
     assert (home.sandbox.count("create"), stored(home)) == (200, values(home))
 
 
+@pytest.mark.long
 async def test_two_hundred_creates_at_once_stay_within_the_rate_limits_of_the_api(make_home: MakeHome) -> None:
     home = make_home(Sandbox("gateway", rate_limits=True))
     results: list[CallToolResult] = []
@@ -78,6 +77,7 @@ async def test_two_hundred_creates_at_once_stay_within_the_rate_limits_of_the_ap
     assert (home.sandbox.count("create"), stored(home)) == (200, values(home))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("lost", "dialect"), [(0, "documented"), (3, "gateway")])
 async def test_four_servers_that_share_a_journal_never_hand_out_one_key_twice(
     make_home: MakeHome, lost: int, dialect: str
@@ -103,7 +103,7 @@ async def test_four_servers_that_share_a_journal_never_hand_out_one_key_twice(
     async with served(home) as client:
         data_of(await client.call_tool("list_api_keys"))
     assert (home.sandbox.count("create"), len(home.sandbox.keys)) == (100, 100)
-    assert sorted(intents(home)) == [("saved", row.id) for row in home.sandbox.keys]
+    assert sorted(operations(home)) == [("stored", row.id) for row in home.sandbox.keys]
     assert stored(home) == values(home)
 
 
@@ -152,27 +152,6 @@ async def test_creates_at_once_all_answer_in_time_where_a_call_they_share_hangs(
 # Two servers look for the row of one create.
 
 
-@pytest.fixture
-def both(tmp_path: Path) -> Iterator[list[Journal]]:
-    opened = [Journal(tmp_path / "journal.sqlite3", "account") for _ in range(2)]
-    yield opened
-    for journal in opened:
-        journal.close()
-
-
-async def test_a_create_that_another_server_has_settled_takes_no_second_key(both: list[Journal]) -> None:
-    one, other = both
-    body = KeySpec(name="x")
-    lost = await one.intents.begin(body, Floor(0))
-    await one.intents.set_phase(lost, "unclear")
-    assert (await one.claims.claim(lost, {1: 100})).key_id == 1
-    await one.intents.saved(1)
-    mine = await other.intents.begin(body, Floor(1))
-    await other.intents.set_phase(mine, "accepted")
-    assert (await other.claims.claim(lost, {1: 100, 2: 100})).key_id in (None, 1)
-    assert (await other.claims.claim(mine, {2: 100})).key_id == 2
-
-
 async def test_a_create_that_another_server_has_settled_is_not_closed_by_a_late_look(make_home: MakeHome) -> None:
     home = make_home()
     await _lose_an_answer(home)
@@ -187,7 +166,7 @@ async def test_a_create_that_another_server_has_settled_is_not_closed_by_a_late_
         group.start_soon(settle, one)
         group.start_soon(settle, other)
     assert not [note for note in notes if "made no key" in note]
-    assert intents(home) == [("saved", home.sandbox.keys[0].id)]
+    assert operations(home) == [("stored", home.sandbox.keys[0].id)]
     assert stored(home) == values(home)
 
 
@@ -220,7 +199,7 @@ async def test_a_call_that_the_client_gave_up_leaves_a_stored_key_which_the_repe
     home.sandbox.faults.add("create", "latency", value="1")
     async with home.client(mode=mode) as client:
         await _given_up(client, 0.5)
-        await until(lambda: "undelivered" in dict(intents(home)))
+        await until(lambda: untold(home))
         assert stored(home) == values(home)
         await _same_key_again(client, home)
 
@@ -243,7 +222,7 @@ async def test_of_several_equal_creates_after_a_given_up_one_a_single_one_gets_i
     results: list[CallToolResult] = []
     async with served(home) as client:
         await _given_up(client, 0.5)
-        await until(lambda: "undelivered" in dict(intents(home)))
+        await until(lambda: untold(home))
         await _create_many(client, 5, results)
     created = [data_of(result) for result in results]
     assert len({key["id"] for key in created}) == 5
@@ -265,6 +244,7 @@ async def test_of_several_equal_creates_after_a_lost_answer_a_single_one_gets_it
     assert stored(home) == values(home)
 
 
+@pytest.mark.long
 def test_a_client_that_closes_while_the_key_is_made_leaves_it_stored_for_the_next_one(make_home: MakeHome) -> None:
     home = make_home(dialect="gateway")
     home.sandbox.faults.add("create", "latency", value="0.5")
@@ -297,6 +277,7 @@ def test_a_client_that_closes_right_after_it_asked_leaves_a_stored_key_or_none(m
 # Servers that are killed.
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("fault", "dialect"), [("hang_after", "gateway"), ("drip", "documented")])
 def test_a_server_killed_before_it_read_the_answer_leaves_a_key_that_the_next_one_stores(
     make_home: MakeHome, fault: str, dialect: str
@@ -304,7 +285,7 @@ def test_a_server_killed_before_it_read_the_answer_leaves_a_key_that_the_next_on
     home = make_home(dialect=dialect)
     home.sandbox.faults.add("create", fault)
     kill_during_call(home, "create_api_key", BODY, lambda: home.sandbox.keys)
-    assert [phase for phase, _ in intents(home)] == ["sent"]
+    assert [phase for phase, _ in operations(home)] == ["pending"]
     assert home.key_files == []
     let_pass(home, DEAD)
     with started(home.environment) as server:
@@ -340,18 +321,18 @@ async def test_a_server_killed_before_the_api_did_anything_leaves_no_key(make_ho
     assert (home.sandbox.count("create"), stored(home)) == (2, values(home))
 
 
-async def test_a_server_killed_between_the_claim_and_the_store_leaves_a_key_that_can_be_saved(
+async def test_a_server_killed_between_the_claim_and_the_store_leaves_a_key_that_a_list_stores(
     make_home: MakeHome,
 ) -> None:
     home = make_home(dialect="gateway")
     home.sandbox.faults.add("reveal", "hang")
     kill_during_call(home, "create_api_key", BODY, lambda: home.sandbox.count("reveal"))
     (row,) = home.sandbox.keys
-    assert intents(home) == [("claimed", row.id)]
+    assert operations(home) == [("matched", row.id)]
     let_pass(home, DEAD)
     async with served(home) as client:
         (note,) = data_of(await client.call_tool("list_api_keys"))["notes"]
-        assert f"save_api_key with id {row.id}" in note
-        data_of(await client.call_tool("save_api_key", {"id": row.id}))
+        assert f"Key {row.id} " in note
+        assert str(home.key_files[0]) in note
         assert "notes" not in data_of(await client.call_tool("list_api_keys"))
     assert stored(home) == values(home)

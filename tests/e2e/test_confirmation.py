@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
+from time import time
 from typing import Any
 
 import anyio
@@ -25,7 +26,8 @@ from mcp_types import (
 )
 
 from comet_mcp import confirmation
-from comet_mcp.server import tools
+from comet_mcp.clock import SYSTEM
+from comet_mcp.server import TOOLS
 from tests.e2e.steps import code_of, served, started
 from tests.e2e.test_audit import brief, trail, verified
 from tests.support import Home, data_of, error_of
@@ -147,8 +149,8 @@ async def test_a_person_is_asked_once_for_each_call_of_the_mode_and_for_no_other
 
 
 def test_every_tool_that_changes_something_is_in_the_matrix() -> None:
-    assert {tool.name for tool in tools() if tool.writes} == set(CALLS)
-    assert {tool.name for tool in tools() if tool.destructive} == ASKED_FOR["destructive"]
+    assert {tool.name for tool in TOOLS if tool.writes} == set(CALLS)
+    assert {tool.name for tool in TOOLS if tool.destructive} == ASKED_FOR["destructive"]
 
 
 @pytest.mark.parametrize(
@@ -427,20 +429,22 @@ async def test_an_altered_state_is_refused(make: MakeHome) -> None:
     async with served(home, mode=MODERN, elicitation_callback=Person()) as client:
         asked = await ask(client, "delete_api_key", {"id": 1})
         genuine = asked.request_state or ""
-        said, _, signature = genuine.partition(".")
-        fields = json.loads(base64.urlsafe_b64decode(said))
-        later = base64.urlsafe_b64encode(json.dumps([*fields[:2], fields[2] + 1e6, "another"]).encode()).decode()
+        version, _, sealed = genuine.partition(".")
+        assert "delete_api_key" not in base64.urlsafe_b64decode(sealed + "==").decode(errors="replace")
         for altered in (
             "",
             "yes",
             "é",
-            said,
-            f"{said}.",
-            f".{signature}",
-            f"{later}.{signature}",
+            version,
+            f"{version}.",
+            sealed,
+            f"v2.{sealed}",
+            f"{genuine}=",
+            f"{genuine}A",
             genuine[:-4],
             ("A" if genuine[0] != "A" else "B") + genuine[1:],
             genuine.replace(".", ".A", 1),
+            *(genuine[:at] + ("A" if genuine[at] != "A" else "B") + genuine[at + 1 :] for at in range(3, len(genuine))),
         ):
             result = await answer(client, "delete_api_key", {"id": 1}, altered)
             assert code_of(result) == "confirmation_invalid", altered
@@ -488,7 +492,29 @@ async def test_without_a_journal_that_takes_note_of_it_no_answer_serves(make: Ma
 # Time.
 
 
-async def test_an_answer_that_comes_too_late_does_nothing(
+@pytest.mark.parametrize("after", [299, 301, 1_000_000])
+@pytest.mark.parametrize("said", [YES, ElicitResult(action="decline")])
+async def test_an_answer_holds_for_five_minutes_by_the_clock(
+    make: MakeHome, era: str, monkeypatch: pytest.MonkeyPatch, after: float, said: ElicitResult
+) -> None:
+    home = make()
+    before = state(home)
+
+    async def meanwhile() -> None:
+        monkeypatch.setattr(SYSTEM, "_wall", lambda: time() + after)
+
+    async with served(home, mode=era, elicitation_callback=Person(said, meanwhile)) as client:
+        result = await client.call_tool("delete_api_key", {"id": 1})
+    if after < 300:
+        assert code_of(result) == ("" if said is YES else "confirmation_declined")
+        return
+    assert code_of(result) == "confirmation_timed_out"
+    assert "Nothing was done" in error_of(result)
+    assert state(home) == before
+    assert trail(home)[-1]["confirmation"] == "timed out"
+
+
+async def test_nobody_is_waited_for_longer_than_an_answer_holds(
     make: MakeHome, era: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = make()

@@ -161,6 +161,7 @@ def test_after_the_mend_the_same_server_makes_keys_again(make_home: MakeHome, tr
         anyio.run(check)  # Windows does not move a file that is open
 
 
+@pytest.mark.long
 async def test_with_a_locked_journal_no_key_is_made_the_mend_is_named_and_lists_work(make_home: MakeHome) -> None:
     home = make_home(dialect="gateway")
     async with served(home) as client:

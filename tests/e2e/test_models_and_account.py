@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 import pytest
+from mcp import Client
 
-from comet_mcp import catalog
+from comet_mcp.api import catalog
+from comet_mcp.clock import Clock
+from comet_mcp.server import create_server
 from tests.e2e.life import connected
 from tests.support import Home, data_of, error_of, text_of
+
+pytestmark = pytest.mark.fast_time
 
 BODY: dict[str, Any] = {"name": "blog", "remain_quota": 2_500_000, "expired_time": 1_900_000_000}
 
@@ -78,20 +84,18 @@ async def test_a_search_without_a_hit_names_what_is_alike(home: Home) -> None:
     assert "did_you_mean" not in nothing
 
 
-async def test_the_catalog_is_asked_for_once_within_minutes_and_again_after_them(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = [1_000.0]
-    monkeypatch.setattr(catalog, "monotonic", lambda: clock[0])
+async def test_the_catalog_is_asked_for_once_within_minutes_and_again_after_them(home: Home) -> None:
+    later = [0.0]
+    clock = Clock(monotonic=lambda: monotonic() + later[0])
     body = {**BODY, "model_limits_enabled": True, "model_limits": "o3", "group": "vip"}
-    async with connected(home) as client:
+    async with Client(create_server(home.settings, clock=clock)) as client:
         for _ in range(2):
             data_of(await client.call_tool("list_models", {}))
             data_of(await client.call_tool("get_account", {}))
             data_of(await client.call_tool("create_api_key", body))
-            clock[0] += catalog.REMEMBERED_FOR - 1
+            later[0] = catalog.REMEMBERED_FOR - 30
         assert (home.sandbox.count("catalog"), home.sandbox.count("groups")) == (1, 1)
-        clock[0] += 2
+        later[0] = catalog.REMEMBERED_FOR + 1
         data_of(await client.call_tool("list_models", {}))
         data_of(await client.call_tool("get_account", {}))
     assert (home.sandbox.count("catalog"), home.sandbox.count("groups")) == (2, 2)

@@ -29,6 +29,8 @@ from tests.e2e.life import connected, full_key, row_of, spend, spend_before_writ
 from tests.e2e.steps import code_of, kill_during_call, let_pass, started, stored
 from tests.support import DOCUMENTED, Home, data_of, error_of, text_of
 
+pytestmark = pytest.mark.fast_time
+
 MakeHome = Callable[..., Home]
 
 DAYS = 86_400
@@ -263,9 +265,8 @@ class Attack:
         self.before = {row.id: power(row) for row in self.sandbox.keys}
         if self.state.exists():
             with closing(sqlite3.connect(self.state)) as db, db:
-                db.execute("UPDATE spending SET at = at - ?", (seconds,))
-                db.execute("UPDATE intent SET begun = begun - ?", (seconds,))
-                db.execute("UPDATE rotation SET begun = begun - ?, old_until = old_until - ?", (seconds, seconds))
+                db.execute("UPDATE granted SET at = at - ?", (seconds,))
+                db.execute("UPDATE operation SET begun = begun - ?1, lease_until = lease_until - ?1", (seconds,))
 
     def check(self) -> None:
         """After every step: each key is inside, or was outside before and can do no more; counts and sums hold."""
@@ -299,6 +300,7 @@ def _at(fields: dict[str, Any]) -> dict[str, Any]:
     return {**fields, "expired_time": int(time()) + days * DAYS} if days != -1 else dict(fields)
 
 
+@pytest.mark.long
 @settings(max_examples=30, deadline=None)
 @given(POLICIES.flatmap(scenarios))
 async def test_no_sequence_of_calls_from_any_server_yields_a_key_outside_the_policy(
@@ -395,7 +397,7 @@ async def test_a_rotation_that_the_policy_refuses_is_not_begun(home: Home) -> No
 
 
 async def test_a_rotation_begun_under_a_laxer_policy_is_judged_by_the_one_in_force(make_home: MakeHome) -> None:
-    home = make_home(COMETAPI_MCP_TIMEOUT="2")
+    home = make_home(COMETAPI_MCP_TIMEOUT="3")
     row = full_key(home.sandbox)
     home.sandbox.faults.add("create", "reset_before")
     async with connected(home) as client:
@@ -404,15 +406,15 @@ async def test_a_rotation_begun_under_a_laxer_policy_is_judged_by_the_one_in_for
     async with connected(home, **rules(max_budget_usd="1")) as client:
         assert code_of(await client.call_tool("rotate_api_key", {"id": row.id})) == "policy"
     # it stays open until it is known that its first create made no key
-    assert (len(home.sandbox.keys), row.status, _rotations(home)) == (1, 1, [0])
+    assert (len(home.sandbox.keys), row.status, _rotations(home)) == (1, 1, ["outcome_unknown"])
 
 
-def _rotations(home: Home) -> list[int]:
-    """Whether each rotation in the journal is over."""
+def _rotations(home: Home) -> list[str]:
+    """The state of each rotation in the journal."""
     if not home.state.exists():
         return []
     with closing(sqlite3.connect(home.state)) as db:
-        return [done for (done,) in db.execute("SELECT done FROM rotation")]
+        return [state for (state,) in db.execute("SELECT state FROM operation WHERE kind = 'rotate'")]
 
 
 async def test_a_rotation_counts_as_a_key_and_its_budget_and_is_over_where_that_is_refused(home: Home) -> None:
@@ -447,13 +449,14 @@ async def test_only_own_keys_are_changed_deleted_rotated_and_saved_and_all_are_r
     assert len(home.key_files) == 0  # the value of a deleted key is removed
 
 
-async def test_a_key_that_the_api_stored_otherwise_than_it_was_judged_is_told(make_home: MakeHome) -> None:
-    home = make_home()
+async def test_a_key_that_the_api_stored_otherwise_than_it_was_judged_is_not_handed_out(make_home: MakeHome) -> None:
+    home = make_home(COMETAPI_MCP_TIMEOUT="3")
     home.sandbox.faults.add("create", "normalise")
     asked = {**BODY, "model_limits_enabled": True, "model_limits": "GPT-4o"}
     async with connected(home, **rules(allowed_models="GPT-4*")) as client:
-        result = data_of(await client.call_tool("create_api_key", asked))
-    assert "outside the policy: allowed_models" in " ".join(result["warnings"])
+        result = await client.call_tool("create_api_key", asked)
+    assert code_of(result) == "created_id_unknown"
+    assert home.key_files == []
 
 
 # Counts and sums
@@ -473,7 +476,7 @@ async def test_what_the_api_refused_or_never_got_is_not_counted_and_a_lost_answe
 
 
 async def test_a_create_whose_outcome_stays_unknown_keeps_its_count(make_home: MakeHome) -> None:
-    home = make_home(COMETAPI_MCP_TIMEOUT="2")
+    home = make_home(COMETAPI_MCP_TIMEOUT="3")
     home.sandbox.faults.add("create", "reset_before")
     async with connected(home, **rules(max_keys_total="1")) as client:
         assert code_of(await client.call_tool("create_api_key", BODY)) == "create_outcome_unknown"
@@ -521,10 +524,12 @@ async def test_an_hour_later_there_is_room_again_and_in_all_there_is_not(home: H
         assert "No key can be made before" in said
         for outcome in ("", "policy"):
             with closing(sqlite3.connect(home.state)) as db, db:
-                db.execute("UPDATE spending SET at = at - 3601")
+                db.execute("UPDATE granted SET at = at - 3601")
             assert code_of(await client.call_tool("create_api_key", {**BODY, "name": "b"})) == outcome
 
 
+@pytest.mark.long
+@pytest.mark.real_time
 async def test_four_server_processes_together_make_not_one_key_too_many(make_home: MakeHome) -> None:
     home = make_home(**rules(max_keys_per_hour="7", max_sum_usd_total="5"))
     results: list[CallToolResult] = []
@@ -558,6 +563,7 @@ async def test_top_ups_by_two_servers_at_once_never_exceed_the_sum_together(home
     assert sum(row.remain_quota for row in rows) == 3 * 500_000
 
 
+@pytest.mark.real_time
 def test_a_server_killed_in_the_middle_of_a_create_leaves_its_key_counted(make_home: MakeHome) -> None:
     home = make_home(**rules(max_keys_total="2", max_sum_usd_total="1.5"))
     home.sandbox.faults.add("create", "hang_after")
@@ -572,12 +578,14 @@ def test_a_server_killed_in_the_middle_of_a_create_leaves_its_key_counted(make_h
     assert len(home.sandbox.keys) == 2
 
 
+@pytest.mark.real_time
 def test_a_server_killed_in_the_middle_of_a_top_up_leaves_it_counted(make_home: MakeHome) -> None:
     home = make_home(**rules(max_sum_usd_total="1"))
     row = full_key(home.sandbox, remain_quota=0)
     home.sandbox.faults.add("update", "hang")
     top_up = {"id": row.id, "add_budget_usd": 1}
     kill_during_call(home, "update_api_key", top_up, lambda: home.sandbox.count("update"))
+    let_pass(home, 31)  # the killed server had the key for itself
     with started(home.environment) as server:
         server.initialize()
         assert server.call("update_api_key", top_up)["content"][0]["text"].startswith("[policy]")
@@ -606,9 +614,9 @@ async def test_a_plan_gives_the_verdict_of_the_create_with_the_nearest_body(home
         assert planned["policy"] == "refused"
         refused = error_of(await client.call_tool("create_api_key", planned["create_api_key"]))
         assert [rule.split(":")[0] for rule in planned["broken_rules"]] == [
-            "name_prefix",
             "max_budget_usd",
             "max_lifetime",
+            "name_prefix",
         ]
         assert all(rule.split(": ")[0] in refused for rule in planned["broken_rules"])
         nearest = json.loads(refused[refused.index("{") : refused.index("}") + 1])

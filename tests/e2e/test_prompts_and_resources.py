@@ -60,42 +60,6 @@ async def test_a_resource_that_is_not_there_is_a_protocol_error_that_says_so(
             await client.read_resource(uri)
 
 
-async def test_ids_are_completed_from_what_was_typed(home: Home) -> None:
-    for number in range(12):
-        full_key(home.sandbox, name=f"key {number}")
-    async with connected(home) as client:
-        everything = await client.complete(TEMPLATE, {"name": "id", "value": ""})
-        ones = await client.complete(TEMPLATE, {"name": "id", "value": "1"})
-        none = await client.complete(TEMPLATE, {"name": "id", "value": "x"})
-    assert everything.completion.values == [str(number) for number in range(12, 0, -1)]
-    assert ones.completion.values == ["12", "11", "10", "1"]
-    assert none.completion.values == []
-
-
-async def test_the_last_model_of_a_list_is_completed_and_the_others_stay(home: Home) -> None:
-    async with connected(home) as client:
-        one = await client.complete(MAKE, {"name": "models", "value": "GPT-4.1-m"})
-        second = await client.complete(MAKE, {"name": "models", "value": "o3,gpt-4.1-m"})
-        everything = await client.complete(MAKE, {"name": "models", "value": ""})
-    assert one.completion.values == ["gpt-4.1-mini"]
-    assert second.completion.values == ["o3, gpt-4.1-mini"]
-    assert len(everything.completion.values) == everything.completion.total == 32
-
-
-async def test_groups_are_completed_where_the_api_tells_them(home: Home) -> None:
-    async with connected(home) as client:
-        assert (await client.complete(MAKE, {"name": "group", "value": "v"})).completion.values == ["vip"]
-    home.sandbox.faults.add("groups", "status", value=404)
-    async with connected(home) as client:
-        assert (await client.complete(MAKE, {"name": "group", "value": "v"})).completion.values == []
-
-
-async def test_what_has_no_names_of_its_own_is_completed_with_nothing(make_home: Callable[..., Home]) -> None:
-    async with connected(make_home()) as client:
-        for ref, name in ((MAKE, "purpose"), (MAKE, "id"), (PromptReference(name="other"), "models")):
-            assert (await client.complete(ref, {"name": name, "value": ""})).completion.values == []
-
-
 async def test_both_prompts_are_listed_with_their_arguments(make_home: Callable[..., Home]) -> None:
     async with connected(make_home()) as client:
         make, review = (await client.list_prompts()).prompts
@@ -149,7 +113,8 @@ async def test_the_review_names_each_kind_of_key_worth_a_look_and_only_those(hom
         "young": full_key(home.sandbox, name="young", **fine, accessed_time=0),
         "expired": full_key(home.sandbox, name="expired", expired_time=now - 1),
         "disabled": full_key(home.sandbox, name="disabled", **fine, status=2),
-        "exhausted": full_key(home.sandbox, name="exhausted", **fine, status=4),
+        "topped up": full_key(home.sandbox, name="topped up", **fine, status=4),
+        "exhausted": full_key(home.sandbox, name="exhausted", **fine, status=4, remain_quota=0),
         "spent": full_key(home.sandbox, name="spent", expired_time=-1, remain_quota=0),
         "odd": full_key(home.sandbox, name="odd", **fine, status=7),
         "off and over": full_key(home.sandbox, name="off and over", expired_time=now - 1, status=2),
@@ -165,7 +130,7 @@ async def test_the_review_names_each_kind_of_key_worth_a_look_and_only_those(hom
         "No budget": [rows["no budget"].id],
         "Never end": [rows["no end"].id],
         "Not used for 30 days": [rows["unused"].id],
-        "Switched off": [rows[name].id for name in ("disabled", "odd")],
+        "Switched off": [rows[name].id for name in ("disabled", "topped up", "odd")],
         "Spent": [rows[name].id for name in ("exhausted", "spent")],
         "Expired": [rows[name].id for name in ("expired", "off and over")],
         "Share a name": [rows[name].id for name in ("twin", "other twin")],

@@ -14,7 +14,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, METHOD_NOT_FOUND
 
 from comet_mcp import __version__
-from comet_mcp.server import tools
+from comet_mcp.server import TOOLS
 from tests.e2e.steps import code_of, served, started
 from tests.support import Home, data_of, error_of, text_of
 
@@ -22,7 +22,7 @@ MakeHome = Callable[..., Home]
 
 LEGACY, MODERN = "legacy", "2026-07-28"
 ERAS = [LEGACY, "auto", MODERN]
-TOOLS = [tool.description.name for tool in tools()]
+NAMES = [tool.description.name for tool in TOOLS]
 
 
 @pytest.fixture(params=ERAS)
@@ -37,7 +37,7 @@ async def test_the_main_job_works_in_every_era(make_home: MakeHome, era: str) ->
     async with home.client(mode=era) as client:
         assert client.protocol_version == (MODERN if era != LEGACY else "2025-11-25")
         names = [tool.name for tool in (await client.list_tools()).tools]
-        assert names == TOOLS
+        assert names == NAMES
         key = data_of(await client.call_tool("create_api_key", {"name": "era"}))
         assert data_of(await client.call_tool("get_api_key", {"id": key["id"]}))["name"] == "era"
     assert [row.id for row in home.sandbox.keys] == [key["id"]]
@@ -53,7 +53,6 @@ async def test_the_server_says_who_it_is_and_how_to_use_it(make_home: MakeHome, 
         assert client.server_capabilities.tools is not None
         assert client.server_capabilities.prompts is not None
         assert client.server_capabilities.resources is not None
-        assert client.server_capabilities.completions is not None
 
 
 async def test_a_ping_is_answered(make_home: MakeHome) -> None:
@@ -194,7 +193,7 @@ async def test_without_a_token_the_tools_are_listed_and_every_call_says_how_to_s
 ) -> None:
     home = make_home(COMETAPI_ACCESS_TOKEN="")
     async with home.client(mode=mode) as client:
-        assert [tool.name for tool in (await client.list_tools()).tools] == TOOLS
+        assert [tool.name for tool in (await client.list_tools()).tools] == NAMES
         await _every_tool_says_how(client)
     assert home.sandbox.requests == []
     assert not home.state.exists()

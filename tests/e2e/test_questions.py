@@ -11,12 +11,12 @@ import anyio
 import pytest
 from mcp_types import ElicitResult
 
-from comet_mcp import questions
 from comet_mcp.confirmation import LONGEST_QUESTION
 from comet_mcp.domain.key import Key, Status
+from comet_mcp.domain.money import Units
 from comet_mcp.sandbox.catalog import CATALOG
 from comet_mcp.secret_store.keychain import KeychainStore
-from comet_mcp.units import Units
+from comet_mcp.tools import update_api_key
 from tests.e2e.steps import code_of, served
 from tests.e2e.test_confirmation import ERAS, Person, state
 from tests.support import Home, data_of, error_of
@@ -255,7 +255,9 @@ async def test_a_model_list_that_is_switched_off_is_not_asked_about_as_a_restric
     question = await asked(home, "update_api_key", {"id": 1, "group": "default"})
     assert "model_limits_enabled is false: the API ignores model_limits and allows every model." in question
     row = Key(id=1, name="old", status=Status.ENABLED)
-    shown = questions.updating(row, row.spec.model_copy(update={"model_limits": "gpt-4o"}), None, [], Units()).text
+    shown = update_api_key._question(
+        row, row.spec.model_copy(update={"model_limits": "gpt-4o"}), None, [], Units()
+    ).text
     assert shown.endswith("model_limits: none -> 1 entry, added gpt-4o. Models: every model.")
 
 

@@ -11,9 +11,11 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
 
-from comet_mcp.server import tools
-from tests.e2e.steps import code_of, intents, served, started
+from comet_mcp.server import TOOLS
+from tests.e2e.steps import code_of, operations, served, started
 from tests.support import Home, data_of, error_of
+
+pytestmark = pytest.mark.fast_time
 
 MakeHome = Callable[..., Home]
 
@@ -24,7 +26,7 @@ WRITING: dict[str, dict[str, Any]] = {
     "rotate_api_key": {"id": 1},
     "save_api_key": {"id": 1},
 }
-READING = [tool.name for tool in tools() if tool.name not in WRITING]
+READING = [tool.name for tool in TOOLS if tool.name not in WRITING]
 
 
 async def _is_left_out(client: Client, name: str, arguments: dict[str, Any], setting: str) -> None:
@@ -33,6 +35,7 @@ async def _is_left_out(client: Client, name: str, arguments: dict[str, Any], set
     assert "Nothing was done" in said
 
 
+@pytest.mark.real_time
 @pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
 async def test_a_read_only_server_has_no_tool_that_changes_something(make_home: MakeHome, mode: str) -> None:
     home = make_home(COMETAPI_MCP_READ_ONLY="1")
@@ -61,22 +64,23 @@ async def test_a_read_only_server_does_not_speak_of_making_keys(make_home: MakeH
 
 
 async def test_a_read_only_server_leaves_the_unclear_creates_of_another_one_alone(make_home: MakeHome) -> None:
-    home = make_home(COMETAPI_MCP_TIMEOUT="2")
+    home = make_home(COMETAPI_MCP_TIMEOUT="3")
     home.sandbox.faults.add("create", "late", value="3")
     async with served(home) as client:
         assert code_of(await client.call_tool("create_api_key", {"name": "late"})) == "created_id_unknown"
     await anyio.sleep(3)  # now it shows
-    before = intents(home)
+    before = operations(home)
     home.extra["COMETAPI_MCP_READ_ONLY"] = "1"
     async with served(home) as client:
         data_of(await client.call_tool("list_api_keys"))
-    assert (intents(home), home.key_files) == (before, [])
+    assert (operations(home), home.key_files) == (before, [])
     home.extra["COMETAPI_MCP_READ_ONLY"] = "0"
     async with served(home) as client:
         data_of(await client.call_tool("list_api_keys"))
     assert len(home.key_files) == 1
 
 
+@pytest.mark.real_time
 def test_a_client_that_calls_without_listing_first_finds_no_writing_tool_either(make_home: MakeHome) -> None:
     home = make_home(COMETAPI_MCP_READ_ONLY="1")
     with started(home.environment) as server:
@@ -89,11 +93,12 @@ def test_a_client_that_calls_without_listing_first_finds_no_writing_tool_either(
     assert home.sandbox.requests == []
 
 
+@pytest.mark.real_time
 async def test_single_tools_can_be_left_out(make_home: MakeHome) -> None:
     home = make_home(COMETAPI_MCP_DISABLE_TOOLS=" delete_api_key, rotate_api_key ,")
     async with home.client() as client:
         names = [tool.name for tool in (await client.list_tools()).tools]
-        assert names == [tool.name for tool in tools() if tool.name not in ("delete_api_key", "rotate_api_key")]
+        assert names == [tool.name for tool in TOOLS if tool.name not in ("delete_api_key", "rotate_api_key")]
         await _is_left_out(client, "delete_api_key", {"id": 1}, "COMETAPI_MCP_DISABLE_TOOLS")
         data_of(await client.call_tool("create_api_key", {"name": "x"}))
         assert "create_api_key" in (client.instructions or "")

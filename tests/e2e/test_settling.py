@@ -13,24 +13,26 @@ import httpx
 import pytest
 from mcp import Client
 
-from comet_mcp.api.pace import APIClock
-from comet_mcp.app import App
+from comet_mcp.clock import SYSTEM, Clock
+from comet_mcp.concurrency import Deadline
+from comet_mcp.context import Services
 from comet_mcp.domain.key import KeySpec
 from comet_mcp.errors import UnsentError
-from comet_mcp.keys.deadline import Deadline
-from comet_mcp.keys.storing import Storing
+from comet_mcp.services.create import Creator
 from tests.e2e.steps import (
     code_of,
     create_listed_late,
     create_unlisted,
-    intents,
     let_pass,
     list_late_rows,
+    operations,
     served,
     stored,
     values,
 )
 from tests.support import Home, data_of, error_of, text_of
+
+pytestmark = pytest.mark.fast_time
 
 MakeHome = Callable[..., Home]
 
@@ -86,6 +88,7 @@ async def test_date_headers_ahead_of_the_clock_that_dates_keys_hide_no_key(home:
     assert (home.sandbox.count("create"), stored(home)) == (3, values(home))
 
 
+@pytest.mark.real_time
 async def test_a_key_hidden_by_a_clock_that_was_changed_is_named_and_no_later_one_is_hidden(
     make_home: MakeHome,
 ) -> None:
@@ -138,9 +141,10 @@ async def test_a_date_that_no_clock_has_does_not_lose_the_key(home: Home) -> Non
     "date", ["", "x", "Mon, 01 Jan 2026 00:00:00 +99999999999", "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"]
 )
 def test_a_date_that_cannot_be_read_is_not_heard(date: str) -> None:
-    clock = APIClock()
+    clock = Clock()
     clock.hear(date)
-    assert clock.at_least() is None
+    assert clock.api_reached() is None
+    assert not clock.was_heard
 
 
 # Stores that keep nothing.
@@ -205,9 +209,10 @@ async def test_a_create_that_cannot_be_settled_keeps_no_other_from_it(make_home:
     async with served(home) as client:
         notes = await _notes(client)
     assert any('create of "unsaved"' in note and "could not be settled" in note for note in notes)
-    assert intents(home) == [("unsaved", 1), ("saved", 2)]
+    assert operations(home) == [("unstored", 1), ("stored", 2)]
 
 
+@pytest.mark.real_time
 @pytest.mark.parametrize(("seconds", "latency"), [("2", "1.46"), ("4", "2.96")])
 async def test_a_create_is_not_sent_with_too_little_time_left_to_find_its_key(
     make_home: MakeHome, seconds: str, latency: str
@@ -216,16 +221,16 @@ async def test_a_create_is_not_sent_with_too_little_time_left_to_find_its_key(
     home.sandbox.faults.add("list", "latency", value=latency)
     async with served(home) as client:
         assert code_of(await client.call_tool("create_api_key", BODY)) == "timed_out"
-    assert (home.sandbox.count("create"), intents(home)) == (0, [])
+    assert (home.sandbox.count("create"), operations(home)) == (0, [])
 
 
 async def test_a_create_within_another_call_ends_with_that_call(home: Home) -> None:
-    app = App.of(home.settings)
+    app = Services.of(home.settings)
     try:
-        deadline = Deadline(0.4)
+        deadline = Deadline(SYSTEM, 0.4)
         await anyio.sleep(0.25)
         with pytest.raises(UnsentError):
-            await app.keys.create(KeySpec.model_validate(BODY), deadline=deadline)
+            await app.creator.begin(KeySpec.model_validate(BODY), deadline)
     finally:
         await app.aclose()
     assert home.sandbox.count("create") == 0
@@ -249,17 +254,18 @@ async def test_a_key_that_was_never_listed_is_told_with_what_to_do_and_found_by_
         assert [request.call for request in home.sandbox.requests] == ["list"]
         list_late_rows(home)
         let_pass(home, DAY // 2)
+        home.sandbox.keys[0].created_time -= DAY // 2
         (note,) = await _notes(client)
         assert str(home.key_files[0]) in note
         assert await _notes(client) == []
-    assert (intents(home), stored(home)) == ([("saved", 1)], values(home))
+    assert (operations(home), stored(home)) == ([("stored", 1)], values(home))
 
 
 async def test_what_the_api_called_a_success_is_not_called_unmade_where_its_server_died(make_home: MakeHome) -> None:
     home = make_home()
     await create_unlisted(home, BODY)
     with closing(sqlite3.connect(home.state)) as db, db:
-        db.execute("UPDATE intent SET phase = 'accepted'")
+        db.execute("UPDATE operation SET state = 'accepted'")
     let_pass(home, SETTLED)
     async with served(home) as client:
         (note,) = await _notes(client)
@@ -341,7 +347,7 @@ async def test_reveal_calls_that_the_api_counts_no_more_are_forgotten(make_home:
     async with served(home) as client:
         data_of(await client.call_tool("create_api_key", BODY))
         with closing(sqlite3.connect(home.state)) as db, db:
-            db.execute("UPDATE reveal SET at = at - 1300")
+            db.execute("UPDATE reveal SET at = at - 3700")
         data_of(await client.call_tool("create_api_key", BODY))
     with closing(sqlite3.connect(home.state)) as db:
         assert db.execute("SELECT count(*) FROM reveal").fetchone() == (1,)
@@ -353,9 +359,9 @@ async def test_a_bug_in_a_create_is_logged_with_its_place(
     async def broken(*_: object) -> None:
         raise RuntimeError("it could hold a value")
 
-    monkeypatch.setattr(Storing, "store", broken)
+    monkeypatch.setattr(Creator, "store", broken)
     async with served(make_home()) as client:
         assert code_of(await client.call_tool("create_api_key", BODY)) == "internal_error"
     assert "RuntimeError in" in caplog.text
-    assert "provisioning.py" in caplog.text
+    assert "create.py" in caplog.text
     assert "could hold" not in caplog.text

@@ -12,10 +12,24 @@ import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
 
-from comet_mcp.keys.deadline import Deadline
-from comet_mcp.keys.storing import Created, Storing
-from tests.e2e.steps import create_listed_late, intents, let_pass, list_late_rows, served, stored, until, values
+from comet_mcp.concurrency import Deadline
+from comet_mcp.domain.key import Key
+from comet_mcp.secret_store import Saved
+from comet_mcp.services.secrets import Secrets
+from tests.e2e.steps import (
+    create_listed_late,
+    let_pass,
+    list_late_rows,
+    operations,
+    served,
+    stored,
+    until,
+    untold,
+    values,
+)
 from tests.support import Home, data_of, text_of
+
+pytestmark = pytest.mark.fast_time
 
 MakeHome = Callable[..., Home]
 
@@ -40,19 +54,20 @@ async def test_the_answer_of_a_create_does_not_wait_for_the_models_to_be_looked_
         with anyio.fail_after(6):
             key = data_of(await client.call_tool("create_api_key", BODY))
     assert any("could not be checked" in warning for warning in key["warnings"])
-    assert (intents(home), stored(home)) == ([("saved", key["id"])], values(home))
+    assert (operations(home), stored(home)) == ([("stored", key["id"])], values(home))
 
 
+@pytest.mark.real_time
 @pytest.mark.parametrize("mode", ["legacy", "auto"])
 async def test_a_call_given_up_while_its_end_is_noted_leaves_its_key_to_the_repeated_call(
     make_home: MakeHome, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
     home = make_home()
-    store = Storing.store
+    save = Secrets.save
 
-    async def then_lock(self: Storing, created: Created, deadline: Deadline) -> Created:
+    async def then_lock(self: Secrets, row: Key, deadline: Deadline) -> Saved:
         """Another program takes the journal right after the value was stored, for longer than the client waits."""
-        done = await store(self, created, deadline)
+        done = await save(self, row, deadline)
         other = sqlite3.connect(home.state, isolation_level=None, check_same_thread=False)
         other.execute("BEGIN IMMEDIATE")
         threading.Timer(1.5, other.close).start()
@@ -60,9 +75,9 @@ async def test_a_call_given_up_while_its_end_is_noted_leaves_its_key_to_the_repe
 
     async with served(home, mode=mode) as client:
         with monkeypatch.context() as patch:
-            patch.setattr(Storing, "store", then_lock)
+            patch.setattr(Secrets, "save", then_lock)
             await _given_up(client, 0.7)
-        await until(lambda: [phase for phase, _ in intents(home)] == ["undelivered"], 10)
+        await until(lambda: untold(home), 10)
         key = data_of(await client.call_tool("create_api_key", BODY))
         assert [row.id for row in home.sandbox.keys] == [key["id"]]
         assert any("may not have been read" in warning for warning in key["warnings"])
@@ -75,7 +90,7 @@ async def test_a_repeated_call_that_is_given_up_too_leaves_the_key_to_the_one_af
     home.sandbox.faults.add("reveal", "latency", value="1.5")
     async with served(home) as client:
         await _given_up(client, 0.7)
-        await until(lambda: intents(home) == [("undelivered", home.sandbox.keys[0].id)], 10)
+        await until(lambda: untold(home) == [home.sandbox.keys[0].id], 10)
         key = data_of(await client.call_tool("create_api_key", BODY))
     assert [row.id for row in home.sandbox.keys] == [key["id"]]
     assert (home.sandbox.count("create"), stored(home)) == (1, values(home))
@@ -108,14 +123,14 @@ async def test_two_equal_creates_after_a_lost_one_never_get_the_same_key(make_ho
 async def test_the_key_of_a_given_up_create_that_was_listed_late_is_told_of_once(
     make_home: MakeHome, first: str
 ) -> None:
-    home = make_home(COMETAPI_MCP_TIMEOUT="2")
+    home = make_home(COMETAPI_MCP_TIMEOUT="3")
     home.sandbox.faults.add("create", "late", value="600")
     async with served(home) as client:
         await _given_up(client, 0.4)
-        await until(lambda: intents(home) == [("unlisted", None)])
+        await until(lambda: operations(home) == [("accepted_unlisted", None)])
         list_late_rows(home)
         told = data_of(await client.call_tool(first, BODY if first == "create_api_key" else {}))
         assert told["id"] == 1 if first == "create_api_key" else "Key 1" in told["notes"][0]
-        assert intents(home) == [("saved", 1)]
+        assert operations(home) == [("stored", 1)]
         assert data_of(await client.call_tool("create_api_key", BODY))["id"] == 2
         assert "notes" not in data_of(await client.call_tool("list_api_keys"))

@@ -19,7 +19,7 @@ from mcp_types import CallToolResult
 
 from comet_mcp import server
 from comet_mcp.sandbox import Sandbox, wire_faults
-from tests.e2e.steps import code_of, intents
+from tests.e2e.steps import code_of, operations
 from tests.robustness.wire import UNCONNECTED, Exchange, Order, Unconnected, Wire, closed_port, exchange, full_backlog
 from tests.support import Home, text_of
 
@@ -324,9 +324,10 @@ def _untold(outcome: Outcome, text: str) -> list[str]:
     changed = len(keys) != 1 or keys[0].name != "old"
     if changed and outcome.result.is_error and ("othing was changed" in text or "othing was sent" in text):
         found.append(f"{cell}: says that nothing was changed: {text[:200]}")
-    open_intents = [phase for phase, _ in intents(outcome.home) if phase not in ("saved", "closed")]
-    if len(open_intents) != (len(new) - len(files) if new else text.startswith("[create_outcome_unknown]")):
-        found.append(f"{cell}: the journal has {intents(outcome.home)}")
+    done = ("stored", "retired", "not_done")
+    still_open = [state for state, _ in operations(outcome.home) if state not in done]
+    if len(still_open) != (len(new) - len(files) if new else text.startswith("[create_outcome_unknown]")):
+        found.append(f"{cell}: the journal has {operations(outcome.home)}")
     return found
 
 

@@ -315,7 +315,7 @@ async def reading(directory: Path) -> AsyncIterator[tuple[Client, Network]]:
         yield client, network
 
 
-SCHEMAS = {tool.description.name: tool.description.output_schema for tool in server.tools()}
+SCHEMAS = {tool.description.name: tool.description.output_schema for tool in server.TOOLS}
 
 
 def complaint(tool: str, result: CallToolResult) -> str:

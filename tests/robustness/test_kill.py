@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.steps import LONG, intents, let_pass, served, started, stored, values
-from tests.support import Home, data_of
+from tests.e2e.steps import LONG, let_pass, operations, served, started, stored, values
+from tests.support import Home, data_of, error_of
 
 MakeHome = Callable[..., Home]
 
-DEAD = 31
-"""Seconds after which a create in flight has no server any more."""
+DEAD = 7
+"""Seconds after which an operation has no server any more."""
 SETTLED = 61
 """Seconds after which a create without a row counts as not made."""
 
@@ -72,24 +72,29 @@ from comet_mcp.__main__ import main
 sys.exit(main([]))
 """
 
-INTENTS, CLAIMS, ROTATIONS = "comet_mcp.state.intents", "comet_mcp.state.claims", "comet_mcp.state.rotations"
-CLIENT, DIRECTORY = "comet_mcp.api.client", "comet_mcp.secret_store.directory"
+JOURNAL, CLIENT = "comet_mcp.journal.sqlite", "comet_mcp.api.client"
+DIRECTORY, OUTPUT = "comet_mcp.secret_store.directory", "comet_mcp.transports.stdio"
+RUN = "SQLiteJournal.run"
 Step = tuple[str, str, str, int]
 
 # A name for each step of a create; what is killed there, and whether the key exists then.
+# Its steps of the journal, for a server that has just begun: the row of the trail; the account, looked up and named;
+# the operation; the claim; the stored value; and, once the answer is written, the trail's end with the delivery.
 CREATE: dict[str, tuple[Step, bool]] = {
+    "before the trail had its row": ((JOURNAL, RUN, "before", 1), False),
+    "once the trail had its row": ((JOURNAL, RUN, "after", 1), False),
     "before the store was checked": ((DIRECTORY, "Directory.write_temporary", "before", 1), False),
     "while the store was checked": ((DIRECTORY, "Directory.write_temporary", "after", 1), False),
+    "once the account was known": ((JOURNAL, RUN, "after", 3), False),
     "before the newest key was asked for": ((CLIENT, "CometAPI.list_tokens", "before", 1), False),
-    "before the journal knew": ((INTENTS, "Intents.begin", "before", 1), False),
-    "once the journal knew": ((INTENTS, "Intents.begin", "after", 1), False),
+    "before the journal knew": ((JOURNAL, RUN, "before", 4), False),
+    "once the journal knew": ((JOURNAL, RUN, "after", 4), False),
     "before the create was sent": ((CLIENT, "CometAPI.create_token", "before", 1), False),
     "once the create was answered": ((CLIENT, "CometAPI.create_token", "after", 1), True),
-    "once the answer was noted": ((INTENTS, "Intents.set_phase", "after", 1), True),
     "before its row was looked for": ((CLIENT, "CometAPI.list_tokens", "before", 2), True),
     "once its row was listed": ((CLIENT, "CometAPI.list_tokens", "after", 2), True),
-    "before its row was claimed": ((CLAIMS, "Claims.claim", "before", 1), True),
-    "once its row was claimed": ((CLAIMS, "Claims.claim", "after", 1), True),
+    "before its row was claimed": ((JOURNAL, RUN, "before", 5), True),
+    "once its row was claimed": ((JOURNAL, RUN, "after", 5), True),
     "before its value was asked for": ((CLIENT, "CometAPI.reveal_key", "before", 1), True),
     "once its value was known": ((CLIENT, "CometAPI.reveal_key", "after", 1), True),
     "before its file was written": ((DIRECTORY, "Directory.write_temporary", "before", 2), True),
@@ -98,9 +103,13 @@ CREATE: dict[str, tuple[Step, bool]] = {
     "before its file had its name": ((DIRECTORY, "Directory._name_new", "before", 1), True),
     "once its file had its name": ((DIRECTORY, "Directory._name_new", "after", 1), True),
     "once its file was durable": ((DIRECTORY, "Directory._sync", "after", 1), True),
-    "before the journal knew of the file": ((INTENTS, "Intents.saved", "before", 1), True),
+    "before the journal knew of the file": ((JOURNAL, RUN, "before", 6), True),
+    "once the journal knew of the file": ((JOURNAL, RUN, "after", 6), True),
 }
-TOLD_NOBODY: Step = (INTENTS, "Intents.saved", "after", 1)
+WRITTEN: dict[str, Step] = {
+    "once its answer was written": (JOURNAL, RUN, "before", 7),
+    "once its delivery was noted": (JOURNAL, RUN, "after", 7),
+}
 
 SAVE: dict[str, Step] = {
     "before the key was read": (CLIENT, "CometAPI.get_token", "before", 1),
@@ -111,21 +120,28 @@ SAVE: dict[str, Step] = {
     "when half its file was written": (DIRECTORY, "Directory._write", "half", 2),
     "once its file was written": (DIRECTORY, "Directory.write_temporary", "after", 2),
     "once its file had its name": (DIRECTORY, "Directory._sync", "before", 1),
-    "before the journal knew of the file": (INTENTS, "Intents.saved", "before", 1),
-    "once the journal knew of the file": (INTENTS, "Intents.saved", "after", 1),
+    "once its file was durable": (DIRECTORY, "Directory._sync", "after", 1),
 }
+
+
+def _later(step: Step) -> Step:
+    """The same step in a rotation, which has read the journal once more before its create."""
+    module, path, when, nth = step
+    return (module, path, when, nth + 1) if path == RUN and nth >= 4 else step
+
 
 # What a rotation does before and after the create inside it.
 ROTATE: dict[str, tuple[Step, bool]] = {
     "before the old key was read": ((CLIENT, "CometAPI.get_token", "before", 1), False),
-    "before the journal knew of the rotation": ((ROTATIONS, "Rotations.begin", "before", 1), False),
-    "once the journal knew of the rotation": ((ROTATIONS, "Rotations.begin", "after", 1), False),
-    **CREATE,
-    "once the journal knew of the new file": (TOLD_NOBODY, True),
+    **{name: (_later(step), exists) for name, (step, exists) in CREATE.items()},
+    "before the old key was held": ((JOURNAL, RUN, "before", 8), True),
     "before the old key was read again": ((CLIENT, "CometAPI.get_token", "before", 2), True),
+    "before the old key's end was noted": ((JOURNAL, RUN, "before", 9), True),
     "before the old key's end was written": ((CLIENT, "CometAPI.update_token", "before", 1), True),
     "once the old key's end was written": ((CLIENT, "CometAPI.update_token", "after", 1), True),
-    "before the journal knew that it is done": ((ROTATIONS, "Rotations.end", "before", 1), True),
+    "once the old key was seen to have ended": ((JOURNAL, RUN, "after", 10), True),
+    "before the journal knew that it is done": ((JOURNAL, RUN, "before", 12), True),
+    "once the journal knew that it is done": ((JOURNAL, RUN, "after", 12), True),
 }
 
 BODY: dict[str, Any] = {"name": "to be killed", "remain_quota": 500_000}
@@ -192,10 +208,10 @@ if sys.platform != "win32":
                     data_of(await client.call_tool("save_api_key", {"id": row.id}))
                 else:
                     assert str(home.key_files[0]) in told
-                assert intents(home) == [("saved", row.id)]
+                assert operations(home) == [("stored", row.id)]
             else:
                 assert "save_api_key" not in told
-                assert all(phase == "closed" for phase, _ in intents(home))
+                assert all(state == "abandoned" for state, _ in operations(home))
             assert "notes" not in data_of(await client.call_tool("list_api_keys", {}))
             # a check removes what a killed one left
             data_of(await client.call_tool("create_api_key", {"name": "next"}))
@@ -220,11 +236,13 @@ if sys.platform != "win32":
         assert _leftovers(home) == []
         _whole(home)
 
-    @pytest.mark.parametrize("step", ["once the create was answered", "when half its file was written"])
+    @pytest.mark.parametrize(
+        "step", ["once the create was answered", "when half its file was written", "once the journal knew of the file"]
+    )
     async def test_right_after_the_kill_an_equal_create_gets_the_key_that_was_made(
         make_home: MakeHome, step: str
     ) -> None:
-        """A process that is gone is known to be: nobody has to wait until its call would have ended."""
+        """A server that was at it seconds ago may be alive: it is waited for until its lease has ended."""
         home = make_home(dialect="gateway")
         _killed(home, CREATE[step][0], "create_api_key", BODY)
         async with served(home) as client:
@@ -233,15 +251,46 @@ if sys.platform != "win32":
         assert "earlier call" in " ".join(key["warnings"])
         assert (home.sandbox.count("create"), stored(home)) == (1, values(home))
 
-    async def test_a_key_whose_answer_was_killed_is_listed_and_stored(make_home: MakeHome) -> None:
+    async def test_right_after_the_kill_a_create_with_little_time_says_that_nothing_was_sent(
+        make_home: MakeHome,
+    ) -> None:
+        home = make_home(dialect="gateway", COMETAPI_MCP_TIMEOUT="2")
+        _killed(home, CREATE["once the create was answered"][0], "create_api_key", BODY)
+        async with served(home) as client:
+            said = error_of(await client.call_tool("create_api_key", BODY))
+            assert said.startswith("[create_outcome_unknown] ")
+            assert "Nothing was sent now. Try again in a few seconds" in said
+            let_pass(home, DEAD)
+            data_of(await client.call_tool("create_api_key", BODY))
+        assert (home.sandbox.count("create"), stored(home)) == (1, values(home))
+
+    @pytest.mark.parametrize("step", WRITTEN)
+    async def test_a_key_of_which_nobody_may_have_been_told_is_named_by_lists_until_one_was_read(
+        make_home: MakeHome, step: str
+    ) -> None:
         home = make_home(dialect="gateway")
-        _killed(home, TOLD_NOBODY, "create_api_key", BODY)
+        _killed(home, WRITTEN[step], "create_api_key", BODY)
+        let_pass(home, DEAD)
+        noted = step == "once its delivery was noted"
+        async with served(home) as client:
+            page = data_of(await client.call_tool("list_api_keys", {}))
+            assert [item["name"] for item in page["items"]] == [BODY["name"]]
+            assert ("notes" in page) is not noted
+            assert "notes" not in data_of(await client.call_tool("list_api_keys", {}))
+        assert stored(home) == values(home)
+        assert operations(home) == [("stored", page["items"][0]["id"])]
+
+    @pytest.mark.parametrize("step", WRITTEN)
+    async def test_an_equal_create_gets_a_key_of_its_own_once_it_is_sure_that_the_first_was_told(
+        make_home: MakeHome, step: str
+    ) -> None:
+        home = make_home(dialect="gateway")
+        _killed(home, WRITTEN[step], "create_api_key", BODY)
         let_pass(home, DEAD)
         async with served(home) as client:
-            (item,) = data_of(await client.call_tool("list_api_keys", {}))["items"]
-        assert item["name"] == BODY["name"]
+            data_of(await client.call_tool("create_api_key", BODY))
+        assert len(home.sandbox.keys) == (2 if step == "once its delivery was noted" else 1)
         assert stored(home) == values(home)
-        assert intents(home) == [("saved", item["id"])]
 
     @pytest.mark.parametrize("step", some(SAVE, 3))
     async def test_after_a_save_was_killed_it_works_again(make_home: MakeHome, step: str) -> None:

@@ -21,7 +21,7 @@ from tests.support import Home, text_of
 
 MakeHome = Callable[..., Home]
 
-TOOLS = {tool.description.name: tool for tool in server.tools()}
+TOOLS = {tool.description.name: tool for tool in server.TOOLS}
 ENOUGH_KEYS = 30
 
 # A lone surrogate can't be sent: the transport refuses it, which its own tests show.

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from comet_mcp.api.exchange import MAX_CONNECTIONS
+from comet_mcp.api.transport import MAX_CONNECTIONS
 from comet_mcp.sandbox import Sandbox
 from tests.e2e.steps import blocking_until
 from tests.robustness.test_stdio_fuzz import Pipes, piped

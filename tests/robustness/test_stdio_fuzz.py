@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from comet_mcp.protocol.stdio import MAX_LINE, MAX_UNANSWERED
-from tests.e2e.steps import LONG, blocking_until, intents, let_pass, started, stored, values
+from comet_mcp.transports.stdio import MAX_LINE, MAX_UNANSWERED
+from tests.e2e.steps import LONG, blocking_until, let_pass, operations, started, stored, values
 from tests.support import Home
 
 MakeHome = Callable[..., Home]
@@ -478,8 +478,8 @@ if sys.platform != "win32":
             _gone(server, how, _end(server, how))
         (row,) = home.sandbox.keys
         assert stored(home) == values(home)
-        ((phase, key_id),) = intents(home)
-        assert (phase, key_id) in [("saved", row.id), ("undelivered", row.id)]
+        ((phase, key_id),) = operations(home)
+        assert (phase, key_id) in [("stored", row.id), ("undelivered", row.id)]
         assert server.results[sent]["result"]["structuredContent"]["id"] == row.id
 
     def test_a_create_that_hangs_does_not_hold_the_server_and_is_found_by_the_next_one(
@@ -597,7 +597,7 @@ def test_input_from_a_file_is_answered(make_home: MakeHome, tmp_path: Path) -> N
 
 NO_PIPES = """
 import sys
-from comet_mcp.protocol import stdio
+from comet_mcp.transports import stdio
 stdio.pipes_serve = lambda: False
 from comet_mcp.__main__ import main
 sys.exit(main([]))
@@ -618,10 +618,9 @@ def test_where_asyncio_has_no_pipes_the_other_transport_serves(make_home: MakeHo
 
 TALKATIVE = """
 import os, sys, subprocess
-from comet_mcp.tools import keys
-real = keys.get_api_key
-async def get_api_key(app, *, id: keys.KeyId) -> keys.APIKey:
-    "Show one API key."
+from comet_mcp.tools.get_api_key import TOOL
+real = TOOL.fn
+async def get_api_key(context, *, id):
     print("a library's print")
     sys.stdout.write("without an end")
     sys.stdout.flush()
@@ -630,8 +629,8 @@ async def get_api_key(app, *, id: keys.KeyId) -> keys.APIKey:
     os.write(1, b"to the descriptor\\n")
     subprocess.run(["echo", "a child"], check=True)
     assert sys.stdin.read() == ""
-    return await real(app, id=id)
-keys.get_api_key = get_api_key
+    return await real(context, id=id)
+object.__setattr__(TOOL, "fn", get_api_key)
 from comet_mcp.__main__ import main
 sys.exit(main([]))
 """

@@ -33,6 +33,21 @@ class Served:
         return self.client.request("GET" if json is None else "POST", path, json=json, headers=headers)
 
 
+class Clock:
+    """A clock that a test turns on."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def kept(served: Served) -> list[str]:
+    """The names of the keys there are, without asking the API."""
+    return [row.name for row in served.sandbox.keys]
+
+
 @pytest.fixture
 def serve() -> Iterator[Callable[[Sandbox], Served]]:
     with ExitStack() as stack:

@@ -20,25 +20,36 @@ GATEWAYS: dict[str, Any] = {
     "gzips": True,
 }
 BEFORE_AUGUST: dict[str, Any] = {"user_header": "required", "bearer_in_any_case": False, "wrong_token_status": 200}
-MARCH = GATEWAYS | BEFORE_AUGUST | {"reasons_for_dead_keys": True, "chinese_auth": True}
-JUNE = GATEWAYS | BEFORE_AUGUST | {"masked_keys": True, "reveal": True}
-AUGUST = GATEWAYS | {
-    "masked_keys": True,
-    "reveal": True,
-    "auto_groups": True,
-    "max_quota": 2_147_483_647,
-    "cross_group_retry_needs_auto": True,
-    "go_type": "controller.tokenRequest",
-    "go_path": "tokenRequest.Token",
-    "wrong_token_code": "AUTH_UNAUTHORIZED",
-    "usage_when_disabled": False,
-    "retry_after": True,
-}
+MARCH = GATEWAYS | BEFORE_AUGUST | {"reasons_for_dead_keys": True, "chinese_auth": True, "log_models_like": True}
+SINCE_JUNE: dict[str, Any] = {"masked_keys": True, "reveal": True, "quota_flow": True}
+JUNE = GATEWAYS | BEFORE_AUGUST | SINCE_JUNE
+AUGUST = (
+    GATEWAYS
+    | SINCE_JUNE
+    | {
+        "auto_groups": True,
+        "models_by_group": True,
+        "max_quota": 2_147_483_647,
+        "cross_group_retry_needs_auto": True,
+        "go_type": "controller.tokenRequest",
+        "go_path": "tokenRequest.Token",
+        "wrong_token_code": "AUTH_UNAUTHORIZED",
+        "usage_when_disabled": False,
+        "retry_after": True,
+    }
+)
 
 
 @pytest.mark.parametrize(
     ("name", "differences"),
-    [("documented", {}), ("gateway-2026-03", MARCH), ("gateway-2026-06", JUNE), ("gateway", AUGUST)],
+    [
+        ("documented", {}),
+        ("gateway-2026-03", MARCH),
+        ("gateway-2026-06", JUNE),
+        ("gateway", AUGUST),
+        ("gateway-redis", AUGUST | {"redis": True}),
+        ("gateway-batched", AUGUST | {"redis": True, "batch_seconds": 5}),
+    ],
 )
 def test_a_dialect_differs_from_the_documentation_in_what_was_measured(name: str, differences: dict[str, Any]) -> None:
     documented = dataclasses.asdict(Dialect(name="documented"))
@@ -67,7 +78,8 @@ def test_the_documentation_is_the_default() -> None:
 
 
 def test_the_dialects_are_listed_with_the_newest_of_each_kind_first() -> None:
-    assert list(DIALECTS) == ["documented", "gateway", "gateway-2026-06", "gateway-2026-03"]
+    releases = ["gateway", "gateway-2026-06", "gateway-2026-03"]
+    assert list(DIALECTS) == ["documented", *releases, "gateway-redis", "gateway-batched"]
     assert all(name == dialect.name for name, dialect in DIALECTS.items())
 
 
@@ -82,6 +94,14 @@ def test_a_dialect_of_ones_own_is_spoken(serve: Callable[[Sandbox], Served]) -> 
     row = served.sandbox.add_key("x")
     assert served.list()[0]["key"] == f"{row.key[:4]}**********{row.key[-4:]}"
     assert served.client.post("/api/token/1/key").json()["data"]["key"] == row.key
+
+
+def test_fields_of_a_dialect_can_be_changed_in_passing() -> None:
+    assert Sandbox("gateway", redis=True, page_cap=50).dialect == dataclasses.replace(
+        DIALECTS["gateway"], redis=True, page_cap=50
+    )
+    with pytest.raises(TypeError, match="rediss"):
+        Sandbox("gateway", rediss=True)
 
 
 def test_dialects_cannot_be_changed_by_accident() -> None:

@@ -74,19 +74,34 @@ def test_360_calls_in_three_minutes_are_answered_below_api(serve: Serve) -> None
     assert served.client.get("/api/token/").status_code == 200
 
 
+ELSEWHERE = {"X-Forwarded-For": "198.51.100.1"}
+
+
 def test_each_address_is_counted_for_itself(serve: Serve) -> None:
     served = serve(Sandbox("gateway", rate_limits=True))
-    statuses(served, 10, "/api/token/search")
+    row = served.sandbox.add_key("x")
+    assert statuses(served, 20, "/api/token/1/key", "POST") == [200] * 20
+    limited(served, "/api/token/1/key", "POST")
+    assert served.client.post("/api/token/1/key", headers=ELSEWHERE).status_code == 200
+    limited(served, "/api/log/token")
+    own = ELSEWHERE | {"Authorization": f"Bearer {row.key}"}
+    assert served.client.get("/api/log/token", headers=own).status_code == 200
+
+
+def test_searches_of_keys_and_of_the_log_are_counted_together_for_the_account(serve: Serve) -> None:
+    served = serve(Sandbox("gateway", rate_limits=True))
+    assert statuses(served, 5, "/api/token/search") == [200] * 5
+    assert statuses(served, 5, "/api/log/self/search") == [200] * 5
     limited(served, "/api/token/search")
-    other = served.client.get("/api/token/search", headers={"X-Forwarded-For": "198.51.100.1"})
-    assert other.status_code == 200
+    assert served.client.get("/api/token/search", headers=ELSEWHERE).status_code == 429
 
 
 @pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda dialect: dialect.name)
 def test_only_the_newest_gateway_says_when_to_come_back(serve: Serve, dialect: object) -> None:
     served = serve(Sandbox(dialect, rate_limits=True))  # type: ignore[arg-type]
     statuses(served, 10, "/api/token/search")
-    assert ("retry-after" in limited(served, "/api/token/search").headers) is (served.sandbox.dialect.name == "gateway")
+    newest = served.sandbox.dialect.name in ("gateway", "gateway-redis", "gateway-batched")
+    assert ("retry-after" in limited(served, "/api/token/search").headers) is newest
 
 
 def test_a_client_that_does_not_unpack_gets_an_empty_body_as_it_is(serve: Serve) -> None:

@@ -83,6 +83,8 @@ def test_a_fault_is_written_as_call_name_value_and_times(text: str, fault: Fault
         ("create:nonsense", "There is no fault 'nonsense'. The faults are: latency, hang,"),
         ("create:", "There is no fault ''."),
         ("list:late", "The fault late only happens to create, not to list."),
+        ("list:wrong_key", "The fault wrong_key only happens to reveal and reveal_batch, not to list."),
+        ("create:create_with_id=x", "The value of the fault create_with_id is an id, not 'x'."),
         ("list:html=3", "The fault html takes no value."),
         ("list:status=99", "The value of the fault status is an HTTP status from 200 to 599, not '99'."),
         ("list:status=abc", "The value of the fault status is an HTTP status from 200 to 599, not 'abc'."),

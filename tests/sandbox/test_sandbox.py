@@ -104,7 +104,7 @@ def test_secrets_of_a_request_are_not_in_its_repr(served: Served) -> None:
         ("GET", "/api/user/self/groups", "groups"),
         ("GET", "/api/log/self/stat", "stat"),
         ("GET", "/api/log/self", "log"),
-        ("POST", "/v1/chat/completions", "other"),
+        ("POST", "/v1/chat/completions", "chat"),
         ("POST", "/api/token", "other"),
         ("PATCH", "/api/token/", "other"),
         ("GET", "/", "other"),

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from comet_mcp.sandbox import Sandbox
-from comet_mcp.sandbox.account import UNITS_PER_USD
 from comet_mcp.sandbox.catalog import CATALOG
 from comet_mcp.sandbox.gojson import WrongBodyError, read_value
+from comet_mcp.sandbox.settings import UNITS_PER_USD
 from tests.sandbox.conftest import Served
 
 CHAT = {"model": "gpt-4.1-mini", "messages": [{"role": "user", "content": "Hello"}]}
@@ -32,8 +32,9 @@ def test_a_dearer_model_costs_more(served: Served) -> None:
 
 
 def test_a_key_is_refused_once_it_has_spent_its_quota(served: Served) -> None:
-    row = served.sandbox.add_key(remain_quota=1)
-    assert served.as_key(row.key, "/v1/chat/completions", json=CHAT).status_code == 200
+    row = served.sandbox.add_key(remain_quota=80)
+    dear = CHAT | {"metadata": {"sandbox_completion_tokens": "1000"}}
+    assert served.as_key(row.key, "/v1/chat/completions", json=dear).status_code == 200
     assert row.remain_quota < 0
     assert served.as_key(row.key, "/v1/chat/completions", json=CHAT).status_code == 401
     assert row.status == 4
@@ -66,7 +67,7 @@ def test_what_was_spent_is_in_the_account_the_log_and_its_sums(served: Served) -
     assert account["used_quota"] == first.used_quota + second.used_quota
     assert account["request_count"] == 3
     page = served.client.get("/api/log/self?p=1&page_size=2").json()["data"]
-    assert (page["total"], [entry["id"] for entry in page["items"]]) == (3, [3, 2])
+    assert (page["total"], [entry["id"] for entry in page["items"]]) == (3, [1, 2])
     only = served.client.get("/api/log/self?token_name=first&model_name=gpt-4.1-mini").json()["data"]["items"]
     assert [entry["token_id"] for entry in only] == [first.id]
     assert only[0]["quota"] == first.used_quota
@@ -114,11 +115,14 @@ def test_the_catalog_has_about_thirty_models_and_each_its_own_page(served: Serve
     assert served.client.get("/api/model/nobody").json()["success"] is False
 
 
-def test_the_log_names_the_group_of_the_key_and_the_address_of_the_caller(served: Served) -> None:
+def test_the_log_names_the_group_of_the_key_and_where_it_is_wanted_the_address_of_the_caller(served: Served) -> None:
     row = served.sandbox.add_key("x", unlimited_quota=True, group="vip")
-    served.as_key(row.key, "/v1/chat/completions", json=CHAT)
-    (entry,) = served.client.get("/api/log/self").json()["data"]["items"]
-    assert (entry["group"], entry["ip"], entry["type"]) == ("vip", "127.0.0.1", 2)
+    for records in (True, False):
+        served.sandbox.settings.record_ip_log = records
+        served.as_key(row.key, "/v1/chat/completions", json=CHAT)
+    new, old = served.client.get("/api/log/self").json()["data"]["items"]
+    assert (old["group"], old["ip"], old["type"]) == ("vip", "127.0.0.1", 2)
+    assert new["ip"] == ""
     assert served.client.get("/api/log/self?group=default").json()["data"]["total"] == 0
 
 

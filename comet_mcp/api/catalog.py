@@ -1,0 +1,106 @@
+"""The account's models and groups, remembered for minutes, and its balance: to list them, and to warn of a body.
+
+A warning, never a refusal: the list may be out of date, and what the API takes is the API's to say. Where the API
+doesn't tell them, nothing is warned about.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+import anyio
+
+from comet_mcp.api.client import CometAPI
+from comet_mcp.api.models import CatalogModel
+from comet_mcp.clock import Clock
+from comet_mcp.domain.key import KeySpec
+from comet_mcp.errors import APIError
+from comet_mcp.text import quoted
+
+_T = TypeVar("_T")
+
+REMEMBERED_FOR = 300.0
+"""Seconds until the API is asked again."""
+
+MAX_WAIT = 3.0
+"""Seconds that a warning is waited for."""
+
+
+class _Remembered(Generic[_T]):
+    """An answer of the API, asked for once by all who want it, and again when it is old."""
+
+    def __init__(self, ask: Callable[[], Awaitable[_T]], clock: Clock) -> None:
+        self._ask = ask
+        self._clock = clock
+        self._lock = anyio.Lock(fast_acquire=True)
+        self._until = float("-inf")
+        self._value: _T
+
+    async def get(self) -> _T:
+        async with self._lock:
+            if self._clock.monotonic() >= self._until:
+                self._value = await self._ask()
+                self._until = self._clock.monotonic() + REMEMBERED_FOR
+            return self._value
+
+
+class Catalog:
+    """What the account may use."""
+
+    def __init__(self, api: CometAPI, clock: Clock) -> None:
+        self._api = api
+        self._models = _Remembered(api.catalog, clock)
+        self._groups = _Remembered(api.groups, clock)
+
+    async def models(self) -> list[CatalogModel]:
+        """Every model. Raises APIError."""
+        return await self._models.get()
+
+    async def groups(self) -> list[str]:
+        """Every group of the account. Raises APIError, RefusedError where this API doesn't tell them."""
+        return list(await self._groups.get())
+
+    async def balance(self) -> int | None:
+        """What the account has left, in quota units; None where the API does not tell it soon."""
+        with anyio.move_on_after(min(MAX_WAIT, self._api.seconds / 2)):
+            try:
+                account = await self._api.account()
+            except APIError:
+                return None  # what can't be known is not warned about
+            if "quota" in account.model_fields_set:
+                return account.quota
+        return None
+
+    async def warnings(self, body: KeySpec) -> list[str]:
+        """What a key of that body names and the account doesn't have, with the nearest names."""
+        found: list[str] = []
+        with anyio.move_on_after(MAX_WAIT):
+            if body.model_limits_enabled and body.models.ids:
+                try:
+                    known = [model.id for model in await self.models()]
+                except APIError:
+                    known = []  # what can't be known is not warned about
+                wanted = body.models.ids
+                found += [_unknown("model", name, known) for name in wanted if known and name not in known]
+            if body.group:
+                try:
+                    groups = await self.groups()
+                except APIError:
+                    groups = []
+                if groups and body.group not in groups:
+                    found.append(_unknown("group", body.group, groups))
+        return found
+
+
+def nearest(name: str, known: list[str]) -> list[str]:
+    """Up to three known names that resemble `name`, the likeliest first."""
+    by_folded = {entry.casefold(): entry for entry in known}
+    return [by_folded[match] for match in difflib.get_close_matches(name.casefold(), by_folded, n=3, cutoff=0.5)]
+
+
+def _unknown(what: str, name: str, known: list[str]) -> str:
+    text = f"The account has no {what} {quoted(name)}: the key would not work with it."
+    alike = nearest(name, known)
+    return f"{text} Did you mean {' or '.join(quoted(entry) for entry in alike)}?" if alike else text

@@ -1,0 +1,134 @@
+"""The API's JSON, verbatim: what is sent and what comes back. "Token" here is the API's word for an API key."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+from pydantic_core import from_json
+
+from comet_mcp.domain.key import MOST, Key, Number
+
+_Model = TypeVar("_Model", bound=BaseModel)
+_LENIENT = ConfigDict(hide_input_in_errors=True, defer_build=True)
+
+
+class CreateAnswer(BaseModel):
+    """What the answer to a create may hold one day. Today it is empty: no id, no key (documented and measured)."""
+
+    model_config = _LENIENT
+
+    id: int | None = None
+    key: SecretStr | None = None
+
+
+class TokenPage(BaseModel):
+    """One page of `GET /api/token/`, newest first."""
+
+    model_config = _LENIENT
+
+    page: Number = 0
+    page_size: Number = 0
+    total: Number = 0
+    items: list[Key] = []
+
+
+class Envelope(BaseModel):
+    """What every management call answers with."""
+
+    model_config = _LENIENT
+
+    success: bool
+    message: str = ""
+    data: Any = None
+
+
+class Usage(BaseModel):
+    """What a key has left, as the key itself asks."""
+
+    model_config = _LENIENT
+
+    total_available: Number = 0
+    total_used: Number = 0
+    unlimited_quota: bool = False
+
+
+class Account(BaseModel):
+    """The account, of `GET /api/user/self`; `quota` is the balance, `id` 0 where it is not told."""
+
+    model_config = _LENIENT
+
+    id: Number = 0
+    username: str = ""
+    group: str = ""
+    quota: Number = 0
+    used_quota: Number = 0
+    request_count: Number = 0
+
+
+class Pricing(BaseModel):
+    """Prices in `currency`: per million tokens, per call, or per second of output."""
+
+    currency: str = "USD"
+    input: float | None = None
+    output: float | None = None
+    per_request: float | None = None
+    per_second: float | None = None
+
+
+class CatalogModel(BaseModel):
+    """A model that the account may use; gateways tell only its id."""
+
+    id: str
+    provider: str = ""
+    model_type: str = ""
+    pricing: Pricing | None = None
+
+
+class ModelList(BaseModel):
+    """Any of the lists of models: the catalog, or `/v1/models`."""
+
+    model_config = _LENIENT
+
+    data: list[CatalogModel]
+
+
+def parse_json(body: bytes) -> Any:
+    """The JSON in `body`, without a lone surrogate anywhere: one in a result would end the server.
+
+    Raises:
+        ValueError: It is not JSON, or nested too deeply.
+    """
+    try:
+        return from_json(body)
+    except ValueError:
+        # A hostile name must not make its whole page unreadable: what the strict parser refuses (a lone
+        # surrogate, bad UTF-8) is read leniently, and what cannot be written as UTF-8 becomes "?".
+        try:
+            value = json.loads(body.decode("utf-8", "replace"))
+            return from_json(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+
+
+def payload(model: type[_Model], value: Any) -> _Model:
+    """`value` as `model`. Raises ValidationError where it has another shape.
+
+    What is null stands for the default, and a number beyond 64 bits, which is nonsense, for the largest there is:
+    neither may hide the page it is on. Most answers have none of that, so only those that fail are gone through.
+    """
+    try:
+        return model.model_validate(value)
+    except ValidationError:
+        return model.model_validate(_mended(value))
+
+
+def _mended(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _mended(item) for name, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_mended(item) for item in value]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return max(-MOST - 1, min(value, MOST))
+    return value

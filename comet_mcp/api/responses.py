@@ -1,0 +1,197 @@
+"""What the API answered, read: an answer becomes a payload or one of `errors`, and each such rule is here once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from comet_mcp.api.models import Envelope, parse_json, payload
+from comet_mcp.errors import (
+    TOKEN_PAGE,
+    NotFoundError,
+    RateLimitedError,
+    RefusedError,
+    UnauthorizedError,
+    UnclearError,
+)
+from comet_mcp.text import backend_text, printable
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class Answer(NamedTuple):
+    """One HTTP answer, read whole and bounded."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    reading: bool = False
+
+    @property
+    def request_id(self) -> str | None:
+        """The API's id of the request, for its vendor's support."""
+        found = self.headers.get("x-oneapi-request-id")
+        return printable(found, 80) if found else None
+
+
+def checked(answer: Answer, host: str, *, as_key: bool = False) -> Answer:
+    """The answer, if it is a 200; else the error its status stands for.
+
+    Args:
+        answer: What came.
+        host: From where, for the messages.
+        as_key: Whether a model key asked, so that a 401 says nothing of the account's access token.
+    """
+    status, reference = answer.status, answer.request_id
+    if status == 200:
+        return answer
+    if status == 429:
+        raise _rate_limited(answer)
+    said = _said(answer)
+    if as_key and status in (401, 403):
+        raise RefusedError(said or f"refused ({status})", code="key_refused", request_id=reference)
+    if status == 401:
+        raise _unauthorized(said, reference)
+    if 300 <= status < 400:
+        raise RefusedError(
+            f"{host} answered with a redirect ({status}), which was not followed. "
+            "COMETAPI_BASE_URL is probably not the API's address; it is the part before /api/.",
+            code="redirected",
+            request_id=reference,
+        )
+    if status == 404:
+        raise RefusedError(
+            f"{host} has no such call (404). Either COMETAPI_BASE_URL is not the API's address (the part "
+            "before /api/), or this release of the API lacks it.",
+            code="no_such_call",
+            request_id=reference,
+        )
+    if 400 <= status < 500 and status != 408:
+        raise RefusedError(
+            f"{host} refused the request ({status}){said and f': {said}'}. Nothing was changed.",
+            request_id=reference,
+        )
+    raise UnclearError(
+        f"{host} answered with an error ({status}){said and f': {said}'}. Try again in a minute.",
+        code="api_failed",
+        request_id=reference,
+    )
+
+
+def envelope(answer: Answer, token_id: int | None = None) -> Envelope:
+    """The envelope of an answer that says success; else the error it stands for. The API says no with a 200."""
+    envelope = parse(Envelope, json_of(answer), answer)
+    if envelope.success:
+        return envelope
+    said, reference = backend_text(envelope.message), answer.request_id
+    lower = said.lower()
+    if "access token" in lower or "new-api-user" in lower or "unauthorized" in lower:
+        raise _unauthorized(said, reference)
+    if token_id is not None and ("not found" in lower or "不存在" in said):
+        raise NotFoundError(f"No API key has id {token_id}. Call list_api_keys to see the ids.", request_id=reference)
+    raise _refusal(said, reference)
+
+
+def json_of(answer: Answer) -> Any:
+    """The JSON in an answer; an UnclearError where there is none."""
+    try:
+        return parse_json(answer.body)
+    except ValueError:
+        looks = "HTML" if answer.body.lstrip()[:1] == b"<" else "not JSON" if answer.body else "empty"
+        raise unusable(answer, f"is {looks}") from None
+
+
+def _refusal(said: str, reference: str | None) -> RefusedError:
+    lower = said.lower()
+    if "name is too long" in lower or "名称过长" in said:
+        return RefusedError(
+            "The API finds the name too long. It allows 50 characters, in some releases 50 bytes of UTF-8, where an "
+            "accented letter counts 2 and a Chinese or Japanese one 3. Use a shorter name.",
+            code="name_too_long",
+            request_id=reference,
+        )
+    if "group" in lower or "分组" in said:
+        return RefusedError(
+            f'The API refused the group: "{said}". Use "" or a group that the account has.',
+            code="group_refused",
+            request_id=reference,
+        )
+    if ("maximum" in lower and "token" in lower) or "上限" in said or "最大令牌" in said:
+        return RefusedError(
+            f'The account can hold no more keys: "{said}". Delete a key that is not used any more, then try again.',
+            code="too_many_keys",
+            request_id=reference,
+        )
+    if most := re.search(r"exceeds valid range, maximum is ([0-9]{1,18})", said):
+        return RefusedError(
+            f"The API allows at most {most[1]} quota units for one key (remain_quota). Nothing was changed. Give a "
+            "smaller budget.",
+            code="budget_too_large",
+            request_id=reference,
+        )
+    quote = f': "{said}"' if said else " and gave no reason"
+    return RefusedError(f"The API refused{quote}. Nothing was changed.", request_id=reference)
+
+
+def _unauthorized(said: str, reference: str | None) -> UnauthorizedError:
+    lower = said.lower()
+    if "new-api-user" in lower:
+        return UnauthorizedError(
+            "The API wants the account's id beside the access token"
+            + (", and the one it got is another account's" if "match" in lower or "不匹配" in said else "")
+            + ". Ask the person who runs this server to set COMETAPI_USER_ID to the number shown on the account's "
+            "profile page, then to restart the client.",
+            code="user_id_needed",
+            request_id=reference,
+        )
+    quote = f' (it says "{said}")' if said else ""
+    return UnauthorizedError(
+        f"The API does not accept the access token{quote}. A model key (sk-...) is not one. "
+        f"Ask the person who runs this server to put a new personal access token from {TOKEN_PAGE} into "
+        "COMETAPI_ACCESS_TOKEN, then to restart the client.",
+        request_id=reference,
+    )
+
+
+def _rate_limited(answer: Answer) -> RateLimitedError:
+    text = answer.headers.get("retry-after", "")
+    seconds = float(text) if text.isascii() and text.isdigit() and len(text) < 6 else None
+    wait = f"Try again in {seconds:.0f} seconds" if seconds else "Wait three minutes before the next call"
+    return RateLimitedError(
+        f"The API takes no more calls from here for now (429), and did nothing. {wait}.",
+        retry_after=seconds,
+        request_id=answer.request_id,
+    )
+
+
+def _said(answer: Answer) -> str:
+    """The message inside an error answer, sanitised; "" where it holds none that is worth quoting."""
+    try:
+        value = parse_json(answer.body)
+    except ValueError:
+        return ""
+    inner = value.get("error", value) if isinstance(value, dict) else None
+    message = inner.get("message") if isinstance(inner, dict) else None
+    return backend_text(message) if isinstance(message, str) else ""
+
+
+def unusable(answer: Answer, what: str) -> UnclearError:
+    """The error for an answer that `what` ("is empty") makes useless."""
+    advice = (
+        "; nothing was read. A proxy or a login page may be between: check COMETAPI_BASE_URL."
+        if answer.reading
+        else ", so what it did is not known."
+    )
+    return UnclearError(f"The API's answer {what}{advice}", request_id=answer.request_id)
+
+
+def parse(model: type[_Model], value: Any, answer: Answer) -> _Model:
+    """`value` as `model`; an UnclearError, which names the place but never the value, where it has another shape."""
+    try:
+        return payload(model, value)
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors(include_input=False, include_url=False)[0]["loc"])
+        raise unusable(answer, f"has another shape than expected{where and f' (at {printable(where, 60)})'}") from None

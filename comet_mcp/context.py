@@ -1,0 +1,197 @@
+"""What the tools work with: the services of one account, built once, and the context of one call."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from secrets import token_hex
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import anyio
+
+from comet_mcp.api.catalog import Catalog
+from comet_mcp.api.client import CometAPI
+from comet_mcp.api.rate_limit import AT_FIRST
+from comet_mcp.audit.trail import AuditTrail, Note
+from comet_mcp.clock import SYSTEM, Clock
+from comet_mcp.concurrency import Deadline
+from comet_mcp.confirmation import OPEN, Confirmations, Gate
+from comet_mcp.deliveries import Deliveries
+from comet_mcp.domain.money import Units
+from comet_mcp.errors import CometError
+from comet_mcp.journal.base import Journal, Step
+from comet_mcp.journal.sqlite import SQLiteJournal
+from comet_mcp.journal.steps import taking_share
+from comet_mcp.policy.enforcer import PolicyEnforcer
+from comet_mcp.secret_store import KeyStore, key_store
+from comet_mcp.services.core import Core
+from comet_mcp.services.create import Creator
+from comet_mcp.services.delivery import Delivery, Told
+from comet_mcp.services.finding import RowFinder
+from comet_mcp.services.identity import Identity
+from comet_mcp.services.listing import KeyPages
+from comet_mcp.services.progress import Progress
+from comet_mcp.services.quota import Quota
+from comet_mcp.services.reconcile import Reconciler
+from comet_mcp.services.retire import Retirer
+from comet_mcp.services.rotate import Rotator
+from comet_mcp.services.secrets import Secrets
+from comet_mcp.services.take_up import TakeUp
+from comet_mcp.services.update import Changer
+
+if TYPE_CHECKING:
+    import httpx
+
+    from comet_mcp.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts of one running server."""
+
+    settings: Settings
+    clock: Clock
+    api: CometAPI
+    journal: Journal
+    identity: Identity
+    store: KeyStore
+    secrets: Secrets
+    catalog: Catalog
+    pages: KeyPages
+    quota: Quota
+    finder: RowFinder
+    progress: Progress
+    creator: Creator
+    taker: TakeUp
+    reconciler: Reconciler
+    changer: Changer
+    rotator: Rotator
+    audit: AuditTrail
+    confirmations: Confirmations
+    deliveries: Deliveries | None
+    client_disconnected: anyio.Event
+
+    @property
+    def units(self) -> Units:
+        """What a quota unit is worth."""
+        return self.settings.units
+
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        clock: Clock = SYSTEM,
+        deliveries: Deliveries | None = None,
+        client_disconnected: anyio.Event | None = None,
+    ) -> Services:
+        """Build the parts; nothing is opened or connected yet. The arguments are those of `create_server`."""
+        server = token_hex(8)  # never host and process: both come again when a container is started again
+        disconnected = client_disconnected or anyio.Event()
+        api = CometAPI(settings, transport=transport, clock=clock)
+        journal = SQLiteJournal(settings.state, clock)
+        identity = Identity(settings, api, journal)
+        store = key_store(settings)
+        secrets = Secrets(api, journal, identity, store, clock)
+        quota = Quota(journal, identity, PolicyEnforcer(settings.policy, settings.units, clock), clock)
+        core = Core(api, journal, identity, clock, server)
+        delivery = Delivery(journal, server, clock, disconnected)
+        progress = Progress(core)
+        finder = RowFinder(core, secrets, progress)
+        creator = Creator(core, finder=finder, progress=progress, secrets=secrets, quota=quota, delivery=delivery)
+        taker = TakeUp(core, creator=creator, finder=finder, progress=progress, secrets=secrets, delivery=delivery)
+        reconciler = Reconciler(core, taker=taker, creator=creator, finder=finder, progress=progress, secrets=secrets)
+        changer = Changer(core, quota)
+        rotator = Rotator(
+            core,
+            progress=progress,
+            creator=creator,
+            taker=taker,
+            retirer=Retirer(core, changer, secrets, settings.units),
+            secrets=secrets,
+            quota=quota,
+        )
+        token = settings.access_token.get_secret_value() if settings.access_token else ""
+        services = cls(
+            settings=settings,
+            clock=clock,
+            api=api,
+            journal=journal,
+            identity=identity,
+            store=store,
+            secrets=secrets,
+            catalog=Catalog(api, clock),
+            pages=KeyPages(api),
+            quota=quota,
+            finder=finder,
+            progress=progress,
+            creator=creator,
+            taker=taker,
+            reconciler=reconciler,
+            changer=changer,
+            rotator=rotator,
+            audit=AuditTrail(journal, settings.audit, clock, lambda: identity.label, [token]),
+            confirmations=Confirmations(settings, journal, clock),
+            deliveries=deliveries,
+            client_disconnected=disconnected,
+        )
+        services.share_calls(server)
+        return services
+
+    async def _leave_share(self) -> None:
+        """Give back the calls that were taken ahead and not made."""
+        limit = self.api.limit
+        if limit.has_share and limit.take_share is not None:
+            await limit.take_share(limit.made)
+
+    def share_calls(self, server: str) -> None:
+        """Share the API's limit of calls with the other servers of this machine, through the journal."""
+        url = urlsplit(self.identity.base_url)
+        origin, limit = f"{url.scheme}://{url.netloc}", self.api.limit
+
+        def taking(wanted: int) -> Step[int]:
+            # allowed by the step: what is allowed last is then what the journal has
+            step = taking_share(origin, server, wanted, limit.most, self.clock.of_machine())
+            return replace(step, after=limit.allow)
+
+        async def take(wanted: int) -> bool:
+            try:
+                await self.journal.run(taking(wanted))
+            except CometError:
+                return False  # without a journal each server minds the limit alone
+            return True
+
+        def ride() -> Step[int] | None:
+            return taking(limit.wanted) if limit.is_low else None
+
+        if limit.most:
+            limit.allow(AT_FIRST)
+            limit.take_share = take
+            self.journal.add_rider(ride)
+
+    async def hear_clock(self, deadline: Deadline) -> None:
+        """Learn the API's time, if no answer has told it yet: lifetimes and leases count by it."""
+        if not self.clock.was_heard:
+            with suppress(CometError):  # what is asked for next says what is wrong
+                await self.finder.newest.watermark(deadline.left)
+
+    async def aclose(self) -> None:
+        """Close connections and files."""
+        if self.deliveries is not None:
+            await self.deliveries.give_up()
+        await self._leave_share()
+        await self.api.aclose()
+        self.journal.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What one call has: the services, the gate before its first write, its end, and what its answer tells of."""
+
+    app: Services
+    deadline: Deadline
+    gate: Gate = OPEN
+    told: Told = field(default_factory=Told)
+    note: Note = field(default_factory=Note)

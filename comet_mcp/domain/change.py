@@ -1,0 +1,70 @@
+"""A change of a key: what it adds, and whether the key can do after it what it could not do before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from comet_mcp.domain.key import Key, KeySpec, Status
+from comet_mcp.domain.lifetimes import NEVER
+
+
+@dataclass(frozen=True, slots=True)
+class KeyHistory:
+    """What has happened to a key so far: quota units spent, Unix seconds of its creation (None: it is yet to be)."""
+
+    used: int = 0
+    created: int | None = None
+
+    @classmethod
+    def of(cls, key: Key) -> KeyHistory:
+        """The history of a key that exists. A record without the time of its creation counts as one of 1970."""
+        return cls(key.used_quota, key.created_time)
+
+
+NEW = KeyHistory()
+
+
+@dataclass(frozen=True, slots=True)
+class KeyChange:
+    """A change of a key that is asked for.
+
+    Args:
+        before: The key as it is.
+        wanted: Its nine fields as they would be.
+        status: The status that is asked for, None to leave it.
+    """
+
+    before: Key
+    wanted: KeySpec
+    status: Status | None = None
+
+    @property
+    def added(self) -> int:
+        """The quota units that it adds to what the key may spend."""
+        return added_units(self.before, self.wanted)
+
+    @property
+    def after(self) -> Key:
+        """The record that it would leave."""
+        fields = self.wanted.model_dump() | {"allow_ips": self.wanted.allow_ips or ""}
+        return self.before.model_copy(update=fields | ({} if self.status is None else {"status": self.status}))
+
+
+def expands_access(before: Key, wanted: KeySpec) -> bool:
+    """Whether the key could do, after the change, anything at all that it could not do before."""
+    old = before.spec
+    if not old.unlimited_quota and (wanted.unlimited_quota or wanted.remain_quota > max(old.remain_quota, 0)):
+        return True
+    if old.expired_time != NEVER and not NEVER < wanted.expired_time <= old.expired_time:
+        return True
+    if old.model_limits_enabled and not (wanted.model_limits_enabled and old.models.allows(wanted.models)):
+        return True
+    if wanted.group != old.group or (wanted.cross_group_retry and not old.cross_group_retry):
+        return True
+    return not old.addresses.covers(wanted.addresses)
+
+
+def added_units(before: Key, wanted: KeySpec) -> int:
+    """The quota units that a change adds to what a key may spend; all it has then, where it had no budget before."""
+    left = 0 if before.unlimited_quota else max(before.remain_quota, 0)
+    return 0 if wanted.unlimited_quota else max(wanted.remain_quota - left, 0)

@@ -1,0 +1,123 @@
+"""How long a key shall live, in human words, as the API's expired_time.
+
+"30d", "2 weeks", "in 6 months", "2027-09-03", "2027-09-03T12:00+02:00", "never". Days, weeks and the like count from
+now; a month or year is one of the calendar. A date without a time means the end of that day, a time without a zone
+means UTC. None may be longer than a hundred years.
+"""
+
+from __future__ import annotations
+
+import calendar
+import contextlib
+import re
+from datetime import UTC, date, datetime, time, timedelta
+
+from comet_mcp.errors import ArgumentError
+from comet_mcp.text import quoted
+
+CENTURY = 100 * 366 * 86_400
+"""Seconds in a hundred years, the longest that a key may live: what ends later was meant otherwise."""
+
+NEVER = -1
+"""The API's expired_time of a key that never expires."""
+
+_LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z, the last one datetime can show
+
+_DURATION = re.compile(
+    r"(?:in\s+)?(\d{1,6}|an?|one)\s*"
+    r"(min(?:ute)?s?|h(?:(?:ou)?rs?)?|d(?:ays?)?|w(?:eeks?)?|mo(?:nths?)?|y(?:(?:ea)?rs?)?)"
+    r"(?:\s+from\s+now)?"
+)
+_NEVER = ("never", "forever", "unlimited", "no expiry", "-1")
+_SECONDS = {"h": 3600, "d": 86_400, "w": 7 * 86_400}
+_BEYOND = 2**50
+"""Stands for what ends after the year 9999."""
+_FORMS = '"30d", "2 weeks", "6 months", a date such as "2027-09-03", a time such as "2027-09-03T12:00Z", or "never"'
+
+
+def expired_time(lifetime: str, now: float) -> int:
+    """The end of a lifetime that begins `now`, in Unix seconds; -1 for never.
+
+    Raises:
+        ArgumentError: The words are not understood, or the end is not in the future.
+    """
+    words = " ".join(lifetime.split()).lower()
+    if words in _NEVER:
+        return NEVER
+    end = _after(words, now) or _at(lifetime.strip())
+    if end is None:
+        raise ArgumentError(f"lifetime {quoted(lifetime)} is not understood. Give {_FORMS}.")
+    if end <= now:
+        raise ArgumentError(f"lifetime {quoted(lifetime)} ends in the past. Give {_FORMS}.")
+    if end > now + CENTURY:
+        raise ArgumentError(f"lifetime {quoted(lifetime)} ends more than a hundred years from now. Give {_FORMS}.")
+    return end
+
+
+def duration(words: str) -> int:
+    """A span such as "24h" or "3 days", in seconds. Raises ArgumentError."""
+    end = _after(" ".join(words.split()).lower(), 0)
+    if not end or end >= _BEYOND:
+        raise ArgumentError(f'{quoted(words)} is no span of time. Give one such as "24h", "3 days" or "30 minutes".')
+    return end
+
+
+def _after(words: str, now: float) -> int | None:
+    found = _DURATION.fullmatch(words)
+    if found is None:
+        return None
+    count = int(found[1]) if found[1].isdigit() else 1
+    unit = found[2]
+    if unit.startswith(("mo", "y")):
+        return _months_after(now, count if unit.startswith("mo") else 12 * count)
+    return int(now) + count * (60 if unit.startswith("mi") else _SECONDS[unit[0]])
+
+
+def _months_after(now: float, months: int) -> int:
+    """The same day of a later month, or the last one where that month is shorter."""
+    start = datetime.fromtimestamp(now, UTC)
+    year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
+    if year > 9999:
+        return _BEYOND
+    day = min(start.day, calendar.monthrange(year, month + 1)[1])
+    return int(start.replace(year=year, month=month + 1, day=day).timestamp())
+
+
+def _at(text: str) -> int | None:
+    try:
+        with contextlib.suppress(ValueError):  # a date alone, in any ISO form
+            day = date.fromisoformat(text)
+            if day == date.max:
+                return _BEYOND
+            return int(datetime.combine(day + timedelta(days=1), time(), UTC).timestamp())
+        moment = datetime.fromisoformat(text)
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError):
+        return None
+
+
+def when(seconds: int) -> str:
+    """Unix seconds as an ISO date and time in UTC, "2027-09-03T12:00Z"; seconds are shown where not zero."""
+    if not 0 <= seconds <= _LAST_SECOND:
+        return f"{seconds} (Unix seconds)"
+    shown = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds" if seconds % 60 else "minutes")
+    return shown.replace("+00:00", "Z")
+
+
+def expiry(expired_time: int) -> str:
+    """The API's expired_time in words: "never" for -1, else the date."""
+    return "never" if expired_time == NEVER else when(expired_time)
+
+
+def seconds_from(stamp: int, now: float) -> tuple[int, str] | None:
+    """The Unix seconds that `stamp` means if it is in a smaller unit, and that unit; None if it is in none.
+
+    A stamp is in a smaller unit when, read so, it lies within 30 years of `now`, and read as seconds far from it.
+    """
+    thirty_years = 30 * 365 * 86_400
+    if abs(stamp - now) <= thirty_years * 10:
+        return None
+    for scale, unit in ((10**3, "milliseconds"), (10**6, "microseconds"), (10**9, "nanoseconds")):
+        if abs(stamp // scale - now) <= thirty_years:
+            return stamp // scale, unit
+    return None

@@ -1,0 +1,52 @@
+"""Quota units and US dollars: the only place where they are converted.
+
+Whole numbers and Decimal throughout: a float's rounding must not decide what a key may spend.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import ROUND_DOWN, Decimal, InvalidOperation
+
+PER_USD = 500_000
+"""Quota units in 1 USD, unless the settings say otherwise (the official cli's figure)."""
+
+MAX_QUOTA = 500_000_000_000_000
+"""Largest remain_quota the API takes (measured: "maximum is 500000000000000")."""
+
+MAX_USD = 10**9
+"""Most US dollars that anything may be limited to."""
+
+MAX_QUOTA_NEWER = 2_147_483_647
+"""Largest remain_quota that newer releases take (measured on the release of 18 August 2026)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """What a quota unit is worth."""
+
+    per_usd: int = PER_USD
+
+    def usd(self, units: int) -> str:
+        """Quota units as dollars: "$5.00", and below a dollar as many digits as it takes, "$0.0004"."""
+        sign, units = ("-" if units < 0 else ""), abs(units)
+        cents, rest = divmod(units * 100, self.per_usd)
+        if not rest or cents >= 100:
+            return f"{sign}${cents // 100:,}.{cents % 100:02}"
+        return f"{sign}${(Decimal(units) / self.per_usd).normalize():f}"
+
+    def from_usd(self, amount: float) -> int:
+        """Dollars as quota units, rounded down to a whole one.
+
+        The decimal digits of the number count, not its binary neighbour: 0.1 is a tenth.
+        """
+        return int((Decimal(str(amount)) * self.per_usd).to_integral_value(rounding=ROUND_DOWN))
+
+
+def usd_amount(text: str) -> float | None:
+    """The US dollars that a text such as "5" or "0.50" says; None where it says none from 0 to a billion."""
+    try:
+        amount = Decimal(text.strip())
+    except InvalidOperation:
+        return None
+    return float(amount) if amount.is_finite() and 0 <= amount <= MAX_USD else None

@@ -1,0 +1,281 @@
+"""The journal on one SQLite file that all servers of a user share, and what is wrong with it in words."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import anyio
+
+from comet_mcp.clock import SYSTEM, Clock
+from comet_mcp.concurrency import in_thread
+from comet_mcp.errors import JournalError
+from comet_mcp.journal import tables
+from comet_mcp.journal.base import Step
+from comet_mcp.journal.migrations import MIGRATIONS
+from comet_mcp.text import printable, quoted
+
+_T = TypeVar("_T")
+
+_LOCK_WAIT = 3.0
+_MARKS = {"reveal", "audit"}
+"""Tables by which a journal of any version is known."""
+
+_KNOWS_NOTHING = "which knows nothing of creates that were still unclear"
+_HEADER = b"SQLite format 3\0"
+
+
+class SQLiteJournal:
+    """Opened at the first use. A file that is deleted or replaced meanwhile is not taken for the one it was."""
+
+    def __init__(self, path: Path, clock: Clock = SYSTEM) -> None:
+        self.path = path
+        self._clock = clock
+        self._db: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
+        self._riders: list[Callable[[], Step[Any] | None]] = []
+        self._one_at_a_time = anyio.Lock(fast_acquire=True)
+        self._waiting: list[_Use] = []
+        self._locked: tuple[float, JournalError] | None = None
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a journal already: one that never was has nothing to reconcile."""
+        return self._file is not None or self.path.exists()
+
+    def add_rider(self, rider: Callable[[], Step[Any] | None]) -> None:
+        """Ask for a step with each one that is carried out, and carry it out in the same transaction."""
+        self._riders.append(rider)
+
+    def close(self) -> None:
+        """Close the file, if it was opened."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    async def run(self, step: Step[_T], *also: Step[Any]) -> _T:
+        """Carry out a step, and others in the same transaction, on a thread: SQLite waits for locks and for the disk.
+
+        Steps that are asked for while a transaction is under way share the next one. Who waited while the file was
+        found locked is told so at once, instead of waiting as long again.
+        """
+        use = _Use([step, *also], self._clock.monotonic())
+        self._waiting.append(use)
+        try:
+            async with self._one_at_a_time:
+                if not use.is_done:
+                    await self._run_waiting()
+        finally:
+            if use in self._waiting:
+                self._waiting.remove(use)  # given up before it was begun
+        if use.error is not None:
+            raise use.error
+        return cast("_T", use.results[0])
+
+    async def _run_waiting(self) -> None:
+        """Carry out all that is asked for at this moment, in one transaction, and tell those who want to know."""
+        uses, self._waiting = self._waiting, []
+        late = [use for use in uses if self._locked is not None and self._locked[0] > use.asked]
+        for use in late:
+            use.error, use.is_done = self._locked[1] if self._locked else None, True
+        uses = [use for use in uses if not use.is_done]
+        if not uses:
+            return
+        riders = [_Use([rider], 0.0) for ask in self._riders if (rider := ask()) is not None]
+        try:
+            await in_thread(lambda: self._until_free([*uses, *riders]))
+        except BaseException:  # cancelled before it was begun: those who wait behind do it
+            self._waiting = [*(use for use in uses if not use.is_done), *self._waiting]
+            raise
+        for use in (*uses, *riders):
+            for step, result in zip(use.steps, use.results, strict=False):
+                if step.after is not None:
+                    step.after(result)
+
+    def _until_free(self, uses: list[_Use]) -> None:
+        end = self._clock.monotonic() + _LOCK_WAIT
+        while True:
+            try:
+                self._once(uses)
+            except (sqlite3.Error, OSError) as error:
+                self.close()
+                if _is_locked(error) and self._clock.monotonic() < end:
+                    self._clock.block(0.01)  # SQLite does not wait itself while another process makes the file
+                    continue
+                explained = _explained(self.path, error)
+                if _is_locked(error):
+                    self._locked = (self._clock.monotonic(), explained)
+                for use in uses:
+                    use.results, use.error = [], explained
+            for use in uses:
+                use.is_done = True
+            return
+
+    def _once(self, uses: list[_Use]) -> None:
+        if self._file is not None and _identity(self.path) != self._file:
+            raise _ReplacedError
+        if self._db is None:
+            self._db = _open(self.path)
+            self._file = _identity(self.path)
+        db = self._db
+        # a commit is on disk when it returns: the POST must not be better remembered by the API than by us
+        durable = any(step.durable for use in uses for step in use.steps)
+        db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            for use in uses:
+                _carry_out(db, use)
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+
+
+@dataclass(slots=True, eq=False)
+class _Use:
+    """Steps that belong together, and what came of them."""
+
+    steps: list[Step[Any]]
+    asked: float
+    results: list[Any] = field(default_factory=list)
+    error: Exception | None = None
+    is_done: bool = False
+
+
+def _carry_out(db: sqlite3.Connection, use: _Use) -> None:
+    """Carry out the steps of one use, or none of them: what one decides against is no other's fault."""
+    use.results, use.error = [], None
+    db.execute("SAVEPOINT one_use")
+    try:
+        for step in use.steps:
+            decision = step.decide(tables.read(db, step.reads))
+            tables.write(db, step.reads.account, decision.writes)
+            use.results.append(decision.result)
+    except (sqlite3.Error, OSError):
+        raise
+    except Exception as error:  # noqa: BLE001 - raised for its caller alone, once the transaction has ended
+        db.execute("ROLLBACK TO one_use")
+        use.results, use.error = [], error
+    db.execute("RELEASE one_use")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells the file from another one of its name; None where there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+class _ReplacedError(sqlite3.DatabaseError):
+    """The file is not there any more, or another one is in its place."""
+
+
+class _TooNewError(sqlite3.DatabaseError):
+    """The file was written by a later version of this program."""
+
+
+class _NotOursError(sqlite3.DatabaseError):
+    """The file is another program's, and stays as it is."""
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _require_database(path)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
+    db = sqlite3.connect(path, timeout=_LOCK_WAIT, isolation_level=None, check_same_thread=False)
+    try:
+        _require_ours(db)
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("BEGIN IMMEDIATE")
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if version > len(MIGRATIONS):
+            raise _TooNewError  # noqa: TRY301 - closes the file on its way out
+        for migration in MIGRATIONS[version:]:
+            migration(db)
+        db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        db.execute("COMMIT")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _require_database(path: Path) -> None:
+    """Raise _NotOursError for a file that has something in it and is no database, before it is opened for writing."""
+    if path.is_file():
+        with path.open("rb") as file:
+            if not _HEADER.startswith(file.read(len(_HEADER))):
+                raise _NotOursError
+
+
+def _require_ours(db: sqlite3.Connection) -> None:
+    """Raise _NotOursError for a database that has tables and not ours, before anything in it is changed."""
+    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if tables and not tables >= _MARKS:
+        raise _NotOursError
+
+
+def _is_locked(error: Exception) -> bool:
+    return isinstance(error, sqlite3.OperationalError) and ("locked" in str(error) or "busy" in str(error))
+
+
+_ANOTHER = (
+    "Set COMETAPI_MCP_STATE to another file. Only if this one was the journal and was damaged, move it away: a new one "
+    f"is made, {_KNOWS_NOTHING}"
+)
+_FAULTS: tuple[tuple[Callable[[Exception, str], bool], str, str], ...] = (
+    (
+        lambda error, _: isinstance(error, _ReplacedError),
+        "The journal {where}, with the audit trail and what the limits count, was deleted or replaced meanwhile",
+        "Put the file back, or restart the client to begin a new one",
+    ),
+    (
+        lambda error, _: isinstance(error, _TooNewError),
+        "The journal {where} was written by a newer cometapi-mcp",
+        "Upgrade this one, or set COMETAPI_MCP_STATE to another file",
+    ),
+    (
+        lambda error, said: isinstance(error, _NotOursError) or "no such table" in said,
+        "{where} is no journal of cometapi-mcp",
+        _ANOTHER,
+    ),
+    (
+        lambda error, _: _is_locked(error),
+        "The journal {where} is locked by another program",
+        "Try again in a minute; if that does not help, find the program that holds the file open and close it",
+    ),
+    (
+        lambda _, said: any(word in said for word in ("full", "no space", "i/o", "too large")),
+        "The journal {where} can't be written: the disk is full or failing ({said})",
+        "Free some space, or set COMETAPI_MCP_STATE to a file on another disk",
+    ),
+    (
+        lambda _, said: any(word in said for word in ("not a database", "malformed", "corrupt")),
+        "The journal {where} is damaged ({said})",
+        f"Move the file away; a new one is made, {_KNOWS_NOTHING}",
+    ),
+    (
+        lambda *_: True,
+        "The journal {where} can't be opened for writing ({said})",
+        "Set COMETAPI_MCP_STATE to a file that can be written, or make this one writable if it is the journal",
+    ),
+)
+"""How each fault is recognised, what it is, and what to do. The first that fits holds."""
+
+
+def _explained(path: Path, error: Exception) -> JournalError:
+    """What is wrong with the journal, and what to do."""
+    said = str(error).lower()
+    reason, advice = next((reason, advice) for fits, reason, advice in _FAULTS if fits(error, said))
+    shown = {"where": quoted(str(path), 200), "said": printable(said or type(error).__name__)}
+    why = "Without a journal no key is created, for a lost answer could not be recovered"
+    code = "journal_replaced" if isinstance(error, _ReplacedError) else None
+    return JournalError(f"{reason.format(**shown)}. {why}. {advice}.", code=code)

@@ -1,0 +1,270 @@
+"""The tables: what a step reads, and what it writes, as SQL."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from functools import lru_cache, singledispatch
+from typing import Any
+
+from comet_mcp.domain.key import KeySpec
+from comet_mcp.journal.base import (
+    Account,
+    AddReveals,
+    AppendAudit,
+    AuditRow,
+    DropAudit,
+    DropGrants,
+    Grant,
+    KeyLease,
+    Put,
+    PutAccount,
+    PutKeyLease,
+    PutShare,
+    Reads,
+    Rows,
+    Share,
+    UseNonce,
+    Write,
+)
+from comet_mcp.journal.operations import OldKey, Operation, State, Target, Watermark
+from comet_mcp.policy.windows import LONGEST_WINDOW, Spending
+
+_COLUMNS = (
+    "id, account, kind, state, spec, extra, begun, watermark, holder, lease_until, accepted, "
+    "disconnected, acknowledged, key_id, key_created, old, target"
+)
+_STORED = (
+    "id, account, kind, state, spec, extra, begun, watermark, holder, lease_until, accepted, "
+    "disconnected, acknowledged, key_id, key_created, old, old_id, target"
+)
+_CHANGEABLE = ", ".join(f"{name} = excluded.{name}" for name in _STORED.split(", ")[2:])
+_PUT = (
+    f"INSERT INTO operation ({_STORED}) VALUES ({', '.join('?' * len(_STORED.split(', ')))}) "  # noqa: S608 - constants
+    f"ON CONFLICT (id) DO UPDATE SET {_CHANGEABLE}"
+)
+_OPEN = (
+    "kind != 'change' AND state NOT IN ('not_done', 'released') "
+    "AND (NOT acknowledged OR state IN ('abandoned', 'unstored'))"
+)
+_CLAIM = (
+    "SELECT 1 FROM operation WHERE account = ? AND key_id = ? AND key_created = ? "
+    "AND kind != 'change' AND state != 'released'"
+)
+_ANY = "surrogateescape"  # a damaged row has to be read to be named
+_NONCE_KEPT = 86_400.0
+_REVEAL_KEPT = 3_600.0
+_OF_ACCOUNT = ("operation", "granted", "reveal", "key_lease", "alias")
+"""The tables whose rows belong to an account."""
+
+
+def read(db: sqlite3.Connection, reads: Reads) -> Rows:
+    """What the step asked for."""
+    rows = Rows()
+    if reads.operations != "none":
+        rows.operations = list(_operations(db, reads))
+    if reads.rotations:
+        rows.rotations = _found(db, "account = ? AND old_id = ? ORDER BY begun", (reads.account, reads.key_id))
+    rows.claimed = {claim for claim in reads.claims if _one(db, _CLAIM, reads.account, *claim)}
+    if reads.spending:
+        rows.spending = _spending(db, reads.account)
+    if reads.reveals:
+        query = "SELECT at FROM reveal WHERE account = ? ORDER BY at"
+        rows.reveals = [at for (at,) in db.execute(query, (reads.account,))]
+    if reads.key_lease:
+        query = "SELECT holder, until FROM key_lease WHERE account = ? AND key_id = ?"
+        found = _one(db, query, reads.account, reads.key_id)
+        rows.key_lease = KeyLease(*found) if found else None
+    _read_shared(db, reads, rows)
+    return rows
+
+
+def _read_shared(db: sqlite3.Connection, reads: Reads, rows: Rows) -> None:
+    """What is of no one account."""
+    if reads.shares is not None:
+        query = "SELECT server, calls, until FROM share WHERE origin = ?"
+        rows.shares = [Share(*row) for row in db.execute(query, (reads.shares,))]
+    if reads.accounts:
+        rows.accounts = [Account(*row) for row in db.execute("SELECT id, base_url, user_id FROM account")]
+        known = _one(db, "SELECT account FROM alias WHERE digest = ?", reads.alias)
+        rows.known_as = known[0] if known else None
+    if reads.nonce is not None:
+        rows.nonce_used = _one(db, "SELECT 1 FROM answered WHERE nonce = ?", reads.nonce) is not None
+    if reads.audit != "none":
+        which = "ORDER BY id DESC LIMIT 1" if reads.audit == "tail" else "ORDER BY id"
+        query = f"SELECT id, CAST(entry AS BLOB), CAST(hash AS BLOB) FROM audit {which}"  # noqa: S608 - a constant
+        rows.audit = [
+            AuditRow(number, entry.decode(errors=_ANY), hash_.decode(errors=_ANY))
+            for number, entry, hash_ in db.execute(query)
+        ]
+        # SQLite keeps the number that was given last, although the row may be gone
+        last = _one(db, "SELECT seq FROM sqlite_sequence WHERE name = 'audit'")
+        rows.audit_last = int(last[0]) if last else 0
+
+
+def _one(db: sqlite3.Connection, query: str, *values: object) -> tuple[Any, ...] | None:
+    """The first row of a query, None where there is none."""
+    row: tuple[Any, ...] | None = db.execute(query, values).fetchone()
+    return row
+
+
+def write(db: sqlite3.Connection, account: str | None, writes: Sequence[Write]) -> None:
+    """Carry out what a step decided."""
+    for entry in writes:
+        _write(entry, db, account)
+
+
+def _operations(db: sqlite3.Connection, reads: Reads) -> Iterator[Operation]:
+    if isinstance(reads.operations, tuple):
+        for wanted in reads.operations:
+            yield from _found(db, "id = ?", (wanted,))
+    elif reads.operations == "open":
+        yield from _found(db, f"account = ? AND {_OPEN} ORDER BY begun, rowid", (reads.account,))
+    else:
+        which = "account = ? AND key_id = ? AND kind = 'change' ORDER BY begun, rowid"
+        yield from _found(db, which, (reads.account, reads.key_id))
+
+
+def _found(db: sqlite3.Connection, where: str, values: tuple[Any, ...]) -> list[Operation]:
+    query = f"SELECT {_COLUMNS} FROM operation WHERE {where}"  # noqa: S608 - constants
+    return [_operation(row) for row in db.execute(query, values)]
+
+
+def _operation(row: tuple[Any, ...]) -> Operation:
+    (id_, account, kind, state, spec, extra, begun, mark, holder, lease, *rest) = row
+    accepted, disconnected, acknowledged, key_id, created, old, target = rest
+    return Operation(
+        id=id_,
+        account=account,
+        kind=kind,
+        state=State(state),
+        spec=_spec(spec),
+        extra=json.loads(extra) if extra else None,
+        begun=begun,
+        watermark=Watermark(*json.loads(mark)),
+        holder=holder,
+        lease_until=lease,
+        accepted=bool(accepted),
+        disconnected=bool(disconnected),
+        acknowledged=bool(acknowledged),
+        key_id=key_id,
+        key_created=created,
+        old=OldKey(*json.loads(old)) if old else None,
+        target=Target(*json.loads(target)) if target else None,
+    )
+
+
+@lru_cache(maxsize=1024)
+def _spec(text: str) -> KeySpec:
+    """A key's settings, which do not change once they are read."""
+    return KeySpec.model_validate_json(text)
+
+
+def _spending(db: sqlite3.Connection, account: str | None) -> Spending:
+    """All that was given out, and the entries that a window may still count."""
+    keys, units = db.execute(
+        "SELECT COALESCE(SUM(keys), 0), COALESCE(SUM(units), 0) FROM granted WHERE account = ?", (account,)
+    ).fetchone()
+    newest = db.execute("SELECT MAX(at) FROM granted WHERE account = ?", (account,)).fetchone()[0] or 0.0
+    recent = db.execute(
+        "SELECT at, keys, units FROM granted WHERE account = ? AND at > ? ORDER BY at",
+        (account, newest - LONGEST_WINDOW),
+    ).fetchall()
+    return Spending(keys, units, tuple(recent))
+
+
+@singledispatch
+def _write(entry: Write, db: sqlite3.Connection, account: str | None) -> None:
+    raise TypeError(f"no table for {type(entry).__name__} of {account} in {db}")
+
+
+@_write.register
+def _(entry: Put, db: sqlite3.Connection, account: str | None) -> None:  # noqa: ARG001 - it has its own
+    operation = entry.operation
+    values = (
+        operation.id,
+        operation.account,
+        operation.kind,
+        operation.state.value,
+        operation.spec.model_dump_json(),
+        json.dumps(operation.extra) if operation.extra else None,
+        operation.begun,
+        json.dumps(operation.watermark),
+        operation.holder,
+        operation.lease_until,
+        int(operation.accepted),
+        int(operation.disconnected),
+        int(operation.acknowledged),
+        operation.key_id,
+        operation.key_created,
+        json.dumps(operation.old) if operation.old else None,
+        operation.old.id if operation.old else None,
+        json.dumps(operation.target) if operation.target else None,
+    )
+    # not OR REPLACE: that would remove another operation which has claimed the same key
+    db.execute(_PUT, values)
+
+
+@_write.register
+def _(entry: Grant, db: sqlite3.Connection, account: str | None) -> None:
+    db.execute(
+        "INSERT INTO granted VALUES (?, ?, ?, ?, ?)", (account, entry.at, entry.keys, entry.units, entry.operation)
+    )
+
+
+@_write.register
+def _(entry: DropGrants, db: sqlite3.Connection, account: str | None) -> None:
+    db.execute("DELETE FROM granted WHERE account = ? AND operation = ?", (account, entry.operation))
+
+
+@_write.register
+def _(entry: AddReveals, db: sqlite3.Connection, account: str | None) -> None:
+    db.execute("DELETE FROM reveal WHERE at < ?", (entry.at - _REVEAL_KEPT,))
+    db.executemany("INSERT INTO reveal VALUES (?, ?)", [(account, entry.at)] * entry.calls)
+
+
+@_write.register
+def _(entry: PutKeyLease, db: sqlite3.Connection, account: str | None) -> None:
+    if entry.lease is None:
+        db.execute("DELETE FROM key_lease WHERE account = ? AND key_id = ?", (account, entry.key_id))
+    else:
+        values = (account, entry.key_id, entry.lease.holder, entry.lease.until)
+        db.execute("INSERT OR REPLACE INTO key_lease VALUES (?, ?, ?, ?)", values)
+
+
+@_write.register
+def _(entry: PutShare, db: sqlite3.Connection, account: str | None) -> None:  # noqa: ARG001 - of all accounts
+    share = entry.share
+    db.execute(
+        "INSERT OR REPLACE INTO share VALUES (?, ?, ?, ?)", (entry.origin, share.server, share.calls, share.until)
+    )
+
+
+@_write.register
+def _(entry: PutAccount, db: sqlite3.Connection, account: str | None) -> None:  # noqa: ARG001 - it names its own
+    known = entry.account
+    if entry.same_as is not None:
+        for table in _OF_ACCOUNT:
+            # what both have noted of one key is one row
+            db.execute(f"UPDATE OR IGNORE {table} SET account = ? WHERE account = ?", (known.id, entry.same_as))  # noqa: S608
+        db.execute("DELETE FROM account WHERE id = ?", (entry.same_as,))
+    db.execute("INSERT OR REPLACE INTO account VALUES (?, ?, ?)", (known.id, known.base_url, known.user_id))
+    if entry.alias is not None:
+        db.execute("INSERT OR REPLACE INTO alias VALUES (?, ?)", (entry.alias, known.id))
+
+
+@_write.register
+def _(entry: UseNonce, db: sqlite3.Connection, account: str | None) -> None:  # noqa: ARG001 - of all accounts
+    db.execute("DELETE FROM answered WHERE at < ?", (entry.at - _NONCE_KEPT,))
+    db.execute("INSERT INTO answered VALUES (?, ?)", (entry.nonce, entry.at))
+
+
+@_write.register
+def _(entry: AppendAudit, db: sqlite3.Connection, account: str | None) -> None:  # noqa: ARG001 - of all accounts
+    db.execute("INSERT INTO audit VALUES (?, ?, ?)", (entry.row.id, entry.row.entry, entry.row.hash))
+
+
+@_write.register
+def _(entry: DropAudit, db: sqlite3.Connection, account: str | None) -> None:  # noqa: ARG001 - of all accounts
+    db.execute("DELETE FROM audit WHERE id <= ?", (entry.through,))

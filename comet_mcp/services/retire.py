@@ -1,0 +1,158 @@
+"""The end of a key that was replaced: a grace period, disabled or deleted.
+
+A grace period is the old key's own expiry: nothing has to keep running for it to end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from comet_mcp.concurrency import Deadline
+from comet_mcp.domain.change import KeyChange
+from comet_mcp.domain.key import Key, Status, status_word
+from comet_mcp.domain.lifetimes import NEVER, when
+from comet_mcp.domain.money import Units
+from comet_mcp.errors import (
+    CometError,
+    NotFoundError,
+    UnclearError,
+)
+from comet_mcp.journal.operations import OldKeyEnd
+from comet_mcp.services.core import Core
+from comet_mcp.services.finding import Created
+from comet_mcp.services.key_writer import writable_spec
+from comet_mcp.services.secrets import Secrets
+from comet_mcp.services.update import Changer, delete_key
+
+
+@dataclass(frozen=True, slots=True)
+class Retirement:
+    """How the old key ends: it expires at `until` (Unix seconds), is disabled, or deleted."""
+
+    end: OldKeyEnd
+    until: int
+
+    def changes(self, old: Key) -> bool:
+        """Whether the key would end sooner by this than it does."""
+        if self.end == "delete":
+            return True
+        if old.status != Status.ENABLED:
+            return False
+        return self.end == "disable" or old.expired_time == NEVER or self.until < old.expired_time
+
+
+@dataclass(slots=True)
+class Rotated:
+    """The new key, what is left of the old one (None where it is deleted), and each step in a sentence.
+
+    `nothing_done` tells that an earlier call had done it all.
+    """
+
+    new: Created
+    old: Key | None
+    old_is_known: bool = True
+    """Whether `old` is how the key is now: False where the answer to its end was lost."""
+    steps: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    nothing_done: bool = False
+
+
+class Retirer:
+    """Ends the keys of one account that were replaced."""
+
+    def __init__(self, core: Core, changer: Changer, secrets: Secrets, units: Units) -> None:
+        self._api, self._clock = core.api, core.clock
+        self._changer = changer
+        self._secrets = secrets
+        self._units = units
+
+    async def end(self, retirement: Retirement, done: Rotated, deadline: Deadline) -> bool:
+        """End the old key; what fails is told, for the new key exists. Returns whether it has ended."""
+        assert done.old is not None  # noqa: S101 - set by the caller
+        key_id = done.old.id
+        again = "Call rotate_api_key again to finish that; it makes no third key."
+        try:
+            done.old = await self._retire(retirement, done, deadline)
+        except UnclearError as error:
+            done.old_is_known = False
+            if error.code == "update_not_corrected":  # it has ended, with another budget than it should have
+                done.warnings.append(str(error))
+                return True
+            done.warnings.append(f"Whether the old key {key_id} still works is not known: {error} {again}")
+        except CometError as error:
+            done.warnings.append(f"Both keys work now: the old key {key_id} could not be ended: {error} {again}")
+        else:
+            return True
+        return False
+
+    async def _retire(self, retirement: Retirement, done: Rotated, deadline: Deadline) -> Key | None:
+        """End the old key as it is now: it may have been changed since it was read."""
+        assert done.old is not None  # noqa: S101 - set by the caller
+        key_id, given = done.old.id, done.old
+        try:
+            async with self._changer.holding(key_id, deadline) as hold:
+                old, said = await self._changer.settle_open(hold, await self._api.get_token(key_id), deadline)
+                done.warnings += said
+                if retirement.end == "delete":
+                    await delete_key(self._api, key_id, deadline)
+                    forgotten = await self._secrets.forget(key_id)
+                    done.steps.append(f"Key {key_id} was deleted. {forgotten}".strip())
+                    await self._even_out(given, old, done, deadline)
+                    return None
+                wanted, status = writable_spec(old), None
+                if retirement.end == "disable":
+                    status = Status.DISABLED
+                else:
+                    until = retirement.until if old.expired_time == NEVER else min(old.expired_time, retirement.until)
+                    wanted = wanted.model_copy(update={"expired_time": until})
+                changed = await self._changer.change(hold, KeyChange(old, wanted, status), deadline)
+        except NotFoundError:
+            done.steps.append(f"Key {key_id} is gone.")
+            return None
+        done.warnings += changed.warnings
+        if retirement.end == "disable":
+            done.steps.append(f"Key {key_id} was disabled.")
+            await self._even_out(given, changed.after, done, deadline)
+        else:
+            self._say_grace(changed.after, done)
+        return changed.after
+
+    def _say_grace(self, old: Key, done: Rotated) -> None:
+        until = old.expired_time
+        if until <= self._clock.now():
+            done.steps.append(f"Key {old.id} expired at {when(until)}.")
+        elif old.status == Status.ENABLED:
+            done.steps.append(f"Key {old.id} works until {when(until)}, and ends by itself.")
+            done.warnings.append(self._together(old, done.new.row, until))
+        else:
+            done.steps.append(f"Key {old.id} is {status_word(old.status)}, and expires at {when(until)}.")
+
+    async def _even_out(self, given: Key, old: Key, done: Rotated, deadline: Deadline) -> None:
+        """Give the new key what the old one had left at its end: calls in flight have moved it since it was read."""
+        new = done.new.row
+        moved = max(old.remain_quota, 0) - max(given.remain_quota, 0)
+        if given.unlimited_quota or new.unlimited_quota or not moved or new.total != max(given.remain_quota, 0):
+            return
+        try:
+            async with self._changer.holding(new.id, deadline) as hold:
+                row, said = await self._changer.settle_open(hold, await self._api.get_token(new.id), deadline)
+                left = max(row.remain_quota + moved, 0)
+                wanted = writable_spec(row).model_copy(update={"remain_quota": left})
+                changed = await self._changer.change(hold, KeyChange(row, wanted), deadline)
+        except CometError as error:
+            units = self._units
+            done.warnings.append(
+                f"Calls of the old key moved {units.usd(abs(moved))} of its budget while it was replaced, and the new "
+                f"key's could not be corrected by that: {error}"
+            )
+            return
+        done.new.row = changed.after
+        done.warnings += said + changed.warnings
+
+    def _together(self, old: Key, new: Key, until: int) -> str:
+        """What both may spend while both work, which is more than the old one could alone."""
+        if old.unlimited_quota or new.unlimited_quota:
+            return f"Until {when(until)} both keys work, without a budget."
+        units = self._units
+        each, sum_ = units.usd(old.remain_quota), units.usd(old.remain_quota + new.remain_quota)
+        return f"Until {when(until)} both keys work: the old one may still spend {each}, both together {sum_}."

@@ -1,0 +1,274 @@
+"""Replacing a key: a new one with the same scope, its value stored, and only then the old one's end.
+
+The API has no rotation. It is one operation: a create, whose last step is the old key's end; a second call goes on
+where the first one stopped instead of making a third key. How the old key ends is what the call at hand says: who
+wants a leaked key disabled must not hear of a grace period that was asked for earlier. A grace period is the old key's
+own expiry: nothing has to keep running for it to end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from comet_mcp.api.rate_limit import WRITE_CALLS
+from comet_mcp.concurrency import Deadline
+from comet_mcp.domain.key import Key
+from comet_mcp.domain.lifetimes import when
+from comet_mcp.errors import (
+    ArgumentError,
+    CreateUnclearError,
+    JournalError,
+    NotFoundError,
+)
+from comet_mcp.journal.base import Decision, Reads, Step
+from comet_mcp.journal.operations import KNOWN, OldKey, Operation, State
+from comet_mcp.policy.windows import NOTHING
+from comet_mcp.services.change_journal import CHANGE_CALLS
+from comet_mcp.services.core import Core
+from comet_mcp.services.create import Creator
+from comet_mcp.services.delivery import Told
+from comet_mcp.services.finding import Created
+from comet_mcp.services.key_writer import writable_spec
+from comet_mcp.services.progress import Progress
+from comet_mcp.services.quota import Quota
+from comet_mcp.services.retire import Retirement, Retirer, Rotated
+from comet_mcp.services.secrets import Secrets
+from comet_mcp.services.take_up import TakeUp
+
+Confirm = Callable[[Key, Operation | None], Awaitable[None]]
+"""Called before the first write, with the key and the rotation that was begun; raises to stop."""
+
+
+class Rotator:
+    """Rotates the keys of one account."""
+
+    def __init__(
+        self,
+        core: Core,
+        *,
+        progress: Progress,
+        creator: Creator,
+        taker: TakeUp,
+        retirer: Retirer,
+        secrets: Secrets,
+        quota: Quota,
+    ) -> None:
+        self._api, self._journal, self._identity = core.api, core.journal, core.identity
+        self._clock = core.clock
+        self._progress = progress
+        self._creator = creator
+        self._taker = taker
+        self._retirer = retirer
+        self._secrets = secrets
+        self._quota = quota
+
+    async def rotate(self, key_id: int, retirement: Retirement, confirm: Confirm, told: Told) -> Rotated:
+        """Replace a key; or go on with its replacement, where a call before stopped.
+
+        Raises:
+            ArgumentError: The key has ended already, so that an equal one would be useless.
+            PolicyError: The key may not be touched, or the new one would be outside the policy.
+            CometError: The new key could not be made (as Creator.make); the old one is untouched.
+        """
+        deadline = Deadline(self._clock, self._api.timeout)
+        known = await self._rotations(key_id)
+        newest = known[-1] if known else None
+        try:
+            old = await self._api.get_token(key_id)
+        except NotFoundError:
+            gone = Key(id=key_id, **newest.spec.model_dump(exclude={"allow_ips"})) if newest else None
+            if newest is None or gone is None:
+                raise
+            if (
+                done := await self._finished(newest, gone, None, confirm=confirm, deadline=deadline, told=told)
+            ) is None:
+                raise
+            return done
+        self._quota.enforcer.require_own(old)
+        if newest is not None and newest.old is not None and newest.old.created != old.created_time:
+            newest = None  # ids began anew: that was another key
+        if newest is not None and newest.state is State.RETIRED:
+            done = await self._finished(newest, old, retirement, confirm=confirm, deadline=deadline, told=told)
+            if done is not None:
+                return done
+        begun = newest if newest is not None and newest.is_open_rotation else None
+        await self._require_allowed(old, begun)
+        await self._api.limit.require_room(WRITE_CALLS + CHANGE_CALLS)
+        await confirm(old, begun)
+        new = await self._new_key(old, retirement, known, deadline, told)
+        done = Rotated(new, old, steps=_resumed(begun, retirement))
+        done.steps.append(f"Key {new.row.id} was made with the same scope.")
+        done.warnings += _unkept(old, new.row)
+        if new.saved is None:
+            done.warnings.append(
+                f"The old key {old.id} was left as it is, because the new one's value is not stored yet. Call "
+                "rotate_api_key again once that is mended."
+            )
+            return done
+        if await self._retirer.end(retirement, done, deadline):
+            await self._note_retired(done)
+        return done
+
+    async def _require_allowed(self, old: Key, begun: Operation | None) -> None:
+        """Refuse a rotation that is about to make a key which would be useless, or outside the policy."""
+        if begun is None:
+            self._require_usable(old)
+        elif begun.key_id is not None or begun.is_held(self._clock.now()):
+            return
+        # one that was begun is counted already; where it made no key, the step that begins another one judges it anew
+        spec, spending = (writable_spec(old), await self._quota.spending()) if begun is None else (begun.spec, NOTHING)
+        self._quota.enforcer.require_new(spec, spending, copied=True)
+
+    async def _rotations(self, key_id: int) -> list[Operation]:
+        """The rotations of a key that have made another one, or may have, oldest first."""
+        if not self._journal.exists:
+            return []
+        reads = Reads(await self._identity.account(), key_id=key_id, rotations=True)
+        found = await self._journal.run(Step(reads, lambda rows: Decision(rows.rotations), durable=False))
+        return [rotation for rotation in found if rotation.is_open_rotation or rotation.state is State.RETIRED]
+
+    async def _new_key(
+        self, old: Key, retirement: Retirement, known: list[Operation], deadline: Deadline, told: Told
+    ) -> Created:
+        """The new key, made now, or by a call before or beside this one."""
+        spec = writable_spec(old)
+        replaced = OldKey(old.id, old.created_time, retirement.end, retirement.until, spec.remain_quota)
+        over = {rotation.id for rotation in known if rotation.state is State.RETIRED}
+        await self._secrets.check()
+        end = self._clock.monotonic() + self._api.timeout * 0.8
+        while True:
+            try:
+                async with self._creator.reserved():
+                    operation, is_new = await self._creator.begin(
+                        spec, deadline, old=replaced, extra=old.extra, over=over
+                    )
+                    if is_new:
+                        return await self._creator.make(operation, deadline, told)
+                if operation.is_held(self._clock.now()) and not operation.disconnected:
+                    await self._clock.sleep(0.1)
+                elif operation.key_id is not None:
+                    if (created := await self._resumed(operation, deadline, told)) is not None:
+                        return created
+                elif (created := await self._taker.take_up(operation, deadline, told)) is not None:
+                    return created
+            except CreateUnclearError as error:
+                raise _explained(error, old) from None
+            if self._clock.monotonic() > end:
+                raise CreateUnclearError(
+                    f"Another call is rotating key {old.id} right now. Try again in a few seconds."
+                )
+
+    async def _resumed(self, operation: Operation, deadline: Deadline, told: Told) -> Created | None:
+        """The new key that an earlier call made, with its value stored now if it was not. None where it is gone."""
+        assert operation.key_id is not None  # noqa: S101 - the caller has seen it
+        try:
+            row = await self._api.get_token(operation.key_id, seconds=deadline.left)
+        except NotFoundError:
+            await self._progress.advance(operation.id, State.RELEASED)  # somebody deleted it: another is made
+            return None
+        self._quota.enforcer.require_own(row)
+        created = await self._creator.store(Created(row, operation.id), deadline)
+        told.of(row)
+        told.operations.append(operation.id)
+        return created
+
+    async def _finished(
+        self,
+        begun: Operation,
+        old: Key,
+        retirement: Retirement | None,
+        *,
+        confirm: Confirm,
+        deadline: Deadline,
+        told: Told,
+    ) -> Rotated | None:
+        """The answer of a rotation that made its key, asked for once more: its answer may have been lost.
+
+        The old key ends as it is asked for now, if that is sooner. None where the new key does not exist any more.
+
+        Args:
+            begun: The rotation.
+            old: The key that was replaced.
+            retirement: How it shall end, None where it is deleted already.
+            confirm: As in `rotate`.
+            deadline: When it has to be done.
+            told: What the answer tells of.
+        """
+        if begun.key_id is None or begun.state not in KNOWN:
+            return None
+        try:
+            row = await self._api.get_token(begun.key_id)
+        except NotFoundError:
+            return None
+        self._quota.enforcer.require_own(row)
+        await confirm(old, begun)
+        new = await self._resumed(begun, deadline, told)
+        if new is None:
+            return None
+        done = Rotated(new, None if retirement is None else old)
+        done.steps.append(
+            f"Key {old.id} was replaced by key {row.id} at {when(int(begun.begun))} already, and no other was made. "
+            f"To replace it once more, rotate key {row.id}."
+        )
+        if retirement is None:
+            done.steps.append(f"Key {old.id} is gone.")
+            if new.saved is not None:
+                await self._note_retired(done)
+        elif retirement.changes(old):
+            await self._retirer.end(retirement, done, deadline)
+            return done
+        done.nothing_done = True
+        return done
+
+    async def _note_retired(self, done: Rotated) -> None:
+        try:
+            await self._progress.advance(done.new.operation, State.RETIRED)
+        except JournalError as error:
+            done.warnings.append(f"All is done, but the journal could not note it: {error}")
+
+    def _require_usable(self, old: Key) -> None:
+        state = old.state(self._clock.now())
+        if state.has("expired"):
+            raise ArgumentError(
+                f"Key {old.id} expired at {when(old.expired_time)}: a new one with the same scope would be useless. "
+                "Change its expired_time with update_api_key first, or make another key with create_api_key."
+            )
+        if state.has("exhausted"):
+            raise ArgumentError(
+                f"Key {old.id} has nothing left to spend: a new one with the same scope would be useless. Give it a "
+                "budget with update_api_key first, or make another key with create_api_key."
+            )
+
+
+def _resumed(begun: Operation | None, retirement: Retirement) -> list[str]:
+    """That a rotation which was begun is gone on with, as a step."""
+    if begun is None or begun.old is None:
+        return []
+    differs = begun.old.end != retirement.end
+    other = f', with old_key "{begun.old.end}"; what is asked now holds' if differs else ""
+    return [f"Went on with the rotation begun at {when(int(begun.begun))}{other}."]
+
+
+def _unkept(old: Key, new: Key) -> list[str]:
+    """The fields of the old key that this program does not know, and that the API did not take for the new one."""
+    lost = [name for name, value in old.extra.items() if value is not None and new.extra.get(name) != value]
+    if not lost:
+        return []
+    names = ", ".join(lost)
+    said = (
+        f"The new key has not the same {names} as the old one: the API did not take that on create. It may be allowed "
+        "more than the old one. Look at it in the API's console, or disable it until somebody has."
+    )
+    return [said]
+
+
+def _explained(error: CreateUnclearError, old: Key) -> CreateUnclearError:
+    """The error of an unclear create, with the next step of the rotation."""
+    if error.code == "create_ambiguous":
+        step = (
+            f"The old key {old.id} is untouched. Once one of them is left, store its value with save_api_key, and then "
+            f"disable or delete key {old.id}; rotate_api_key would make one more."
+        )
+    else:
+        step = "Then call rotate_api_key again, which goes on with that key."
+    return CreateUnclearError(f"{error.args[0]} {step}", code=error.code)

@@ -1,0 +1,166 @@
+"""A key's value: read within the API's limit, put where the person's programs find it, forgotten.
+
+Measured: revealing a key and asking its usage share 20 calls in 20 minutes. The journal counts them for all servers of
+the user, so that a create is refused while the new key's value could not be read. Who asks at the same moment shares a
+call, which reads up to 100 keys at once where the release can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import SecretStr
+
+from comet_mcp.api.client import CometAPI
+from comet_mcp.clock import Clock
+from comet_mcp.concurrency import Deadline, Pending, SingleFlight, in_thread
+from comet_mcp.domain.key import Key, mask
+from comet_mcp.domain.lifetimes import when
+from comet_mcp.errors import NotFoundError, RateLimitedError, RefusedError, StoreError, UnclearError
+from comet_mcp.journal.base import AddReveals, Decision, Journal, Reads, Rows, Step
+from comet_mcp.secret_store import NOWHERE, Forgotten, KeyStore, Saved, Target
+from comet_mcp.secret_store.base import DEFAULT
+from comet_mcp.services.identity import Identity
+
+REVEALS = 20
+"""Calls of the API that reveal values or ask for usage, in `REVEAL_WINDOW` seconds."""
+
+REVEAL_WINDOW = 20 * 60.0
+_BATCH = 100
+_MAX_WAIT = 1.5
+
+
+class Secrets:
+    """The values of one account's keys."""
+
+    def __init__(self, api: CometAPI, journal: Journal, identity: Identity, store: KeyStore, clock: Clock) -> None:
+        self._api = api
+        self._journal = journal
+        self._identity = identity
+        self.store = store
+        self._clock = clock
+        self.finding = Pending()
+        """The creates that look for their rows: a reveal waits for them, since calls are few."""
+        self._values: SingleFlight[int, dict[int, SecretStr]] = SingleFlight(
+            self._reveal, clock, pending=self.finding, max_wait=_MAX_WAIT
+        )
+        self._has_batch = True
+        self._uncounted = 0
+        journal.add_rider(self._counting)
+
+    async def check(self, target: Target = DEFAULT) -> None:
+        """Find out whether a value could be stored. Raises StoreError, ArgumentError for the target."""
+        await in_thread(lambda: self.store.check(target))
+
+    def require_reveal(self, reveals: Sequence[float], in_flight: int = 0) -> None:
+        """Raise RateLimitedError where a value is needed and could not be read.
+
+        Args:
+            reveals: When values were revealed so far, in Unix seconds, as the journal has it.
+            in_flight: Other servers that are about to reveal one.
+        """
+        if not self.store.needs_value:
+            return
+        counted = self._counted(reveals)
+        if len(counted) + in_flight < REVEALS:
+            return
+        free = counted[max(len(counted) - REVEALS, 0)] + REVEAL_WINDOW if counted else self._clock.now()
+        raise RateLimitedError(
+            f"The API reveals key values in {REVEALS} calls per 20 minutes, and they are used up until "
+            f"{when(int(free) + 1)}. Until then no value can be read, so no key is made either. Try again then.",
+            retry_after=None,
+        )
+
+    async def may_ask_usage(self) -> bool:
+        """Count a call of the same limit, if fewer than half are used; else tell that there is none to spare."""
+        account = await self._identity.account()
+        now = self._clock.now()
+
+        def decide(rows: Rows) -> Decision[bool]:
+            if len(self._counted(rows.reveals)) >= REVEALS // 2:
+                return Decision(result=False)
+            return Decision(result=True, writes=[AddReveals(now, 1)])
+
+        return await self._journal.run(Step(Reads(account, reveals=True), decide))
+
+    async def save(self, row: Key, deadline: Deadline, target: Target = DEFAULT) -> Saved:
+        """Store the value of a key; tried twice. Raises StoreError, or what reading the value raises."""
+        value = await self.value_of(row, deadline) if self.store.needs_value else row.key
+        try:
+            return await in_thread(lambda: self.store.save(row.id, row.name, value, target))
+        except StoreError:
+            return await in_thread(lambda: self.store.save(row.id, row.name, value, target))
+
+    async def value_of(self, row: Key, deadline: Deadline) -> SecretStr:
+        """The value of a key: from its record or the store where they have it, which spares a reveal call.
+
+        Raises:
+            RateLimitedError: The limit of such calls is used up.
+            APIError: The API could not be asked, or answered with another key's value.
+        """
+        if not row.is_masked:
+            return row.key
+        try:
+            known = await in_thread(lambda: self.store.find(row.id))
+        except StoreError:
+            known = None  # a locked keychain: the API has it too
+        if known is not None and fits(known, row):
+            return known
+        values = await self._values.join(row.id, deadline.left)
+        if row.id not in values:
+            raise NotFoundError(f"The API reveals no key {row.id}. It may have been deleted just now.")
+        if not fits(values[row.id], row):
+            raise UnclearError(
+                f"The API answered with the value of another key than {row.id}: it does not fit the key's mask. It was "
+                "not stored. Try again; if it stays so, tell the API's support."
+            )
+        return values[row.id]
+
+    async def forget(self, key_id: int) -> Forgotten:
+        """Remove the value of a key that was deleted from the store."""
+        try:
+            return await in_thread(lambda: self.store.forget(key_id))
+        except StoreError:
+            return NOWHERE  # it is of no use to anybody any more
+
+    async def _reveal(self, key_ids: list[int], seconds: float) -> dict[int, SecretStr]:
+        wanted = list(dict.fromkeys(key_ids))
+        values: dict[int, SecretStr] = {}
+        if len(wanted) > 1 and self._has_batch:
+            try:
+                for start in range(0, len(wanted), _BATCH):
+                    self._uncounted += 1
+                    values |= await self._api.reveal_keys(wanted[start : start + _BATCH], seconds=seconds)
+            except RefusedError as error:
+                if error.code != "no_such_call":
+                    raise
+                self._has_batch = False  # a release between the first with a reveal call and the first with a batch
+            else:
+                return values
+        for key_id in wanted:
+            self._uncounted += 1
+            values[key_id] = await self._api.reveal_key(key_id, seconds=seconds)
+        return values
+
+    def _counted(self, reveals: Sequence[float]) -> list[float]:
+        """The calls that the API still counts, those that the journal does not have yet included."""
+        now = self._clock.now()
+        return [at for at in reveals if at > now - REVEAL_WINDOW] + [now] * self._uncounted
+
+    def _counting(self) -> Step[None] | None:
+        """Counts, with the journal's next step, the calls that were made since the last one."""
+        account, calls = self._identity.cached, self._uncounted
+        if not calls or account is None:
+            return None
+
+        def after(_: None) -> None:
+            self._uncounted -= calls
+
+        counted = Decision(None, [AddReveals(self._clock.now(), calls)])
+        return Step(Reads(account), lambda _: counted, after=after)
+
+
+def fits(value: SecretStr, row: Key) -> bool:
+    """Whether a value can be the key's, by the mask in its record: ids begin anew when a gateway's database does."""
+    shown = row.key.get_secret_value()
+    return not shown or mask(value) == mask(row.key)

@@ -1,0 +1,261 @@
+"""Changing a key so that exactly what was named changes, while programs use it.
+
+The API's update resets every field that is left out, and 0 means another thing there than on create. So the key is
+read, changed, written whole, and read again; only what is there then is believed. An update whose answer was lost may
+still be carried out, however the key looks now: that is told as unknown, never as not made.
+
+Only the sum of what remains and what is used is constant while a key is in use (measured): a call reserves units at
+its start and gives some back at its end. So what a write means is that sum, the key's total. It is in the journal
+before the write, and each correction aims at it, never at the last reading: errors can't add up. One key is changed by
+one server at a time, by a lease in the journal. A write that was left open is settled before the next one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+
+from comet_mcp.api.client import CometAPI
+from comet_mcp.api.rate_limit import WRITE_CALLS
+from comet_mcp.concurrency import Deadline
+from comet_mcp.domain.change import KeyChange
+from comet_mcp.domain.key import Key, Status, status_word
+from comet_mcp.errors import APIError, NotFoundError, RefusedError, UnauthorizedError, UnclearError, UnsentError
+from comet_mcp.journal.operations import State
+from comet_mcp.services.change_journal import ChangeJournal, Hold
+from comet_mcp.services.core import Core
+from comet_mcp.services.key_writer import KeyWriter, plain, writable_spec
+from comet_mcp.services.quota import Quota
+
+
+@dataclass(slots=True)
+class Changed:
+    """A key before and after. `warnings` tell where it is not as it was asked for."""
+
+    before: Key
+    after: Key
+    warnings: list[str] = field(default_factory=list)
+
+
+class Changer:
+    """Changes the keys of one account."""
+
+    def __init__(self, core: Core, quota: Quota) -> None:
+        self._units = quota.enforcer.units
+        self._journal = ChangeJournal(core, quota)
+        self._writer = KeyWriter(core.api, self._units)
+        self.holding = self._journal.holding
+
+    async def change(
+        self,
+        hold: Hold,
+        change: KeyChange,
+        deadline: Deadline,
+        *,
+        exact: bool = False,
+        uncounted: list[str] | None = None,
+    ) -> Changed:
+        """Write what is wanted, and the status where one is given, over the key that was read under the hold.
+
+        Args:
+            hold: The key's.
+            change: The key as it was read, and as it is to be.
+            deadline: When it has to be done: it can't be cancelled on the way.
+            exact: `remain_quota` is what the key shall have left from now on, whatever it spends meanwhile. Else it
+                is the old one plus what is added, and what is spent meanwhile comes off it.
+            uncounted: Gets a warning where the journal could not count the added budget.
+
+        Raises:
+            PolicyError: The added budget would exceed a sum. Nothing was sent.
+            JournalError: It can't be counted, and a sum is limited. Nothing was sent.
+            UnsentError, RefusedError: Nothing was changed.
+            UnclearError: What was changed is not known; the next change of the key settles it.
+        """
+        before, wanted = change.before, change.wanted
+        total = None if wanted.unlimited_quota else self._total(hold, change, exact=exact)
+        deadline.require_time_to_write()  # reading the key may have taken most of it
+        with anyio.CancelScope(shield=True):
+            operation = await self._journal.begin(hold, change, total, uncounted if uncounted is not None else [])
+            try:
+                after = await self._written(change, total, deadline, exact=exact)
+            except UnclearError:
+                await self._journal.note(hold, operation, State.OUTCOME_UNKNOWN)
+                raise
+            except (UnsentError, RefusedError):
+                await self._journal.not_done(hold, operation, before)
+                raise
+            await self._journal.settle(hold, operation, after, total)
+        return Changed(before, after, self._surprises(change, total, after, exact=exact))
+
+    async def settle_open(self, hold: Hold, row: Key, deadline: Deadline) -> tuple[Key, list[str]]:
+        """Settle a change that was left open, by the key as it was read under the hold.
+
+        Its total is aimed at, if the key's is no more apart from it than the calls of the key can explain; what is
+        further apart, somebody else has written.
+
+        Returns:
+            The key as it is now, and what is to be said of it.
+
+        Raises:
+            UnclearError: It can't be settled; no other change may follow.
+        """
+        operation = hold.open
+        if operation is None or operation.target is None:
+            return row, []
+        if operation.key_created != row.created_time:
+            await self._journal.note(hold, operation, State.NOT_DONE)
+            return row, []
+        target = operation.target
+        if target.total is None or row.unlimited_quota or row.total == target.total:
+            await self._journal.settle(hold, operation, row, target.total)
+            return row, []
+        if row.total == target.total_before:
+            await self._journal.note(
+                hold, operation, State.NOT_DONE if target.total != target.total_before else State.SETTLED
+            )
+            return row, []
+        apart = row.total - target.total
+        if not self._writer.explains(apart, target.used_before, row.used_quota):
+            await self._journal.settle(hold, operation, row, None)
+            return row, [f"The budget of key {row.id} was changed by somebody else since its last change here."]
+        try:
+            corrected = await self._writer.write(row, row, target.total, deadline)
+        except UnclearError as error:
+            raise UnclearError(
+                f"An earlier change of key {row.id} was left open, and it could not be made out what came of it. What "
+                f"is asked for now was not sent. Call get_api_key with id {row.id} in a minute, then repeat it.",
+                code="update_outcome_unknown",
+                request_id=error.request_id,
+            ) from None
+        await self._journal.settle(hold, operation, corrected, target.total)
+        units = self._units
+        said = (
+            f"An earlier change of key {row.id} was left open: its budget was {units.usd(abs(apart))} too "
+            f"{'high' if apart > 0 else 'low'}, and was corrected."
+        )
+        return corrected, [said]
+
+    def _total(self, hold: Hold, change: KeyChange, *, exact: bool) -> int:
+        """What the change means the key to have in all. A drift that earlier writes left is made good with it."""
+        before, wanted = change.before, change.wanted
+        meant = hold.meant(before)
+        if exact or before.unlimited_quota or meant is None:
+            return before.used_quota + wanted.remain_quota
+        old = max(before.remain_quota, 0)
+        return meant + (wanted.remain_quota - old)
+
+    async def _written(self, change: KeyChange, total: int | None, deadline: Deadline, *, exact: bool) -> Key:
+        """Write the fields and then the status, as far as they differ. Returns the key as it is then."""
+        before, wanted, status = change.before, change.wanted, change.status
+        after = before
+        drifted = total is not None and not exact and total != before.total and not wanted.unlimited_quota
+        if wanted != writable_spec(before) or drifted:
+            row = before.model_copy(update=plain(wanted))
+            try:
+                after = await self._writer.write(before, row, total, deadline, corrects=not exact)
+            except UnclearError as error:
+                raise error if status is None else _with(error, "The status was not sent.") from None
+            if exact and total is not None:
+                total = after.total  # from now on, what is spent comes off it
+        if status is not None and after.status != status:
+            try:
+                after = await self._writer.set_status(after, status, total, deadline)
+            except NotFoundError:
+                raise
+            except (UnsentError, RefusedError):
+                if after is before:
+                    raise
+                # the fields are written, which has to be told; what is there tells of the status
+            except UnclearError as error:
+                if after is before:
+                    raise
+                raise _with(error, "The other fields were written before: do not send them again.") from None
+        return after
+
+    def _surprises(self, change: KeyChange, total: int | None, after: Key, *, exact: bool) -> list[str]:
+        """Where the key differs from what was written: another change at the same moment, or the API's own idea."""
+        before, wanted, status = change.before, change.wanted, change.status
+        found = [
+            f"{name} is {_shown(stored)} now, though {_shown(sent)} was written: somebody else changed the key at the "
+            "same moment, or the API changed the value."
+            for name, sent in plain(wanted).items()
+            if name != "remain_quota" and (stored := getattr(after, name)) != sent
+        ]
+        if lost := [name for name in before.extra if after.extra.get(name) != before.extra[name]]:
+            found.append(
+                f"The API did not keep {', '.join(lost)} of the key as it was: look at it in the API's console."
+            )
+        if total is not None and not after.unlimited_quota:
+            found += self._drift(total, before, after, exact=exact)
+        if status is not None and after.status != status:
+            found.append(f"The status is still {status_word(after.status)}: the API did not take the change.")
+        elif status is None and after.status in (Status.EXPIRED, Status.EXHAUSTED) and wanted != writable_spec(before):
+            found.append(
+                f'The status is still {status_word(after.status)}: send status "enabled" too if it shall work again.'
+            )
+        return found
+
+    def _drift(self, total: int, before: Key, after: Key, *, exact: bool) -> list[str]:
+        """What calls in flight have moved, where it could not be made good."""
+        apart = after.total - total
+        if not apart or max(total - after.used_quota, 0) == after.remain_quota:
+            return []
+        units = self._units
+        if not self._writer.explains(apart, before.used_quota, after.used_quota):
+            right = max(total - after.used_quota, 0)
+            said = f"remain_quota is {after.remain_quota} now, where {right} was to be expected"
+            return [f"{said}: somebody else changed it at the same moment."]
+        if exact:
+            said = (
+                f"The key is in use: calls that are under way may still move up to {units.usd(abs(apart))} of what it "
+                "has left."
+            )
+            return [said]
+        said = (
+            f"The key is in use: calls that are under way moved {units.usd(abs(apart))}, by which its budget is too "
+            f"{'high' if apart > 0 else 'low'} now. Its next change makes that good."
+        )
+        return [said]
+
+
+async def delete_key(api: CometAPI, key_id: int, deadline: Deadline) -> bool:
+    """Delete a key. False where the API's answer was lost and the key is gone all the same.
+
+    Raises:
+        NotFoundError: There was none.
+        UnsentError, RefusedError: It is still there.
+        UnclearError: Whether it is, is not known.
+    """
+    deadline.require_time_to_write()
+    async with api.limit.reserved(WRITE_CALLS):
+        try:
+            await api.delete_token(key_id, seconds=deadline.left * 0.6)
+        except NotFoundError:
+            raise
+        except APIError as error:
+            try:
+                await api.get_token(key_id, seconds=deadline.left)
+            except NotFoundError:
+                return False
+            except APIError:
+                if isinstance(error, RefusedError) and not isinstance(error, UnauthorizedError):
+                    # a proxy can refuse what the API behind it has done
+                    raise UnclearError(
+                        f"The delete of key {key_id} was refused ({error.code}), and the key could not be read again, "
+                        f"so it is not known whether it is there. Call get_api_key with id {key_id} in a minute.",
+                        code="delete_outcome_unknown",
+                        request_id=error.request_id,
+                    ) from None
+                raise error from None  # of the two it is the one that says what may have happened to the key
+            raise
+    return True
+
+
+def _with(error: UnclearError, more: str) -> UnclearError:
+    return UnclearError(f"{error.args[0]} {more}", code=error.code, request_id=error.request_id)
+
+
+def _shown(value: Any) -> str:
+    return f'"{value}"' if isinstance(value, str) else str(value).lower()

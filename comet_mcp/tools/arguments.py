@@ -1,0 +1,138 @@
+"""The arguments of a tool call, checked strictly, and every complaint in our words.
+
+The SDK's own message repeats the bad value and speaks pydantic. Here an unknown argument is refused by name (a
+`budget_usd` that were dropped would make a key without a limit), "yes" is no boolean, true no number, 1.5 no integer.
+null stands for the default: some clients send it for what their user left out.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from typing import Annotated, Any, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic_core import ErrorDetails
+
+from comet_mcp.errors import ArgumentError
+from comet_mcp.text import quoted
+
+_MAX_INTEGER = 2**63 - 1
+_WAYS = {
+    ("create_api_key", "budget_usd"): "plan_api_key turns dollars into remain_quota.",
+    ("update_api_key", "budget_usd"): "add_budget_usd adds dollars to what is left.",
+    ("create_api_key", "lifetime"): "plan_api_key turns a lifetime into expired_time.",
+    ("update_api_key", "lifetime"): "plan_api_key turns a lifetime into expired_time.",
+}
+_FORMS = {"expired_time": 'plan_api_key turns a lifetime such as "30d" into it.'}
+_ONE_OF = {
+    "plan_api_key": (
+        ("budget_usd", "unlimited"),
+        'Say what the key may spend: budget_usd, or unlimited true. Such as {"budget_usd": 5, "lifetime": "30 days"}.',
+    )
+}
+"""Arguments of which a call has to give one, which a schema can't say in a way that every client reads."""
+
+KeyId = Annotated[int, Field(ge=1, description="id from list_api_keys")]
+"""Which key a tool is about."""
+
+
+def arguments_model(fn: Callable[..., Any]) -> type[BaseModel]:
+    """A strict model of a tool function's keyword-only parameters."""
+    hints = get_type_hints(fn, include_extras=True)
+    fields: dict[str, Any] = {
+        name: (hints[name], ... if parameter.default is parameter.empty else parameter.default)
+        for name, parameter in inspect.signature(fn).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+    config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
+    return create_model(fn.__name__, __config__=config, **fields)
+
+
+def parse_arguments(model: type[BaseModel], arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of one call, complete. Raises ArgumentError that names each wrong one and the right form."""
+    given = {
+        name: _whole(value)
+        for name, value in arguments.items()
+        if value is not None or name not in model.model_fields or model.model_fields[name].is_required()
+    }
+    sentences = []
+    try:
+        parsed = model.model_validate(given)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        unknown = [str(detail["loc"][0]) for detail in details if detail["type"] == "extra_forbidden"]
+        wrong = [detail for detail in details if detail["type"] != "extra_forbidden"]
+        sentences = [_sentence(model, detail) for detail in wrong[:5]] + ([_unknown(model, unknown)] if unknown else [])
+    else:
+        # said here and not in the schemas, where it would cost each of them bytes: the API counts in 64 bits
+        beyond = [name for name, value in given.items() if isinstance(value, int) and abs(value) > _MAX_INTEGER]
+        sentences = [f"The argument {quoted(name)} must be at most {_MAX_INTEGER}." for name in beyond]
+    names, sentence = _ONE_OF.get(model.__name__, ((), ""))
+    if names and all(given.get(name) is None or given.get(name) is False for name in names):
+        sentences.append(sentence)
+    if sentences:
+        raise ArgumentError(" ".join(sentences))
+    return {name: getattr(parsed, name) for name in model.model_fields}
+
+
+def _whole(value: Any) -> Any:
+    """5.0 as 5: JSON knows one kind of number, and some clients write integers so."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _unknown(model: type[BaseModel], names: list[str]) -> str:
+    """What there is instead of arguments that don't exist, and the way to what was probably wanted."""
+    listed = " and ".join(quoted(name) for name in names[:5])
+    there = f"There {'is no argument' if len(names) == 1 else 'are no arguments'} {listed}."
+    takes = ", ".join(model.model_fields) or "no arguments"
+    ways = [way for (tool, name), way in _WAYS.items() if name in names and tool == model.__name__]
+    if "name" in names and list(model.model_fields)[:1] == ["id"]:
+        ways.append("list_api_keys with keyword finds the id of a name.")
+    return " ".join([there, f"{model.__name__} takes {takes}.", *ways])
+
+
+def _sentence(model: type[BaseModel], detail: ErrorDetails) -> str:
+    first = str(detail["loc"][0]) if detail["loc"] else ""
+    name = quoted(first) if first else "the call"
+    kind, limits = detail["type"], detail.get("ctx", {})
+    if kind == "missing" or (detail["input"] is None and kind.endswith("_type")):
+        return f"The argument {name} is needed."
+    wanted = {
+        "int_type": "a whole number",
+        "int_from_float": "a whole number",
+        "bool_type": "true or false",
+        "string_type": "a string",
+        "float_type": "a number",
+        "list_type": "a list",
+        "greater_than": f"more than {_number(limits.get('gt'))}",
+        "greater_than_equal": f"at least {_number(limits.get('ge'))}",
+        "less_than_equal": f"at most {_number(limits.get('le'))}",
+        "string_too_short": "at least one character long",
+        "string_too_long": f"at most {limits.get('max_length')} characters long",
+        "literal_error": f"one of {limits.get('expected')}",
+    }.get(kind, "of another form")
+    got = f", not {_json_type(detail['input'])}" if kind.endswith("_type") else ""
+    field = model.model_fields.get(first)
+    meaning = f" ({field.description})" if got and field is not None and field.description else ""
+    subject = (
+        f"Each entry of {name}"
+        if len(detail["loc"]) > 1 and isinstance(detail["loc"][1], int)
+        else f"The argument {name}"
+    )
+    form = 'Send ["..."], with each entry between quotes of its own.' if kind == "list_type" else _FORMS.get(first, "")
+    return f"{subject} must be {wanted}{got}{meaning}." + (f" {form}" if got and form else "")
+
+
+def _number(limit: Any) -> str:
+    return f"{limit:,.15g}" if isinstance(limit, float) else str(limit)
+
+
+def _json_type(value: Any) -> str:
+    """The JSON type of a value, in words; the value itself is never repeated, for it could be a secret."""
+    if isinstance(value, float):
+        return "a number with a fraction" if math.isfinite(value) else "Infinity or NaN"
+    if type(value) is int:
+        return "a number" if abs(value) <= _MAX_INTEGER else "one so large"
+    return {bool: "true or false", str: "a string", list: "a list", dict: "an object"}.get(type(value), "null")

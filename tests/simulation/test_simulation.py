@@ -1,0 +1,39 @@
+"""The promises hold in histories of several servers, faults, deaths, and others at work on the same account."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from tests.simulation import determinism
+from tests.simulation.world import play
+
+CHUNK = 50
+SHORT, LONG = 300, 10_000
+
+
+@pytest.fixture(autouse=True)
+def _deterministic() -> Iterator[None]:
+    logging.disable()
+    with determinism.installed():
+        yield
+    logging.disable(logging.NOTSET)
+
+
+def _kept(first: int, count: int) -> None:
+    broken = {seed: found for seed in range(first, first + count) if (found := play(seed).found)}
+    text = "\n".join(f"seed {seed}: {what}" for seed, found in broken.items() for what in found)
+    assert not broken, f"{len(broken)} of {count}; replay one with python -m tests.simulation SEED\n{text}"
+
+
+@pytest.mark.parametrize("first", range(0, SHORT, CHUNK))
+def test_every_promise_is_kept_in_every_history(first: int) -> None:
+    _kept(first, CHUNK)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("first", range(SHORT, LONG, 10 * CHUNK))
+def test_every_promise_is_kept_in_many_more_histories(first: int) -> None:
+    _kept(first, min(10 * CHUNK, LONG - first))
