@@ -26,6 +26,8 @@ class Units:
     """What a quota unit is worth."""
 
     per_usd: int = PER_USD
+    is_assumed: bool = False
+    """Whether nobody said so: then the API is asked."""
 
     def usd(self, units: int) -> str:
         """Quota units as dollars: "$5.00", and below a dollar as many digits as it takes, "$0.0004"."""

@@ -80,7 +80,7 @@ class Settings:
     secrets: Secrets = "file"
     key_dir: Path = field(default_factory=lambda: _at_home(".config", "cometapi", "keys"))
     state: Path = field(default_factory=default_state)
-    units: Units = Units()  # noqa: RUF009 - frozen
+    units: Units = Units(is_assumed=True)  # noqa: RUF009 - frozen
     timeout: float = MAX_TIMEOUT
     proxy: SecretStr | None = None
     ca_bundle: Path | None = None

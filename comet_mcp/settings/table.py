@@ -72,7 +72,12 @@ SETTINGS = (
         "The journal, one SQLite file shared by all servers of a user.",
         "in the user's state directory",
     ),
-    Setting("COMETAPI_MCP_UNITS_PER_USD", "mcp.units_per_usd", "Quota units in one US dollar.", str(PER_USD)),
+    Setting(
+        "COMETAPI_MCP_UNITS_PER_USD",
+        "mcp.units_per_usd",
+        "Quota units in one US dollar; where it is not set, an API that says otherwise is refused.",
+        str(PER_USD),
+    ),
     Setting("COMETAPI_MCP_TIMEOUT", "mcp.timeout", "Seconds within which every call answers, 1 to 15.", "15"),
     Setting(
         "COMETAPI_MCP_ALLOW_HTTP",

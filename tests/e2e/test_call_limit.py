@@ -37,7 +37,7 @@ async def test_a_write_that_the_limit_may_not_let_end_is_not_begun(used: int, to
     assert code_of(result) == "rate_limited"
     assert "Nothing was sent. Try again in" in text_of(result)
     assert (home.sandbox.keys, body_of(row), row.status) == ([row], FULL, 1)
-    assert {request.call for request in home.sandbox.requests} <= {"get", "list", "account"}
+    assert {request.call for request in home.sandbox.requests} <= {"get", "list", "account", "status"}
     assert operations(home) == []
     assert len(home.sandbox.requests) <= LIMIT
 
