@@ -60,7 +60,7 @@ def _make(arguments: dict[str, str]) -> str:
         "Models": arguments.get("models"),
         "Group": arguments.get("group"),
     }
-    known = "\n".join(f"- {what}: {wish}" for what, wish in wishes.items() if wish)
+    known = "\n".join(f"- {what}: {said}" for what, said in wishes.items() if said)
     return (
         f"I need a CometAPI key.\n{known}\n\n"
         "1. Ask me for what is missing of: what it may spend, how long it shall live, which models it may call. "

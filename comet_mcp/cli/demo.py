@@ -60,8 +60,8 @@ async def _play(sandbox: Sandbox, url: str, directory: Path) -> None:
         print(f'You: "Make me a key for the blog summariser, five dollars, thirty days, only {MODEL}."')
         await _ask(client, "create_api_key", {"name": "blog summariser", "budget_usd": 5}, refused="budget_usd")
         _expect(not sandbox.keys, "a key was made from an argument that does not exist")
-        wish = {"name": "blog summariser", "budget_usd": 5, "lifetime": "30 days", "models": [MODEL]}
-        plan = await _ask(client, "plan_api_key", wish, show=("budget", "ends"))
+        asked = {"name": "blog summariser", "budget_usd": 5, "lifetime": "30 days", "models": [MODEL]}
+        plan = await _ask(client, "plan_api_key", asked, show=("budget", "ends"))
         key = await _ask(client, "create_api_key", plan["create_api_key"], show=("id", "key", "expires", "remaining"))
 
         path = Path(key["secret"]["path"])

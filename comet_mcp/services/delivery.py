@@ -47,10 +47,10 @@ def acknowledging(told: Told) -> Step[None]:
 
     def decide(rows: Rows) -> Decision[None]:
         known = [replace(found, acknowledged=True, lease_until=0.0) for found in rows.operations]
-        given_up = [found.id in told.ambiguous and found.state not in CLOSED for found in known]
+        abandoned = [found.id in told.ambiguous and found.state not in CLOSED for found in known]
         return Decision(
             None,
-            [Put(found.moved(State.RELEASED) if over else found) for found, over in zip(known, given_up, strict=True)],
+            [Put(found.moved(State.RELEASED) if over else found) for found, over in zip(known, abandoned, strict=True)],
         )
 
     return Step(Reads(operations=(*told.operations, *told.ambiguous)), decide, durable=False)

@@ -76,11 +76,11 @@ class Rotator:
         try:
             old = await self._api.get_token(key_id)
         except NotFoundError:
-            gone = Key(id=key_id, **newest.spec.model_dump(exclude={"allow_ips"})) if newest else None
-            if newest is None or gone is None:
+            deleted = Key(id=key_id, **newest.spec.model_dump(exclude={"allow_ips"})) if newest else None
+            if newest is None or deleted is None:
                 raise
             if (
-                done := await self._finished(newest, gone, None, confirm=confirm, deadline=deadline, told=told)
+                done := await self._finished(newest, deleted, None, confirm=confirm, deadline=deadline, told=told)
             ) is None:
                 raise
             return done

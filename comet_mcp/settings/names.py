@@ -25,7 +25,7 @@ _NEARLY = 0.85
 
 @dataclass(frozen=True, slots=True)
 class Stray:
-    """A name that is not read, in a sentence with the mend; `table` has the setting that was meant, "" for none."""
+    """A name that is not read, in a sentence with the fix; `table` has the setting that was meant, "" for none."""
 
     table: str
     text: str
@@ -88,9 +88,9 @@ class Names:
                 continue
             word = _word(upper)
             near = [word] if word in self._by_word else get_close_matches(word, self._by_word, 1, _LIKE)
-            mend = f"Did you mean {self._by_word[near[0]]}?" if near else "README.md lists the settings."
+            fix = f"Did you mean {self._by_word[near[0]]}?" if near else "README.md lists the settings."
             table = next((table for table in self._tables if word.startswith(table.upper())), "")
-            yield Stray(table, f"The variable {quoted(variable)} is no setting. {mend}")
+            yield Stray(table, f"The variable {quoted(variable)} is no setting. {fix}")
 
     def _nearest_table(self, name: str) -> str:
         """The table of ours that a table's name probably means, "" for none: [MCP], [mpc], [cometapi-mcp]."""

@@ -238,7 +238,7 @@ class _Output(asyncio.Protocol):
     def __init__(self, ending: Ending) -> None:
         self.transport: asyncio.WriteTransport
         self._ending = ending
-        self.gone = False
+        self.disconnected = False
         self._ready = anyio.Event()
         self._ready.set()
         self._closed = anyio.Event()
@@ -250,7 +250,7 @@ class _Output(asyncio.Protocol):
         self._ready.set()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the interface
-        self.gone = True
+        self.disconnected = True
         self._ending.begin()  # nobody would be told of a key that is made now
         self._ready.set()
         self._closed.set()
@@ -259,12 +259,12 @@ class _Output(asyncio.Protocol):
         """Send a line; raises BrokenResourceError where nobody reads any more."""
         if not self._ready.is_set():
             await self._ready.wait()
-        if self.gone:
+        if self.disconnected:
             raise anyio.BrokenResourceError
         self.transport.write(line)
         if not self._ready.is_set():  # the pipe is full: it is written when the client has read on
             await self._ready.wait()
-            if self.gone:
+            if self.disconnected:
                 raise anyio.BrokenResourceError
 
     async def finish(self) -> None:
