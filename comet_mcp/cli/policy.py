@@ -149,29 +149,32 @@ def _check(settings: Settings, file: str) -> int:
         return _REFUSED
     limited = bool(settings.policy.limits(settings.units))
     try:
-        spending = anyio.run(_spending, settings) if limited and settings.access_token else NOTHING
+        counted = anyio.run(_spending, settings) if limited and settings.access_token else None
     except CometError as error:
         print(f"cometapi-mcp policy: {error}", file=sys.stderr)
         return _UNUSABLE
+    spending = counted or NOTHING
     enforcer = PolicyEnforcer(settings.policy, settings.units, SYSTEM)
     broken = enforcer.check_new(body, spending)
     if broken:
         _say_refused(enforcer, body, spending, broken)
     else:
         print("Allowed, once a person has confirmed it (mcp.confirm)." if "make" in asked else "Allowed.")
-    if limited and settings.access_token:
-        keys = "1 key was made" if spending.keys == 1 else f"{spending.keys} keys were made"
-        print(f"Counted so far: {keys} and {settings.units.usd(spending.units)} of budget given, in all.")
+    if counted is not None:
+        keys = "1 key was made" if counted.keys == 1 else f"{counted.keys} keys were made"
+        print(f"Counted so far: {keys} and {settings.units.usd(counted.units)} of budget given, in all.")
     elif limited:
-        print(
-            "The counts and sums of the policy were judged as if no key had been made yet: without an access token "
-            "(COMETAPI_ACCESS_TOKEN) it is not known whose counts in the journal are meant."
+        why = (
+            "the journal knows no account by this access token yet"
+            if settings.access_token
+            else "without an access token (COMETAPI_ACCESS_TOKEN) it is not known whose counts in the journal are meant"
         )
+        print(f"The counts and sums of the policy were judged as if no key had been made yet: {why}.")
     return _REFUSED if broken else _ALLOWED
 
 
-async def _spending(settings: Settings) -> Spending:
-    """What the journal counted for the account. Raises JournalError where it can't be read."""
+async def _spending(settings: Settings) -> Spending | None:
+    """What the journal counted for the account, None where it does not know it. Raises JournalError."""
     journal = SQLiteJournal(settings.state)
     if not journal.exists:
         return NOTHING
@@ -183,7 +186,10 @@ async def _spending(settings: Settings) -> Spending:
         return Decision(rows.spending)
 
     try:
-        return await journal.run(Step(Reads(await journal.run(known), spending=True), decide, durable=False))
+        account = await journal.run(known)
+        if account is None:
+            return None
+        return await journal.run(Step(Reads(account, spending=True), decide, durable=False))
     finally:
         journal.close()
 

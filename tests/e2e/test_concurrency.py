@@ -152,6 +152,7 @@ async def test_creates_at_once_all_answer_in_time_where_a_call_they_share_hangs(
 # Two servers look for the row of one create.
 
 
+@pytest.mark.fast_time
 async def test_a_create_that_another_server_has_settled_is_not_closed_by_a_late_look(make_home: MakeHome) -> None:
     home = make_home()
     await _lose_an_answer(home)

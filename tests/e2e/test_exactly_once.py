@@ -649,6 +649,7 @@ async def test_a_real_server_process_makes_good_a_lost_answer(make_home: MakeHom
     assert (home.sandbox.count("create"), stored(home)) == (1, values(home))
 
 
+@pytest.mark.long
 @pytest.mark.real_time
 async def test_what_one_server_process_left_unclear_the_next_one_settles(make_home: MakeHome) -> None:
     home = make_home(dialect="gateway", COMETAPI_MCP_TIMEOUT="6")

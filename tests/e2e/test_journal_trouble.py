@@ -177,6 +177,7 @@ async def test_with_a_locked_journal_no_key_is_made_the_mend_is_named_and_lists_
     assert stored(home) == values(home)
 
 
+@pytest.mark.long
 async def test_a_journal_locked_while_the_create_is_under_way_loses_nothing(make_home: MakeHome) -> None:
     home = make_home(dialect="gateway")
     home.sandbox.faults.add("create", "latency", value="0.5")

@@ -693,6 +693,7 @@ async def test_the_command_judges_with_what_the_journal_counted_for_the_account_
     assert "nearest" not in said
     status, said = await judged(COMETAPI_ACCESS_TOKEN="another-account")
     assert (status, said.splitlines()[0]) == (0, "Allowed.")
+    assert "judged as if no key had been made yet: the journal knows no account by this access token" in said
     status, said = await judged(COMETAPI_ACCESS_TOKEN="")
     assert status == 0
     assert "judged as if no key had been made yet: without an access token" in said
