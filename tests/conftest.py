@@ -4,9 +4,11 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
+from comet_mcp.clock import SYSTEM
 from comet_mcp.sandbox import Sandbox
 from tests import fast_time
 from tests.support import Home
@@ -32,10 +34,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def is_fast(request: pytest.FixtureRequest) -> Iterator[bool]:
-    """Whether time passes faster in this test."""
+    """Whether time passes faster in this test. What another one's API told of the time is forgotten."""
     node = request.node
     fast = node.get_closest_marker("fast_time") is not None and node.get_closest_marker("real_time") is None
-    with fast_time.running() if fast else nullcontext():
+    with fast_time.running() if fast else nullcontext(), mock.patch.multiple(SYSTEM, _date=None, _difference=0.0):
         yield fast
 
 

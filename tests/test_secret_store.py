@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from comet_mcp.clock import SYSTEM
 from comet_mcp.domain.key import with_prefix
 from comet_mcp.errors import ArgumentError, StoreError
 from comet_mcp.secret_store import KeyStore, Target, mask
@@ -668,3 +669,15 @@ def test_a_name_that_the_directory_uses_itself_is_no_file_for_a_key(store: FileS
 def test_a_key_that_is_not_stored_is_forgotten_without_a_word(store: FileStore) -> None:
     assert str(store.forget(7)) == ""
     assert not store.directory.exists()
+
+
+def test_what_another_process_writes_right_now_stays_although_the_apis_clock_is_hours_ahead(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The times of files are the machine's."""
+    path = saved(store)
+    written_now = path.parent / f".{'0' * 16}.tmp"
+    written_now.touch()
+    monkeypatch.setattr(SYSTEM, "_difference", 7 * 3600.0)
+    store.check()
+    assert written_now.exists()

@@ -110,7 +110,8 @@ class Directory:
             except FileExistsError:
                 with contextlib.suppress(FileNotFoundError):
                     age = (
-                        SYSTEM.now() - os.stat(self._in(_LOCK), dir_fd=self._descriptor, follow_symlinks=False).st_mtime
+                        SYSTEM.of_machine()
+                        - os.stat(self._in(_LOCK), dir_fd=self._descriptor, follow_symlinks=False).st_mtime
                     )
                     if age > _LOCK_WAIT:
                         self.remove(_LOCK)  # of a process that was killed
@@ -128,7 +129,7 @@ class Directory:
             if re.fullmatch(r"\.[0-9a-f]{16}\.tmp", name):
                 with contextlib.suppress(OSError):
                     status = os.stat(self._in(name), dir_fd=self._descriptor, follow_symlinks=False)
-                    if status.st_mtime < SYSTEM.now() - _LEFTOVER_AFTER:
+                    if status.st_mtime < SYSTEM.of_machine() - _LEFTOVER_AFTER:
                         self.remove(name)
 
     def remove(self, name: str) -> None:

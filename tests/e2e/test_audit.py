@@ -175,7 +175,8 @@ def test_servers_that_write_at_the_same_time_and_are_killed_at_any_moment_leave_
     make_home: MakeHome,
 ) -> None:
     home = make_home()
-    home.sandbox.add_key("shared")
+    for name in ("the doomed one's", "the steady one's"):  # a server that is killed holds its key for some seconds
+        home.sandbox.add_key(name)
     rounds = 6
     with started(home.environment) as steady:
         steady.initialize()
@@ -186,7 +187,7 @@ def test_servers_that_write_at_the_same_time_and_are_killed_at_any_moment_leave_
                 for call in range(20):
                     doomed.start_call("update_api_key", {"id": 1, "name": f"doomed {number} {call}"})
                 for call in range(3):
-                    result = steady.call("update_api_key", {"id": 1, "name": f"steady {number} {call}"})
+                    result = steady.call("update_api_key", {"id": 2, "name": f"steady {number} {call}"})
                     assert not result.get("isError"), result
                 blocking_until(lambda rows=rows, number=number: verified(home).rows > rows + 3 * number)  # type: ignore[misc]
                 doomed.kill()
