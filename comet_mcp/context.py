@@ -38,6 +38,7 @@ from comet_mcp.services.retire import Retirer
 from comet_mcp.services.rotate import Rotator
 from comet_mcp.services.secrets import Secrets
 from comet_mcp.services.take_up import TakeUp
+from comet_mcp.services.units import UnitsCheck
 from comet_mcp.services.update import Changer
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Services:
     catalog: Catalog
     pages: KeyPages
     quota: Quota
+    units_check: UnitsCheck
     finder: RowFinder
     progress: Progress
     creator: Creator
@@ -125,6 +127,7 @@ class Services:
             catalog=Catalog(api, clock),
             pages=KeyPages(api),
             quota=quota,
+            units_check=UnitsCheck(settings.units, api),
             finder=finder,
             progress=progress,
             creator=creator,

@@ -116,11 +116,16 @@ class CometAPI:
         answer = await self._manage("GET", "/api/user/self")
         return parse(Account, envelope(answer).data, answer)
 
-    async def units_per_usd(self, *, seconds: float) -> float | None:
-        """`GET /api/status`: the quota units in a dollar, by its operator's setting; None where it does not say."""
+    async def units_per_usd(self, *, seconds: float) -> int | None:
+        """`GET /api/status`: the quota units in a dollar, by its operator's setting; None where it says no such number.
+
+        Measured: a JSON number, that may have a fraction; the nearest whole one is close enough.
+        """
         data = envelope(await self._manage("GET", "/api/status", None, seconds)).data
         worth = data.get("quota_per_unit") if isinstance(data, dict) else None
-        return worth if isinstance(worth, int | float) and not isinstance(worth, bool) and worth > 0 else None
+        if isinstance(worth, bool) or not isinstance(worth, int | float) or not 1 <= worth < 10**12:
+            return None
+        return round(worth)
 
     async def groups(self) -> dict[str, Any]:
         """`GET /api/user/self/groups`: the account's groups. Raises RefusedError where the API has no such call."""

@@ -14,14 +14,11 @@ import anyio
 
 from comet_mcp.api.client import CometAPI
 from comet_mcp.domain.identity import api_identity
-from comet_mcp.errors import APIError, RefusedError, SettingsError, UnauthorizedError
+from comet_mcp.errors import RefusedError, UnauthorizedError
 from comet_mcp.journal.base import Account, Decision, Journal, PutAccount, Reads, Rows, Step
 
 if TYPE_CHECKING:
     from comet_mcp.settings import Settings
-
-_UNITS_WITHIN = 2.0
-"""Seconds for which a gateway is asked what its quota unit is worth."""
 
 
 class Identity:
@@ -31,7 +28,6 @@ class Identity:
         self._api = api
         self._journal = journal
         self._user_id = settings.user_id
-        self._units = settings.units
         self.base_url = api_identity(settings.base_url)
         self.alias = digest_of_token(settings)
         self._lock = anyio.Lock(fast_acquire=True)
@@ -54,13 +50,11 @@ class Identity:
         Raises:
             JournalError: The journal can't be used.
             APIError: It is not known yet, and the API could not be asked.
-            SettingsError: It is not known yet, and its API counts in other quota units than is assumed.
         """
         async with self._lock:
             if self._account is None or self._account.base_url is None:
                 self._account = await self._journal.run(self._known())
             if self._account is None or self._account.base_url is None:
-                await self._require_units()
                 self._account = await self._journal.run(self._named(await self._number()))
             return self._account.id
 
@@ -75,21 +69,6 @@ class Identity:
         if self._account is not None and self._account.user_id is None and user_id > 0:
             async with self._lock:
                 self._account = await self._journal.run(self._named(user_id))
-
-    async def _require_units(self) -> None:
-        """Ask what a quota unit is worth, where the settings do not say: every budget would else be another one."""
-        if not self._units.is_assumed:
-            return
-        try:
-            worth = await self._api.units_per_usd(seconds=_UNITS_WITHIN)
-        except APIError:
-            return  # an API without that call, or one whose next answer says what is wrong
-        if worth is not None and worth != self._units.per_usd:
-            raise SettingsError(
-                f"This API counts {worth:g} quota units to a US dollar, not {self._units.per_usd}, so every budget "
-                "would be another one than was meant. Nothing was changed. The person who runs this server has to set "
-                f"COMETAPI_MCP_UNITS_PER_USD to {max(round(worth), 1)} and restart it."
-            )
 
     async def _number(self) -> int | None:
         """The account's number; None where nothing tells it yet. The API holds one that is set against the token."""

@@ -249,6 +249,13 @@ async def delete_key(api: CometAPI, key_id: int, deadline: Deadline) -> bool:
                         request_id=error.request_id,
                     ) from None
                 raise error from None  # of the two it is the one that says what may have happened to the key
+            if isinstance(error, UnclearError):
+                raise UnclearError(
+                    f"{error.args[0]} Key {key_id} is still there, and the delete may still be carried out. Call "
+                    f"get_api_key with id {key_id} in a minute, and delete_api_key again if it is there.",
+                    code="delete_outcome_unknown",
+                    request_id=error.request_id,
+                ) from None
             raise
     return True
 

@@ -59,6 +59,7 @@ async def create_api_key(
         context.app.units,
     )
     await _require_allowed(context, body)
+    await context.app.units_check.require()
     if context.gate.is_unanswered:
         warnings += await context.app.catalog.warnings(body)  # for the question, with which this run ends
     await context.gate.require_confirmed(_question(body, warnings, context.app.units))

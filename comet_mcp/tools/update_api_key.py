@@ -67,6 +67,8 @@ async def update_api_key(
         raise ArgumentError("Nothing to change is named. Give at least one field beside id.")
     app, deadline = context.app, context.deadline
     await app.hear_clock(deadline)
+    if remain_quota is not None or add_budget_usd is not None:  # a key without one can be disabled on any API
+        await app.units_check.require()
     wishes: dict[str, Any] = {"status": status, "added": add_budget_usd, "unlimited_quota": unlimited_quota}
     if context.gate.is_unanswered:  # this run ends with the question: nobody is kept from the key meanwhile
         row = await app.api.get_token(id)

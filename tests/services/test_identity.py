@@ -142,25 +142,3 @@ async def test_the_trail_names_the_account_by_address_and_number(make_home: Make
         ]
     port = urlsplit(home.url).port
     assert last == (f"http://localhost:{port}#{home.sandbox.user_id}",)
-
-
-async def test_an_api_that_counts_in_other_units_than_is_assumed_is_refused_until_the_setting_says_so(
-    home: Home,
-) -> None:
-    home.sandbox.account.settings.quota_per_unit = 1_000
-    async with served(home) as client:
-        said = error_of(await client.call_tool("create_api_key", BODY))
-    assert "counts 1000 quota units" in said
-    assert "COMETAPI_MCP_UNITS_PER_USD to 1000" in said
-    assert home.sandbox.keys == []
-    home.extra["COMETAPI_MCP_UNITS_PER_USD"] = "1000"
-    async with served(home) as client:
-        assert data_of(await client.call_tool("create_api_key", BODY))["remaining"] == "$500.00"
-
-
-@pytest.mark.parametrize("fault", ["status", "html", "hang", "reset_before"])
-async def test_an_api_that_does_not_say_what_a_unit_is_worth_is_taken_at_the_usual_one(fault: str, home: Home) -> None:
-    home.sandbox.faults.add("status", fault, times=9)
-    async with served(home) as client:
-        assert data_of(await client.call_tool("create_api_key", BODY))["remaining"] == "$1.00"
-    assert home.sandbox.count("status") > 0
