@@ -34,11 +34,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def is_fast(request: pytest.FixtureRequest) -> Iterator[bool]:
-    """Whether time passes faster in this test. What another one's API told of the time is forgotten."""
+    """Whether time passes faster in this test. The API's is known, and what another one's told is forgotten."""
     node = request.node
     fast = node.get_closest_marker("fast_time") is not None and node.get_closest_marker("real_time") is None
-    with fast_time.running() if fast else nullcontext(), mock.patch.multiple(SYSTEM, _date=None, _difference=0.0):
-        yield fast
+    with fast_time.running() if fast else nullcontext():
+        heard = mock.patch.multiple(SYSTEM, _date=SYSTEM.of_machine(), _heard_at=SYSTEM.monotonic(), _difference=0.0)
+        with heard:
+            yield fast
 
 
 @pytest.fixture

@@ -23,11 +23,14 @@ from comet_mcp.concurrency import Deadline
 from comet_mcp.domain.change import KeyChange
 from comet_mcp.domain.key import Key, Status, status_word
 from comet_mcp.errors import APIError, NotFoundError, RefusedError, UnauthorizedError, UnclearError, UnsentError
-from comet_mcp.journal.operations import State
+from comet_mcp.journal.operations import Operation, State
 from comet_mcp.services.change_journal import ChangeJournal, Hold
 from comet_mcp.services.core import Core
 from comet_mcp.services.key_writer import KeyWriter, plain, writable_spec
 from comet_mcp.services.quota import Quota
+
+_LATE = 120.0
+"""Seconds for which an API may still carry out a write whose answer was lost (seen: 75)."""
 
 
 @dataclass(slots=True)
@@ -44,6 +47,7 @@ class Changer:
 
     def __init__(self, core: Core, quota: Quota) -> None:
         self._units = quota.enforcer.units
+        self._clock = core.clock
         self._journal = ChangeJournal(core, quota)
         self._writer = KeyWriter(core.api, self._units)
         self.holding = self._journal.holding
@@ -108,14 +112,15 @@ class Changer:
             await self._journal.note(hold, operation, State.NOT_DONE)
             return row, []
         target = operation.target
+        late = self._may_come_late(operation, row)
         if target.total is None or row.unlimited_quota or row.total == target.total:
             await self._journal.settle(hold, operation, row, target.total)
-            return row, []
+            return row, late
         if row.total == target.total_before:
             await self._journal.note(
                 hold, operation, State.NOT_DONE if target.total != target.total_before else State.SETTLED
             )
-            return row, []
+            return row, late
         apart = row.total - target.total
         if not self._writer.explains(apart, target.used_before, row.used_quota):
             await self._journal.settle(hold, operation, row, None)
@@ -136,6 +141,20 @@ class Changer:
             f"{'high' if apart > 0 else 'low'}, and was corrected."
         )
         return corrected, [said]
+
+    def _may_come_late(self, operation: Operation, row: Key) -> list[str]:
+        """What is to be said of a change whose answer was lost a short time ago, and that the key does not show."""
+        budget, target = {"remain_quota", "unlimited_quota"}, operation.target
+        as_it_was = writable_spec(row).model_dump(exclude=budget) != operation.spec.model_dump(exclude=budget)
+        if target is not None and target.total != target.total_before == row.total:
+            as_it_was = True
+        if not as_it_was or self._clock.now() - operation.begun > _LATE:
+            return []
+        said = (
+            f"An earlier change of key {row.id}, whose answer was lost, may still be carried out and undo this one, "
+            f"its budget too. Call get_api_key with id {row.id} in two minutes, and repeat this where it does not show."
+        )
+        return [said]
 
     def _total(self, hold: Hold, change: KeyChange, *, exact: bool) -> int:
         """What the change means the key to have in all. A drift that earlier writes left is made good with it."""

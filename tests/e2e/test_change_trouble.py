@@ -210,3 +210,20 @@ async def test_a_catalog_that_never_answers_does_not_hide_a_change_that_was_made
     assert answer["model_limits"] == row.model_limits == "gpt-4o"
     # the call may end its wait, or the API's answer be given up, whichever is first
     assert all("could not be checked" in warning for warning in answer.get("warnings", []))
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [{"name": "renamed"}, {"add_budget_usd": 1}],
+    ids=["a name that does not show", "a budget that does not show"],
+)
+async def test_a_change_after_one_that_may_still_arrive_says_so(lost: dict[str, Any], home: Home) -> None:
+    row = full_key(home.sandbox)
+    home.sandbox.faults.add("update", "hang")
+    async with connected(home, COMETAPI_MCP_TIMEOUT="3") as client:
+        assert code_of(await client.call_tool("update_api_key", {"id": row.id, **lost})) == "update_outcome_unknown"
+        home.sandbox.faults.clear()
+        changed = data_of(await client.call_tool("update_api_key", {"id": row.id, "status": "disabled"}))
+        assert "may still be carried out and undo this one" in " ".join(changed["warnings"])
+        again = data_of(await client.call_tool("update_api_key", {"id": row.id, "group": "vip"}))
+        assert "still be carried out" not in " ".join(again.get("warnings", []))
