@@ -114,6 +114,20 @@ def is_alike(gateway: Gateway, made: Made, call: Call) -> bool:
     return any(same_key(body) == same for _, body in mine)
 
 
+def is_made_meanwhile(world: World, made: Made, call: Call) -> bool:
+    """Whether somebody at the console made an equal key after the call, or one that it repeats, had begun."""
+    if made.call is not None:
+        return False
+    if call.tool == "create_api_key":
+        equal = [c for c in world.calls if c.tool == call.tool and same_key(c.arguments) == same_key(made.body)]
+    else:
+        key_id = call.arguments["id"]
+        old = [m.body for m in call.server.gateway.made if (m.id, m.generation) == (key_id, made.generation)]
+        alike = same_key(made.body) in map(same_key, old)
+        equal = [c for c in world.calls if alike and c.tool == call.tool and c.arguments["id"] == key_id]
+    return any(c.begun < made.at and c.server.gateway is call.server.gateway for c in equal)
+
+
 def told_by(world: World, made: Made, machine: Any) -> bool:
     """Whether it was this machine that told of the key: as that of the call, or of an earlier one."""
     return any(
