@@ -180,7 +180,7 @@ ANSWERS = {"reset_after": UNKNOWN, "": NO_ID}
 @pytest.mark.parametrize("fault", LISTS)
 async def test_a_key_that_no_list_shows_is_found_and_stored_by_a_later_list(both: BothHomes, fault: str) -> None:
     """Whether its create was answered or not."""
-    answered, unanswered = both("4"), both("4")
+    answered, unanswered = both("3"), both("3")
 
     async def check(home: Home) -> None:
         await _create_unlisted(home, "reset_after" if home in unanswered else "", fault)
@@ -208,7 +208,7 @@ async def _create_unlisted(home: Home, create: str, fault: str) -> None:
 
 @pytest.mark.parametrize("create", ANSWERS)
 async def test_a_key_that_no_list_shows_is_found_by_an_equal_create_at_once(both: BothHomes, create: str) -> None:
-    await on_each(both("4"), lambda home: _create_again(home, create))
+    await on_each(both("3"), lambda home: _create_again(home, create))
 
 
 async def _create_again(home: Home, create: str) -> None:
@@ -227,7 +227,7 @@ async def _create_again(home: Home, create: str) -> None:
 
 @pytest.mark.parametrize("fault", LISTS)
 async def test_a_list_that_fails_before_the_create_means_that_nothing_is_sent(make_home: MakeHome, fault: str) -> None:
-    home = make_home(COMETAPI_MCP_TIMEOUT="4")
+    home = make_home(COMETAPI_MCP_TIMEOUT="3")
     home.sandbox.faults.add("list", fault, times=1000)
     async with served(home) as client:
         assert (await client.call_tool("create_api_key", BODY)).is_error
@@ -264,7 +264,7 @@ REVEALS = [
 
 @pytest.mark.parametrize("fault", REVEALS)
 async def test_a_value_that_cannot_be_revealed_is_told_and_saved_later(make_home: MakeHome, fault: str) -> None:
-    home = make_home(dialect="gateway", COMETAPI_MCP_TIMEOUT="4")
+    home = make_home(dialect="gateway", COMETAPI_MCP_TIMEOUT="3")
     home.sandbox.faults.add("reveal", fault)
     async with served(home) as client:
         key = data_of(await client.call_tool("create_api_key", BODY))
@@ -341,7 +341,7 @@ async def test_an_answer_with_the_keys_id_is_used_even_where_the_key_cannot_be_r
 async def test_a_key_that_the_api_changed_is_named_as_a_candidate_and_never_taken_on_its_name_alone(
     make_home: MakeHome, wanted: dict[str, Any], named: str
 ) -> None:
-    home = make_home(COMETAPI_MCP_TIMEOUT="4")
+    home = make_home(COMETAPI_MCP_TIMEOUT="3")
     home.sandbox.faults.add("create", "normalise")
     async with served(home) as client:
         result = await client.call_tool("create_api_key", wanted)
@@ -369,7 +369,7 @@ async def test_what_releases_are_known_to_change_is_no_difference_and_is_told(ho
 
 
 async def test_another_persons_key_of_nearly_the_same_name_is_never_handed_out(make_home: MakeHome) -> None:
-    home = make_home(COMETAPI_MCP_TIMEOUT="4")
+    home = make_home(COMETAPI_MCP_TIMEOUT="3")
     home.sandbox.faults.add("create", "late", value="600")
     async with served(home) as client:
         async with creating(client, BODY, lambda: home.sandbox.keys) as results:
@@ -459,7 +459,7 @@ async def test_a_refusal_behind_which_nobody_can_look_is_unknown_and_stays_count
 async def test_a_create_that_is_carried_out_after_it_was_given_up_is_recognised_within_a_day(
     make_home: MakeHome,
 ) -> None:
-    home = make_home(COMETAPI_MCP_TIMEOUT="4")
+    home = make_home(COMETAPI_MCP_TIMEOUT="3")
     home.sandbox.faults.add("create", "reset_before")
     async with served(home) as client:
         assert code_of(await client.call_tool("create_api_key", BODY)) == UNKNOWN
@@ -475,7 +475,7 @@ async def test_a_create_that_is_carried_out_after_it_was_given_up_is_recognised_
 
 
 async def test_of_two_normalised_keys_none_is_taken_and_later_none_is_said_to_be_missing(make_home: MakeHome) -> None:
-    home = make_home(COMETAPI_MCP_TIMEOUT="4")
+    home = make_home(COMETAPI_MCP_TIMEOUT="3")
     home.sandbox.faults.add("create", "duplicate")
     home.sandbox.faults.add("list", "status", times=1000, after=1)
     async with served(home) as client:
@@ -527,7 +527,7 @@ async def test_where_two_equal_keys_appear_both_ids_are_named_and_no_value_is_st
 
 
 async def test_an_equal_key_that_was_there_before_is_never_taken_for_the_new_one(make_home: MakeHome) -> None:
-    home = make_home(COMETAPI_MCP_TIMEOUT="4")
+    home = make_home(COMETAPI_MCP_TIMEOUT="3")
     home.sandbox.add_key(**BODY)
     home.sandbox.faults.add("create", "reset_before")
     async with served(home) as client:
@@ -552,7 +552,7 @@ async def test_a_new_key_is_found_behind_many_that_others_made_meanwhile(make_ho
 
 
 async def test_an_equal_create_waits_until_it_is_known_that_the_unclear_one_made_none(make_home: MakeHome) -> None:
-    home = make_home(COMETAPI_MCP_TIMEOUT="4")
+    home = make_home(COMETAPI_MCP_TIMEOUT="3")
     home.sandbox.faults.add("create", "reset_before")
     async with served(home) as client:
         assert code_of(await client.call_tool("create_api_key", BODY)) == UNKNOWN
