@@ -33,7 +33,7 @@ def test_the_server_stops_at_once_while_connections_are_open() -> None:
         while sandbox.count("list") < 2:
             time.sleep(0.001)
         started = time.monotonic()
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 40  # less than what it would wait for
     for connection in (idle, hanging, slow, half):
         with connection:
             connection.settimeout(5)

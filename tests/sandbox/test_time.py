@@ -36,7 +36,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 def unmoved_machine_clock() -> Iterator[None]:
     started = time.monotonic()
     yield
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60
 
 
 def simulated(test: Callable[[httpx.AsyncClient, Sandbox], Any], **changes: Any) -> None:
