@@ -166,6 +166,8 @@ def wanted(phase: Phase, fault: Fault, *, always: bool) -> Want:
     lost = phase.call == "update" and fault.kind in ("broken", "slow", "unusable", "failed")
     if phase.tool == "update_api_key" and (lost or (phase.call, phase.after) == ("get", 1)):
         code = "update_outcome_unknown"  # the change was sent: it must not sound as if it was not
+    if phase.call == "delete" and fault.kind in ("broken", "slow", "unusable", "failed"):
+        code = "delete_outcome_unknown"
     failed = Want(code, tries, 1, 0)
     fine = Want("", tries, 1 + phase.made, phase.saved)
     match phase.rule:
