@@ -159,15 +159,14 @@ READS = ("list", "get", "models", "usage", "catalog", "other", "account", "group
 
 def wanted(phase: Phase, fault: Fault, *, always: bool) -> Want:
     """What has to come of a cell."""
-    code = CODES[fault.kind]
+    unclear = fault.kind in ("broken", "slow", "unusable", "failed")
+    code = "delete_outcome_unknown" if unclear and phase.call == "delete" else CODES[fault.kind]
     again = fault.kind == "broken" and phase.call in READS  # a read whose connection broke is tried twice
     tries = phase.after + (2 if again else 1)
     good = again and not always
-    lost = phase.call == "update" and fault.kind in ("broken", "slow", "unusable", "failed")
+    lost = unclear and phase.call == "update"
     if phase.tool == "update_api_key" and (lost or (phase.call, phase.after) == ("get", 1)):
         code = "update_outcome_unknown"  # the change was sent: it must not sound as if it was not
-    if phase.call == "delete" and fault.kind in ("broken", "slow", "unusable", "failed"):
-        code = "delete_outcome_unknown"
     failed = Want(code, tries, 1, 0)
     fine = Want("", tries, 1 + phase.made, phase.saved)
     match phase.rule:
