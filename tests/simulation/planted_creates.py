@@ -6,8 +6,7 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
-from comet_mcp.errors import CreateUnclearError, UnclearError, UnsentError
-from comet_mcp.journal.operations import State
+from comet_mcp.errors import UnclearError, UnsentError
 from tests.simulation.patches import Make, Planted, constant, coroutine, gives, named, sync
 
 # -- identity ----------------------------------------------------------------------------------------------------------
@@ -211,21 +210,7 @@ def _released_as_told(_: Any) -> Any:
     return named("services.delivery", "acknowledging")
 
 
-async def _released_at_once(original: Any, self: Any, operation: Any, rows: Any, told: Any) -> Any:
-    try:
-        return await original(self, operation, rows, told)
-    except CreateUnclearError as error:
-        if error.code == "create_ambiguous":
-            await self._progress.advance(operation.id, State.RELEASED)
-        raise
-
-
 DELIVERY = (
-    Planted(
-        "delivery",
-        "an ambiguous create is given up before anybody was told",
-        (("services.finding:RowFinder.find", coroutine(_released_at_once)),),
-    ),
     Planted(
         "delivery",
         "an answer counts as read before it is written",

@@ -20,10 +20,6 @@ def _own_spending_only(original: Any, db: Any, reads: Any) -> Any:
     return rows
 
 
-def _by_the_api(_: Any, self: Any) -> Any:
-    return self.now()
-
-
 LIMITS = (
     Planted(
         "limits",
@@ -32,7 +28,6 @@ LIMITS = (
     ),
     Planted("limits", "a budget that is added is not summed up", (("domain.change:KeyChange.added", attribute(0)),)),
     Planted("limits", "calls that a dead server took stay taken", (("api.rate_limit:SHARE_HOLDS", constant(1e6)),)),
-    Planted("limits", "shares of calls end by the API's clock", (("clock:Clock.of_machine", sync(_by_the_api)),)),
     Planted("limits", "each server minds the limit of calls alone", (("context:Services.share_calls", gives(None)),)),
     Planted(
         "limits",
