@@ -24,8 +24,6 @@ KEY = ResourceTemplate(
     mime_type="application/json",
 )
 
-_MOST_COMPLETIONS = 100
-
 
 async def read_resource(app: Services, uri: str) -> ReadResourceResult:
     """The key of that address. Raises NotFoundError where there is none."""

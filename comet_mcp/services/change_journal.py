@@ -21,7 +21,6 @@ from comet_mcp.domain.key import Key
 from comet_mcp.errors import APIError, CometError, JournalError, UnsentError
 from comet_mcp.journal.base import (
     Decision,
-    DropGrants,
     Grant,
     KeyLease,
     Put,
@@ -33,6 +32,7 @@ from comet_mcp.journal.base import (
 )
 from comet_mcp.journal.operations import LEASE, Operation, State, Target, is_current
 from comet_mcp.services.core import Core
+from comet_mcp.services.progress import Progress
 from comet_mcp.services.quota import Quota
 
 CHANGE_CALLS = WRITE_CALLS + 2
@@ -74,6 +74,7 @@ class ChangeJournal:
         self._api, self._journal, self._identity = core.api, core.journal, core.identity
         self._clock, self._server = core.clock, core.server
         self._quota = quota
+        self._progress = Progress(core)
         self._locks = KeyedLock()
 
     @asynccontextmanager
@@ -155,11 +156,7 @@ class ChangeJournal:
             return await self.note(hold, operation, State.OUTCOME_UNKNOWN)
         if after.unlimited_quota != before.unlimited_quota or after.total > before.total:
             return await self.note(hold, operation, State.OUTCOME_UNKNOWN)
-        done = operation.moved(State.NOT_DONE)
-        with contextlib.suppress(CometError):
-            reads = Reads(await self._identity.account())
-            await self._journal.run(Step(reads, lambda _: Decision(None, [Put(done), DropGrants(done.id)])))
-        return None
+        return await self._progress.not_made(operation)
 
     async def _new(self, hold: Hold, change: KeyChange, total: int | None) -> Operation:
         now = self._clock.now()

@@ -93,7 +93,7 @@ class Creator:
             asked: When the call came, in Unix seconds: what other servers began later is none of its business.
 
         Returns:
-            The operation, and whether it is this new one. One that was there is to be taken up (Reconciler.take_up).
+            The operation, and whether it is this new one. One that was there is to be taken up (TakeUp).
 
         Raises:
             PolicyError: The key would be outside the policy, or one too many.
@@ -200,7 +200,7 @@ class Creator:
         """Whether an equal create has to be seen to before another one is sent.
 
         Not one at whose end a client of this server still waits: two calls at once are two keys. One of another server
-        has to show that it is alive (Reconciler.take_up).
+        has to show that it is alive (TakeUp).
         """
         if equal.disconnected or not equal.is_held(now):
             return True

@@ -49,7 +49,7 @@ class Progress:
         await self._journal.run(Step(Reads(await self._identity.account(), operations=(operation,)), decide))
 
     async def not_made(self, operation: Operation) -> None:
-        """Note that there is no key. Where the journal fails now, its count stays: one too few may then be made."""
+        """Note that nothing was made or added. Where the journal fails now, its count stays: too little is left."""
         done = operation.moved(State.NOT_DONE)
         with contextlib.suppress(CometError):
             reads = Reads(await self._identity.account())

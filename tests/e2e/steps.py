@@ -132,6 +132,17 @@ async def creating(
         yield results
 
 
+async def lose_an_answer(home: Home, body: dict[str, Any]) -> None:
+    """A create that the API carried out, whose answer was lost and whose key the call could not look for."""
+    home.extra["COMETAPI_MCP_TIMEOUT"] = "2"
+    home.sandbox.faults.add("create", "reset_after")
+    home.sandbox.faults.add("list", "status", times=1000, after=1)
+    async with served(home) as client:
+        assert code_of(await client.call_tool("create_api_key", body)) == "create_outcome_unknown"
+    home.sandbox.faults.clear()
+    del home.extra["COMETAPI_MCP_TIMEOUT"]
+
+
 async def create_unlisted(home: Home, body: dict[str, Any]) -> None:
     """A create that the API calls a success, and whose row it does not list."""
     home.extra["COMETAPI_MCP_TIMEOUT"] = "2"

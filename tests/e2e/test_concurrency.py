@@ -17,6 +17,7 @@ from tests.e2e.steps import (
     code_of,
     kill_during_call,
     let_pass,
+    lose_an_answer,
     operations,
     served,
     started,
@@ -41,17 +42,6 @@ async def _create_many(client: Client, times: int, results: list[CallToolResult]
     async with anyio.create_task_group() as group:
         for _ in range(times):
             group.start_soon(create)
-
-
-async def _lose_an_answer(home: Home) -> None:
-    """A create that the API carried out, whose answer was lost and whose key the call could not look for."""
-    home.extra["COMETAPI_MCP_TIMEOUT"] = "2"
-    home.sandbox.faults.add("create", "reset_after")
-    home.sandbox.faults.add("list", "status", times=1000, after=1)
-    async with served(home) as client:
-        assert code_of(await client.call_tool("create_api_key", BODY)) == "create_outcome_unknown"
-    home.sandbox.faults.clear()
-    del home.extra["COMETAPI_MCP_TIMEOUT"]
 
 
 @pytest.mark.long
@@ -155,7 +145,7 @@ async def test_creates_at_once_all_answer_in_time_where_a_call_they_share_hangs(
 @pytest.mark.fast_time
 async def test_a_create_that_another_server_has_settled_is_not_closed_by_a_late_look(make_home: MakeHome) -> None:
     home = make_home()
-    await _lose_an_answer(home)
+    await lose_an_answer(home, BODY)
     let_pass(home, SETTLED)
     home.sandbox.faults.add("list", "latency", value="0.5", times=2)
     notes: list[str] = []
@@ -233,7 +223,7 @@ async def test_of_several_equal_creates_after_a_given_up_one_a_single_one_gets_i
 
 async def test_of_several_equal_creates_after_a_lost_answer_a_single_one_gets_its_key(make_home: MakeHome) -> None:
     home = make_home(dialect="gateway")
-    await _lose_an_answer(home)
+    await lose_an_answer(home, BODY)
     results: list[CallToolResult] = []
     async with served(home) as one, served(home) as other, anyio.create_task_group() as group:
         group.start_soon(_create_many, one, 3, results)

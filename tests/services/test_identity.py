@@ -13,7 +13,7 @@ import pytest
 from comet_mcp.journal.base import Decision, Reads, Step
 from comet_mcp.sandbox import Sandbox
 from comet_mcp.secret_store.names import host_directory
-from tests.e2e.steps import code_of, operations, served, stored, values
+from tests.e2e.steps import code_of, lose_an_answer, operations, served, stored, values
 from tests.services.conftest import Serve
 from tests.support import Home, data_of, error_of
 
@@ -27,16 +27,6 @@ def accounts(home: Home) -> list[tuple[str, int]]:
         return db.execute("SELECT base_url, user_id FROM account").fetchall()
 
 
-async def _lose_an_answer(home: Home) -> None:
-    home.extra["COMETAPI_MCP_TIMEOUT"] = "2"
-    home.sandbox.faults.add("create", "reset_after")
-    home.sandbox.faults.add("list", "status", times=1000, after=1)
-    async with served(home) as client:
-        assert code_of(await client.call_tool("create_api_key", BODY)) == "create_outcome_unknown"
-    home.sandbox.faults.clear()
-    del home.extra["COMETAPI_MCP_TIMEOUT"]
-
-
 @pytest.mark.parametrize("with_id", [True, False])
 async def test_with_a_renewed_token_the_same_create_finds_its_key_and_counts_go_on(
     make_home: MakeHome, with_id: bool
@@ -44,7 +34,7 @@ async def test_with_a_renewed_token_the_same_create_finds_its_key_and_counts_go_
     home = make_home(COMETAPI_MCP_POLICY_MAX_KEYS_TOTAL="1")
     if not with_id:
         home.extra["COMETAPI_USER_ID"] = ""
-    await _lose_an_answer(home)
+    await lose_an_answer(home, BODY)
     home.sandbox.renew_access_token()
     async with served(home) as client:
         key = data_of(await client.call_tool("create_api_key", BODY))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-
 import pytest
 
-from tests.simulation import determinism
 from tests.simulation.patches import Planted
 from tests.simulation.planted import PLANTED
 from tests.simulation.world import play
+
+pytestmark = pytest.mark.usefixtures("deterministic")
 
 MOST = 1_000
 SOON = frozenset(
@@ -27,14 +25,6 @@ SOON = frozenset(
     ]
 )
 """Bugs that show at once: they are planted in every run, and all of them in a long one."""
-
-
-@pytest.fixture(autouse=True)
-def _deterministic() -> Iterator[None]:
-    logging.disable()
-    with determinism.installed():
-        yield
-    logging.disable(logging.NOTSET)
 
 
 def _found(bug: Planted, record: pytest.FixtureRequest) -> None:

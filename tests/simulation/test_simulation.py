@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-
 import pytest
 
-from tests.simulation import determinism
 from tests.simulation.world import play
+
+pytestmark = pytest.mark.usefixtures("deterministic")
 
 CHUNK = 50
 SHORT, LONG = 300, 10_000
-
-
-@pytest.fixture(autouse=True)
-def _deterministic() -> Iterator[None]:
-    logging.disable()
-    with determinism.installed():
-        yield
-    logging.disable(logging.NOTSET)
 
 
 def _kept(first: int, count: int) -> None:
