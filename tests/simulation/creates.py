@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tests.simulation.matching import changed_unheard, is_alike, is_gone, is_late, is_made_meanwhile, releases, same_key
-from tests.simulation.records import Call, Made, Wish
+from tests.simulation.records import Call, Made, Wish, Write
 
 if TYPE_CHECKING:
+    from tests.simulation.gateway import Gateway
     from tests.simulation.world import World
 
 _NOT_MADE = re.compile(r'create of "([^"]+)"[^.]*?, made no key|create of "([^"]+)"[^.]* made no key')
@@ -86,6 +87,12 @@ def given_to_another(world: World) -> Iterator[str]:
         heard = first.server.died_at > (first.ended or 0) + 1 and not first.server.client_disconnected.is_set()
         if first is not call and heard and call.tool == "create_api_key":
             yield f"{call} was given key {key_id}, which {first} had been given"
+
+
+def is_touched_before_its_end(gateway: Gateway, write: Write) -> bool:
+    """Whether somebody has changed or deleted a key before the call that made it could look for it."""
+    made = next(made for made in gateway.made if (made.id, made.generation) == (write.key_id, write.generation))
+    return made.touched_at is not None and write.call is not None and made.touched_at < (write.call.ended or 0)
 
 
 def said_not_to_exist(world: World) -> Iterator[str]:

@@ -60,13 +60,15 @@ def nobody_is_given_anothers_key(world: World) -> Iterator[str]:
 
 
 def a_refused_call_changed_nothing(world: World) -> Iterator[str]:
-    """What is told as not done is not done."""
+    """What is told as not done is not done: but for a key that somebody renamed or deleted before it was looked for."""
     for gateway in world.gateways.values():
         for write in gateway.writes:
             call = write.call
             if call is None or not call.delivered or call.ok or not call.is_definite:
                 continue
             if call.outcome in _SAY_MORE or write.before == write.after or _SETTLED_FIRST in call.said:
+                continue
+            if write.kind == "create" and creates.is_touched_before_its_end(gateway, write):
                 continue
             yield f"{call} was told {call.outcome}, and key {write.key_id}: {write.kind}"
 
