@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import Generic, Self, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, Generic, Self, TypeVar
 from weakref import WeakValueDictionary
 
 import anyio
@@ -23,6 +24,21 @@ MARGIN = 1.0
 async def in_thread(work: Callable[[], _T]) -> _T:
     """What blocking `work` gives, while the event loop goes on. Everything that may block goes through here."""
     return await anyio.to_thread.run_sync(work)
+
+
+@asynccontextmanager
+async def working_beside(work: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    """A context beside which `work` goes on until it is left. Its errors come out as they are."""
+    failure: Exception | None = None
+    async with anyio.create_task_group() as beside:
+        beside.start_soon(work)
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - raised below: a task group would wrap it
+            failure = error
+        beside.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
 
 
 class Deadline:

@@ -12,7 +12,6 @@ import anyio
 
 from comet_mcp.api.catalog import Catalog
 from comet_mcp.api.client import CometAPI
-from comet_mcp.api.rate_limit import AT_FIRST
 from comet_mcp.audit.trail import AuditTrail, Note
 from comet_mcp.clock import SYSTEM, Clock
 from comet_mcp.concurrency import Deadline
@@ -20,9 +19,9 @@ from comet_mcp.confirmation import OPEN, Confirmations, Gate
 from comet_mcp.deliveries import Deliveries
 from comet_mcp.domain.money import Units
 from comet_mcp.errors import CometError
-from comet_mcp.journal.base import Journal, Step
+from comet_mcp.journal.base import Decision, Journal, Reads, Step
 from comet_mcp.journal.sqlite import SQLiteJournal
-from comet_mcp.journal.steps import taking_share
+from comet_mcp.journal.steps import Taken, taking_share
 from comet_mcp.policy.enforcer import PolicyEnforcer
 from comet_mcp.secret_store import KeyStore, key_store
 from comet_mcp.services.core import Core
@@ -143,35 +142,41 @@ class Services:
         services.share_calls(server)
         return services
 
+    async def give_back_calls(self) -> None:
+        """Give back the calls that were taken ahead and not made whenever they may not be made any more; for ever."""
+        while True:
+            await self.api.limit.share_ends()
+            await self._leave_share()
+
     async def _leave_share(self) -> None:
-        """Give back the calls that were taken ahead and not made."""
-        limit = self.api.limit
-        if limit.has_share and limit.take_share is not None:
-            await limit.take_share(limit.made)
+        if self.api.limit.give_back():
+            with suppress(CometError):  # without a journal they are nobody else's
+                await self.journal.run(Step(Reads(), lambda _: Decision(None), durable=False))
 
     def share_calls(self, server: str) -> None:
         """Share the API's limit of calls with the other servers of this machine, through the journal."""
         url = urlsplit(self.identity.base_url)
         origin, limit = f"{url.scheme}://{url.netloc}", self.api.limit
 
-        def taking(wanted: int) -> Step[int]:
+        def taking(ahead: int) -> Step[Taken]:
+            at, total, now = self.clock.monotonic(), limit.total, self.clock.of_machine()
+            step = taking_share(origin, server, ahead=ahead, made=limit.counted, most=limit.most, now=now)
             # allowed by the step: what is allowed last is then what the journal has
-            step = taking_share(origin, server, wanted, limit.most, self.clock.of_machine())
-            return replace(step, after=limit.allow)
+            return replace(step, after=lambda taken: limit.allow(taken.ahead, taken.others, total=total, at=at))
 
-        async def take(wanted: int) -> bool:
+        async def take(ahead: int) -> bool:
             try:
-                await self.journal.run(taking(wanted))
+                await self.journal.run(taking(ahead))
             except CometError:
                 return False  # without a journal each server minds the limit alone
             return True
 
-        def ride() -> Step[int] | None:
-            return taking(limit.wanted) if limit.is_low else None
+        def ride() -> Step[Taken] | None:
+            ahead = limit.due()
+            return None if ahead is None else taking(ahead)
 
         if limit.most:
-            limit.allow(AT_FIRST)
-            limit.take_share = take
+            limit.share(take)
             self.journal.add_rider(ride)
 
     async def hear_clock(self, deadline: Deadline) -> None:

@@ -29,6 +29,7 @@ from mcp_types import (
 
 from comet_mcp import __version__, prompts, resources
 from comet_mcp.clock import SYSTEM, Clock
+from comet_mcp.concurrency import working_beside
 from comet_mcp.context import Services
 from comet_mcp.deliveries import Deliveries
 from comet_mcp.errors import ArgumentError, CometError, NotFoundError
@@ -177,7 +178,8 @@ def create_server(
             client_disconnected=client_disconnected,
         )
         try:
-            yield app
+            async with working_beside(app.give_back_calls):
+                yield app
         finally:
             await app.aclose()
 

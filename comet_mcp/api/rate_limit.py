@@ -1,18 +1,21 @@
 """The API's limit of calls, minded by all servers of this machine together.
 
 Measured: 360 calls in three minutes, counted per address. The servers of a user have one journal, in which each takes
-shares of these calls ahead, so that hardly a call waits for a step of its own. A share may be used for half a minute,
-and is counted for three minutes more, since the API still counts what was called at its end.
+shares of these calls ahead, so that hardly a call waits for a step of its own. What was made of a share counts for
+three minutes from the call on, as the API counts it. What was taken ahead may be used for half a minute, and counts for
+three minutes more, since its server may have died after calls that nobody noted; one that lives gives it back.
 """
 
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+
+import anyio
 
 from comet_mcp.clock import Clock
 from comet_mcp.errors import RateLimitedError
@@ -29,14 +32,22 @@ WRITE_CALLS = 6
 _HELD_FOR = 5
 """Seconds after which a change that is under way is over, as a rule."""
 
-_TAKEN_FOR = 60
-"""Seconds after which it is worth asking again where others have taken the calls."""
+_TOGETHER = 10
+"""Calls are counted together whose ends lie within so many seconds: a share has few rows then."""
 
 _LOW = 8
 """More calls are taken ahead where no more than these are left."""
 
 AT_FIRST = 3
 """Calls that a server may make before it has taken any ahead. Some more lie between our limit and the API's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Calls that count for so many seconds from now."""
+
+    calls: int
+    seconds: float
 
 
 @dataclass(slots=True)
@@ -49,7 +60,7 @@ class _Reserved:
 _RESERVED: ContextVar[_Reserved | None] = ContextVar("reserved", default=None)
 
 Share = Callable[[int], Awaitable[bool]]
-"""Takes as many calls ahead as this server has need of, and allows what it got; False where nobody shares."""
+"""Has so many calls ahead, as far as others have left them, and allows what it got; False where nobody shares."""
 
 
 class RateLimit:
@@ -63,15 +74,27 @@ class RateLimit:
     def __init__(self, calls: int, clock: Clock) -> None:
         """At most `calls` in any three minutes; 0 for no limit."""
         self.most = calls
-        self._allowed = calls
-        self._allowed_at = 0.0
         self._clock = clock
         self._made: deque[float] = deque()
         self._held = 0
-        self.has_share = False
-        """Whether calls were taken ahead."""
-        self.take_share: Share | None = None
-        """Where the calls are shared with other servers."""
+        self.total = 0
+        """All calls that were ever made."""
+        self._take_share: Share | None = None
+        self._share_end = 0
+        """The total up to which calls may be made, where they are shared."""
+        self._shared_at = 0.0
+        self._others: tuple[Counted, ...] = ()
+        self._asked: list[int] = []
+        """What is asked for at this moment."""
+        self._gives_back = False
+        self._has_share = False
+        self._taken = anyio.Event()
+
+    def share(self, take: Share) -> None:
+        """Share the calls with other servers from now on; a few may be made before any were taken."""
+        self._take_share = take
+        self._share_end = self.total + AT_FIRST
+        self._shared_at = self._clock.monotonic()
 
     async def count(self) -> None:
         """Count a call that is about to be sent. Raises RateLimitedError where it would be one too many."""
@@ -82,58 +105,104 @@ class RateLimit:
             self._held -= 1
         if self.most:
             self._made.append(self._clock.monotonic())
+            self.total += 1
 
     @property
-    def wanted(self) -> int:
-        """How many calls this server may make soon, by what it made: what a share is asked for."""
-        self._forget()
-        used = len(self._made) + self._held
-        # calls are made while a share is taken: what may be made is not given back before it holds no longer
-        return max(used + max(2 * WRITE_CALLS, min(used, 60)), self._allowed)
-
-    @property
-    def is_low(self) -> bool:
-        """Whether more calls should be taken ahead."""
-        return bool(self.most) and len(self._made) + self._held + _LOW >= self._allowed
-
-    @property
-    def made(self) -> int:
+    def counted(self) -> list[Counted]:
         """The calls of this server that the API still counts."""
         self._forget()
-        return len(self._made)
+        now = self._clock.monotonic()
+        ends = Counter(math.ceil((at + WINDOW - now) / _TOGETHER) * _TOGETHER for at in self._made)
+        return [Counted(calls, seconds) for seconds, calls in ends.items()]
 
-    def allow(self, calls: int) -> None:
-        """What this server may make of the calls now."""
-        self._allowed = min(calls, self.most)
-        self.has_share = self._allowed > AT_FIRST
-        self._allowed_at = self._clock.monotonic()
+    def due(self) -> int | None:
+        """How many calls to have ahead by the journal's next step: more where few are left, fewer where many are.
+
+        What is given back is not made from now on, since another server has it once the step is done.
+        """
+        gives_back, self._gives_back = self._gives_back, False
+        if self._asked:
+            return None
+        if self._free <= _LOW and not gives_back:
+            return self._wanted
+        if self._left <= self._enough + _LOW and not gives_back:
+            return None
+        ahead = self._held if gives_back else self._enough
+        self._share_end = min(self._share_end, self.total + ahead)
+        return ahead
+
+    def allow(self, ahead: int, others: tuple[Counted, ...] = (), *, total: int, at: float) -> None:
+        """Allow what was taken ahead.
+
+        Args:
+            ahead: How many calls.
+            others: What the other servers have.
+            total: After how many calls in all it was asked for.
+            at: When, by the monotonic clock.
+        """
+        self._share_end, self._shared_at, self._others = total + ahead, at, others
+        self._has_share = self._left > 0
+        if self._has_share:
+            self._taken.set()
+
+    def give_back(self) -> bool:
+        """Have the journal's next step give back what was taken ahead and not made. False where nothing was."""
+        self._gives_back, self._has_share = self._has_share, False
+        return self._gives_back
+
+    async def share_ends(self) -> None:
+        """Wait until calls were taken ahead and may not be made any more."""
+        while not self._has_share or self._shared_at + SHARE_HOLDS > self._clock.monotonic():
+            if self._has_share:
+                await self._clock.sleep(self._shared_at + SHARE_HOLDS - self._clock.monotonic())
+            else:
+                self._taken = anyio.Event()
+                await self._taken.wait()
 
     async def require_room(self, calls: int) -> None:
         """Raise RateLimitedError unless so many calls may be made now. Inside `reserved` they always may."""
         if not self.most or _RESERVED.get() is not None:
             return
         calls = min(calls, max(self.most // 2, 1))  # a low limit makes writes rare, not impossible
-        while not self._has_room(calls):
-            if self.take_share is None:
-                break
-            asked = max(self.wanted, len(self._made) + self._held + calls)
-            if not await self.take_share(asked):
-                self.allow(self.most)
-                break
-            if self._allowed < asked:  # else there are more: other writes of this server took these meanwhile
-                break
-        if self._has_room(calls):
+        await self._take_more(calls)
+        if self._free >= calls:
             return
-        over = len(self._made) + calls - self._allowed
-        wait = _HELD_FOR if self._held else _TAKEN_FOR
-        if 0 < over <= len(self._made):
-            wait = math.ceil(self._made[over - 1] + WINDOW - self._clock.monotonic())
+        wait = self._frees_in(calls)
         raise RateLimitedError(
             f"This server makes at most {self.most} calls of the API in three minutes, together with others on this "
             "machine, since the API would lock it out, and too few of them are left for now. Nothing was sent. Try "
             f"again in {wait} seconds.",
             retry_after=wait,
         )
+
+    async def _take_more(self, calls: int) -> None:
+        """Take so many calls ahead, as far as the other servers have left them."""
+        while self._free < calls and self._take_share is not None:
+            asked = max(self._wanted, self._held + calls, *self._asked)  # the last one to be granted is what holds
+            end = self.total + asked
+            self._asked.append(asked)
+            try:
+                is_shared = await self._take_share(asked)
+            finally:
+                self._asked.remove(asked)
+            if not is_shared:
+                alone = max(self.most - len(self._made), 0)
+                self.allow(alone, total=self.total, at=self._clock.monotonic())
+                return
+            if self._share_end < end:  # else there are more: other writes of this server took these meanwhile
+                return
+
+    def _frees_in(self, calls: int) -> int:
+        """Seconds after which so many calls may be made, by what all servers have now."""
+        now = self._clock.monotonic()
+        ends = [(at + WINDOW - now, 1) for at in self._made]
+        ends += [(other.seconds - (now - self._shared_at), other.calls) for other in self._others]
+        wait, over = float(_HELD_FOR), sum(counted for _, counted in ends) + calls - self.most
+        for seconds, counted in sorted(ends):
+            if over <= 0:  # else writes that are under way hold them
+                break
+            wait, over = seconds, over - counted
+        return max(math.ceil(wait), 1)
 
     @asynccontextmanager
     async def reserved(self, calls: int, *, shared: int = 0) -> AsyncIterator[None]:
@@ -159,14 +228,31 @@ class RateLimit:
             _RESERVED.reset(entered)
             self._held -= reserved.left
 
-    def _has_room(self, calls: int) -> bool:
+    @property
+    def _left(self) -> int:
+        """How many calls may be made, those that writes hold included."""
         self._forget()
-        return len(self._made) + self._held + calls <= self._allowed
+        return (self.most - len(self._made)) if self._take_share is None else self._share_end - self.total
+
+    @property
+    def _free(self) -> int:
+        """How many calls may be made that no write holds."""
+        return self._left - self._held
+
+    @property
+    def _enough(self) -> int:
+        """The calls that writes hold, and as many more as are likely to be made soon, by what was made."""
+        return self._held + max(2 * WRITE_CALLS, min(len(self._made) + self._held, 60))
+
+    @property
+    def _wanted(self) -> int:
+        """How many calls to have ahead. What may be made is not given back: it is made while a share is taken."""
+        return max(self._enough, self._left)
 
     def _forget(self) -> None:
-        """Drop the calls that the API does not count any more, and a share that holds no longer."""
+        """Drop the calls that the API does not count any more, and what was taken ahead too long ago."""
         now = self._clock.monotonic()
         while self._made and self._made[0] <= now - WINDOW:
             self._made.popleft()
-        if self.take_share is not None and self._allowed_at <= now - SHARE_HOLDS:
-            self._allowed = min(self._allowed, len(self._made) + self._held)
+        if self._shared_at <= now - SHARE_HOLDS:
+            self._share_end = min(self._share_end, self.total + self._held)

@@ -40,7 +40,7 @@ class AuditRow:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """The calls of an API that one server may make in any three minutes, for as long as it is counted."""
+    """Calls of an API that one server made or may make, and until when they count. A server has several."""
 
     server: str
     calls: int
@@ -154,11 +154,13 @@ class PutKeyLease:
 
 
 @dataclass(frozen=True, slots=True)
-class PutShare:
-    """A server's share of an API's calls."""
+class PutShares:
+    """A server's shares of an API's calls, instead of those that it had. Those that count no more at `at` go."""
 
     origin: str
-    share: Share
+    server: str
+    shares: tuple[Share, ...]
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +194,9 @@ class DropAudit:
     through: int
 
 
-Write = Put | Grant | DropGrants | AddReveals | PutKeyLease | PutShare | PutAccount | UseNonce | AppendAudit | DropAudit
+Write = (
+    Put | Grant | DropGrants | AddReveals | PutKeyLease | PutShares | PutAccount | UseNonce | AppendAudit | DropAudit
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,25 @@ CREATE TABLE share (
 );
 """
 
+_THIRD = """
+ALTER TABLE share RENAME TO old_share;
+CREATE TABLE share (
+    origin TEXT NOT NULL, server TEXT NOT NULL, calls INTEGER NOT NULL, until REAL NOT NULL,
+    PRIMARY KEY (origin, server, until)
+);
+INSERT INTO share SELECT origin, server, calls, until FROM old_share;
+DROP TABLE old_share;
+DROP INDEX claimed;
+CREATE UNIQUE INDEX claimed ON operation (account, key_id, key_created)
+    WHERE key_id IS NOT NULL AND kind IN ('create', 'rotate') AND state != 'released';
+DROP INDEX open_operation;
+CREATE INDEX open_operation ON operation (account, state)
+    WHERE kind IN ('create', 'rotate') AND state NOT IN ('not_done', 'released')
+    AND (NOT acknowledged OR state IN ('abandoned', 'unstored'));
+DROP INDEX operation_of_key;
+CREATE INDEX operation_of_key ON operation (account, key_id) WHERE kind IN ('change', 'delete')
+"""
+
 _STATES = {
     "sent": "pending",
     "accepted": "accepted",
@@ -171,7 +190,16 @@ def identities_and_operations(db: sqlite3.Connection) -> None:
         db.execute(f"DROP TABLE {table}")
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (first, identities_and_operations)
+def shares_by_their_end_and_deletes(db: sqlite3.Connection) -> None:
+    """The third: a server's calls count until several moments, and a delete is an operation."""
+    _all(db, _THIRD)
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
+    first,
+    identities_and_operations,
+    shares_by_their_end_and_deletes,
+)
 """In order. The version of a file is how many of them were applied to it."""
 
 

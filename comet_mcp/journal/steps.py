@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from comet_mcp.api.rate_limit import SHARE_HOLDS, WINDOW
-from comet_mcp.journal.base import Decision, PutShare, Reads, Rows, Share, Step, UseNonce
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from comet_mcp.api.rate_limit import SHARE_HOLDS, WINDOW, Counted
+from comet_mcp.journal.base import Decision, PutShares, Reads, Rows, Share, Step, UseNonce
 
 
 def using_nonce(nonce: str, now: float) -> Step[bool]:
@@ -15,20 +18,37 @@ def using_nonce(nonce: str, now: float) -> Step[bool]:
     return Step(Reads(nonce=nonce), decide)
 
 
-def taking_share(origin: str, server: str, wanted: int, most: int, now: float) -> Step[int]:
-    """Takes calls of an API ahead, as far as other servers have left any. Gives how many this server has now.
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """How many calls a server may make, and what the other servers have."""
+
+    ahead: int
+    others: tuple[Counted, ...]
+
+
+def taking_share(
+    origin: str, server: str, *, ahead: int, made: Sequence[Counted], most: int, now: float
+) -> Step[Taken]:
+    """Takes calls of an API ahead, as far as other servers have left any, instead of those that were taken before.
 
     Args:
         origin: The API's scheme, host and port.
         server: This server.
-        wanted: How many calls it wants to have.
+        ahead: How many calls it wants to make.
+        made: The calls that it made and that the API still counts.
         most: How many all servers may make together in `WINDOW` seconds.
         now: Unix seconds by the clock of the machine whose servers these are.
     """
 
-    def decide(rows: Rows) -> Decision[int]:
-        others = sum(share.calls for share in rows.shares if share.server != server and share.until > now)
-        calls = max(min(wanted, most - others), 0)
-        return Decision(calls, [PutShare(origin, Share(server, calls, now + SHARE_HOLDS + WINDOW))])
+    def decide(rows: Rows) -> Decision[Taken]:
+        others = tuple(
+            Counted(share.calls, share.until - now)
+            for share in rows.shares
+            if share.server != server and share.until > now
+        )
+        left = most - sum(one.calls for one in (*others, *made))
+        taken = Counted(max(min(ahead, left), 0), SHARE_HOLDS + WINDOW)
+        shares = tuple(Share(server, one.calls, now + one.seconds) for one in (*made, taken) if one.calls)
+        return Decision(Taken(taken.calls, others), [PutShares(origin, server, shares, now)])
 
     return Step(Reads(shares=origin), decide, durable=False)

@@ -21,7 +21,7 @@ from comet_mcp.journal.base import (
     Put,
     PutAccount,
     PutKeyLease,
-    PutShare,
+    PutShares,
     Reads,
     Rows,
     Share,
@@ -45,12 +45,12 @@ _PUT = (
     f"ON CONFLICT (id) DO UPDATE SET {_CHANGEABLE}"
 )
 _OPEN = (
-    "kind != 'change' AND state NOT IN ('not_done', 'released') "
+    "kind IN ('create', 'rotate') AND state NOT IN ('not_done', 'released') "
     "AND (NOT acknowledged OR state IN ('abandoned', 'unstored'))"
 )
 _CLAIM = (
     "SELECT 1 FROM operation WHERE account = ? AND key_id = ? AND key_created = ? "
-    "AND kind != 'change' AND state != 'released'"
+    "AND kind IN ('create', 'rotate') AND state != 'released'"
 )
 _ANY = "surrogateescape"  # a damaged row has to be read to be named
 _NONCE_KEPT = 86_400.0
@@ -122,7 +122,7 @@ def _operations(db: sqlite3.Connection, reads: Reads) -> Iterator[Operation]:
     elif reads.operations == "open":
         yield from _found(db, f"account = ? AND {_OPEN} ORDER BY begun, rowid", (reads.account,))
     else:
-        which = "account = ? AND key_id = ? AND kind = 'change' ORDER BY begun, rowid"
+        which = "account = ? AND key_id = ? AND kind IN ('change', 'delete') ORDER BY begun, rowid"
         yield from _found(db, which, (reads.account, reads.key_id))
 
 
@@ -234,11 +234,12 @@ def _(entry: PutKeyLease, db: sqlite3.Connection, account: str | None) -> None:
 
 
 @_write.register
-def _(entry: PutShare, db: sqlite3.Connection, account: str | None) -> None:  # noqa: ARG001 - of all accounts
-    share = entry.share
+def _(entry: PutShares, db: sqlite3.Connection, account: str | None) -> None:  # noqa: ARG001 - of all accounts
     db.execute(
-        "INSERT OR REPLACE INTO share VALUES (?, ?, ?, ?)", (entry.origin, share.server, share.calls, share.until)
+        "DELETE FROM share WHERE origin = ? AND (server = ? OR until <= ?)", (entry.origin, entry.server, entry.at)
     )
+    rows = [(entry.origin, share.server, share.calls, share.until) for share in entry.shares]
+    db.executemany("INSERT INTO share VALUES (?, ?, ?, ?)", rows)
 
 
 @_write.register

@@ -15,7 +15,7 @@ from comet_mcp.audit import chain
 from comet_mcp.domain.key import KeySpec
 from comet_mcp.errors import JournalError
 from comet_mcp.journal import sqlite
-from comet_mcp.journal.base import Decision, Reads, Rows, Step
+from comet_mcp.journal.base import Decision, KeyLease, Reads, Rows, Share, Step
 from comet_mcp.journal.migrations import MIGRATIONS
 from comet_mcp.journal.operations import Operation, State
 from comet_mcp.journal.sqlite import SQLiteJournal
@@ -25,6 +25,7 @@ from tests.e2e.steps import served
 from tests.support import Home, data_of
 
 DATA = Path(__file__).parents[1] / "data"
+API = "https://api.cometapi.com"
 ACCOUNT = "64d69e6bfa04c929"
 BEGUN = 1_790_000_000
 
@@ -135,9 +136,21 @@ async def test_an_account_is_known_by_its_token_alone_until_its_number_is_heard(
     assert [(one.base_url, one.user_id) for one in rows.accounts if one.id == ACCOUNT] == [(None, None)]
 
 
-async def test_a_migrated_file_is_the_same_as_a_new_one(tmp_path: Path) -> None:
+async def test_calls_that_servers_had_taken_ahead_and_what_was_left_open_are_kept(tmp_path: Path) -> None:
+    path = made(tmp_path / "journal.sqlite3", 2)
+    rows = await read(
+        path, Reads(ACCOUNT, operations="of_key", key_id=9, key_lease=True, shares=API, claims=((9, BEGUN + 9),))
+    )
+    assert rows.shares == [Share("server-1", 60, BEGUN + 230), Share("server-2", 12, BEGUN + 240)]
+    assert [(one.kind, one.state) for one in rows.operations] == [("change", State.OUTCOME_UNKNOWN)]
+    assert rows.key_lease == KeyLease("server-1", BEGUN + 26)
+    assert rows.claimed == {(9, BEGUN + 9)}
+
+
+@pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
+async def test_a_migrated_file_is_the_same_as_a_new_one(version: int, tmp_path: Path) -> None:
     await read(tmp_path / "new.sqlite3", Reads())
-    await read(made(tmp_path / "old.sqlite3"), Reads())
+    await read(made(tmp_path / "old.sqlite3", version), Reads())
     schemas = []
     for name in ("new", "old"):
         with closing(sqlite3.connect(tmp_path / f"{name}.sqlite3")) as db:

@@ -14,6 +14,7 @@ from typing import Any
 import anyio
 import pytest
 
+from comet_mcp.api.rate_limit import Counted
 from comet_mcp.audit import chain
 from comet_mcp.domain.key import KeySpec
 from comet_mcp.errors import CometError, JournalError
@@ -153,8 +154,11 @@ async def test_a_confirmation_serves_once(journal: SQLiteJournal) -> None:
 
 
 async def test_servers_share_the_calls_of_an_api_and_never_have_more_together(journal: SQLiteJournal) -> None:
-    async def take(server: str, wanted: int, now: float = 0.0, origin: str = "https://x") -> int:
-        return await journal.run(taking_share(origin, server, wanted, 100, now))
+    async def take(
+        server: str, ahead: int, now: float = 0.0, origin: str = "https://x", made: tuple[Counted, ...] = ()
+    ) -> int:
+        step = taking_share(origin, server, ahead=ahead, made=made, most=100, now=now)
+        return (await journal.run(step)).ahead
 
     assert await take("one", 60) == 60
     assert await take("two", 60) == 40
@@ -164,6 +168,12 @@ async def test_servers_share_the_calls_of_an_api_and_never_have_more_together(jo
     assert await take("three", 60, origin="https://y") == 60
     assert await take("two", 100, now=209.0) == 10
     assert await take("two", 100, now=211.0) == 100, "what a server that died had is free again"
+    assert await take("two", 10, now=300.0, made=(Counted(10, 20), Counted(20, 170))) == 10
+    assert await take("one", 100, now=319.0) == 60
+    assert await take("one", 100, now=321.0) == 70, "the calls that were made first count no more"
+    assert await take("two", 0, now=322.0, made=(Counted(20, 148),)) == 0
+    taken = await journal.run(taking_share("https://x", "one", ahead=100, made=(), most=100, now=323.0))
+    assert (taken.ahead, taken.others) == (80, (Counted(20, 147.0),)), "what was made is not given back"
 
 
 # Several servers, and other programs.
