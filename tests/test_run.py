@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from time import monotonic
 from typing import Any
 from unittest import mock
 
+import anyio
 import pytest
 
 from comet_mcp.cli.run import main
+from comet_mcp.errors import StoreError
+from comet_mcp.secret_store.files import FileStore
 from tests.e2e.life import connected, full_key
 from tests.support import Home, data_of, in_process
 
@@ -274,15 +279,71 @@ async def test_a_stored_value_is_used_without_revealing_it_again(either: Home) -
     assert either.sandbox.count("reveal") == 0
 
 
-async def test_a_stored_value_of_another_key_is_not_used(home: Home) -> None:
+async def _of_another_key(home: Home) -> tuple[str, Any]:
     """A gateway's database begun anew: its ids name other keys than those whose values are stored."""
     async with connected(home) as client:
-        key = data_of(await client.call_tool("create_api_key", {"name": "blog", "remain_quota": 500_000}))
+        data_of(await client.call_tool("create_api_key", {"name": "blog", "remain_quota": 500_000}))
     (row,) = home.sandbox.keys
     dead, row.key = row.key, row.key[::-1]
-    done = run_alone(home, str(key["id"]), "--", sys.executable, "-c", SHOW)
-    assert shown(done)[1]["COMETAPI_KEY"] == f"sk-{row.key}"
+    return dead, row
+
+
+def reveals(home: Home) -> int:
+    with closing(sqlite3.connect(home.state)) as db:
+        return int(db.execute("SELECT count(*) FROM reveal").fetchone()[0])
+
+
+async def test_a_stored_value_of_another_key_is_replaced_by_the_keys_own(either: Home) -> None:
+    dead, row = await _of_another_key(either)
+    before = reveals(either)
+    done = run_alone(either, "1", "--", sys.executable, "-c", SHOW)
+    assert f"sk-{row.key}" in done.stdout
     assert dead not in done.stdout
+    assert done.stderr == (
+        "cometapi-mcp run: the value that was stored for key 1 is another key's, and was replaced by the key's own.\n"
+    )
+    revealed = either.sandbox.count("reveal")
+    assert reveals(either) == before + revealed - 1 if revealed else before == reveals(either)
+    assert shown(run_alone(either, "1", "--", sys.executable, "-c", SHOW))[1]["COMETAPI_KEY"] == f"sk-{row.key}"
+    assert either.sandbox.count("reveal") == revealed
+    (file,) = either.key_files
+    assert (dead in file.read_text(), row.key in file.read_text()) == (False, True)
+
+
+async def test_a_reveal_for_a_program_counts_among_those_of_all_servers(make_home: Callable[..., Home]) -> None:
+    home = make_home(dialect="gateway")
+    row = full_key(home.sandbox)
+    for number in range(1, 3):
+        shown(run_alone(home, str(row.id), "--", sys.executable, "-c", SHOW))
+        assert reveals(home) == number
+
+
+async def test_where_the_value_of_the_key_cannot_be_read_the_person_is_told_what_to_do(
+    make_home: Callable[..., Home],
+) -> None:
+    home = make_home(dialect="gateway")
+    dead, _ = await _of_another_key(home)
+    home.sandbox.faults.add("reveal", "status", times=9)
+    done = run_alone(home, "1", "--", sys.executable, "-c", SHOW)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "The value that was stored for key 1 is another key's, and its own could not be read" in done.stderr
+    assert "call save_api_key with id 1" in done.stderr
+    (file,) = home.key_files
+    assert dead in file.read_text()
+
+
+def test_a_value_that_cannot_be_stored_is_used_and_that_is_told(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, row = anyio.run(_of_another_key, home)
+
+    def refused(*_: object) -> None:
+        raise StoreError("The disk is full.")
+
+    monkeypatch.setattr(FileStore, "save", refused)
+    done = run(home, "1", "--", sys.executable, "-c", SHOW)
+    assert f"sk-{row.key}" in done.stdout
+    assert "could not be stored instead: " in done.stderr
+    assert "The disk is full. Until then each start reads it from the API" in done.stderr
+    assert "20 such calls in 20 minutes" in done.stderr
 
 
 def test_without_settings_the_mend_is_told_and_nothing_is_started(make_home: Callable[..., Home]) -> None:

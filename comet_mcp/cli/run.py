@@ -7,7 +7,8 @@ A key whose requests will be refused is told of on stderr, and the program is st
 for later, or mind the refusal itself. Where the value is in the local store, the API is asked for the key's record
 alone, and waited for two seconds at most; what can't be learnt by then goes unsaid, since the program needs nothing
 of it. Without an access token it is not asked. A stored value that does not fit the record's mask is another key's,
-from before the gateway's ids began anew: then the API is asked for the value too.
+from before the gateway's ids began anew: then the API is asked for the value too, and it is stored instead. What
+reveals a value is counted in the journal, like every server's.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ from comet_mcp.clock import SYSTEM
 from comet_mcp.concurrency import Deadline
 from comet_mcp.context import Services
 from comet_mcp.domain.key import Key, with_prefix
-from comet_mcp.errors import ArgumentError, CometError, NotFoundError
+from comet_mcp.errors import ArgumentError, CometError, NotFoundError, StoreError
 from comet_mcp.secret_store.base import KEY_VARIABLE
 from comet_mcp.services.listing import all_keys
-from comet_mcp.services.secrets import fits
+from comet_mcp.services.secrets import REVEALS, fits
 from comet_mcp.settings import Settings
 from comet_mcp.text import quoted
 
@@ -131,16 +132,41 @@ async def _row(api: CometAPI, key_id: int) -> Key:
 
 async def _of(app: Services, row: Key) -> _Found:
     """The key of a record."""
-    value = await app.secrets.value_of(row, Deadline(app.clock, app.settings.timeout))
+    try:
+        value = await app.secrets.value_of(row, Deadline(app.clock, app.settings.timeout))
+    finally:
+        await app.secrets.note_reveals()
     return _Found(row.id, value, row, _warning(row))
 
 
-async def _of_row(settings: Settings, row: Key) -> _Found:
+async def _replaced(settings: Settings, row: Key) -> _Found:
+    """The key of a record whose stored value is another key's: its own is read, and stored instead.
+
+    Raises:
+        CometError: It could not be read. What is stored stays.
+    """
     app = Services.of(settings)
+    said = f"the value that was stored for key {row.id} is another key's"
     try:
-        return await _of(app, row)
+        found = await _of(app, row)
+        try:
+            await app.secrets.replace(row, found.value)
+        except StoreError as error:
+            said += (
+                f", and the key's own could not be stored instead: {error} Until then each start reads it from the "
+                f"API, which allows {REVEALS} such calls in 20 minutes."
+            )
+        else:
+            said += ", and was replaced by the key's own."
+    except CometError as error:
+        raise CometError(
+            f"{said[0].upper()}{said[1:]}, and its own could not be read, so nothing was started: {error} Once that is "
+            f"mended, start the program again, or ask your assistant to call save_api_key with id {row.id}.",
+            code=error.code,
+        ) from None
     finally:
         await app.aclose()
+    return replace(found, warning=" ".join(filter(None, (said, found.warning))))
 
 
 def _checked_in_time(settings: Settings, stored: _Found) -> _Found:
@@ -168,7 +194,7 @@ def _checked_in_time(settings: Settings, stored: _Found) -> _Found:
         if isinstance(said, str):
             return replace(stored, warning=said)
         if not fits(stored.value, said):
-            return anyio.run(_of_row, settings, said)
+            return anyio.run(_replaced, settings, said)
         return replace(stored, warning=_warning(said))
     return stored
 

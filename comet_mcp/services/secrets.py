@@ -7,6 +7,8 @@ call, which reads up to 100 keys at once where the release can.
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Sequence
 
 from pydantic import SecretStr
@@ -14,9 +16,9 @@ from pydantic import SecretStr
 from comet_mcp.api.client import CometAPI
 from comet_mcp.clock import Clock
 from comet_mcp.concurrency import Deadline, Pending, SingleFlight, in_thread
-from comet_mcp.domain.key import Key, mask
+from comet_mcp.domain.key import Key, with_prefix
 from comet_mcp.domain.lifetimes import when
-from comet_mcp.errors import NotFoundError, RateLimitedError, RefusedError, StoreError, UnclearError
+from comet_mcp.errors import CometError, NotFoundError, RateLimitedError, RefusedError, StoreError, UnclearError
 from comet_mcp.journal.base import AddReveals, Decision, Journal, Reads, Rows, Step
 from comet_mcp.secret_store import NOWHERE, Forgotten, KeyStore, Saved, Target
 from comet_mcp.secret_store.base import DEFAULT
@@ -116,6 +118,22 @@ class Secrets:
             )
         return values[row.id]
 
+    async def replace(self, row: Key, value: SecretStr) -> None:
+        """Store the value of a key in the place of another key's, of which nothing is left. Raises StoreError."""
+
+        def store() -> None:
+            self.store.forget(row.id)
+            self.store.save(row.id, row.name, value, DEFAULT)
+
+        await in_thread(store)
+
+    async def note_reveals(self) -> None:
+        """Count the reveals in the journal now: for who makes no other use of it. What fails is not counted."""
+        if self._uncounted:
+            with contextlib.suppress(CometError):
+                await self._identity.account()  # as whose they are counted, with this step
+                await self._journal.run(Step(Reads(), lambda _: Decision(None), durable=False))
+
     async def forget(self, key_id: int) -> Forgotten:
         """Remove the value of a key that was deleted from the store."""
         try:
@@ -161,6 +179,13 @@ class Secrets:
 
 
 def fits(value: SecretStr, row: Key) -> bool:
-    """Whether a value can be the key's, by the mask in its record: ids begin anew when a gateway's database does."""
-    shown = row.key.get_secret_value()
-    return not shown or mask(value) == mask(row.key)
+    """Whether a value can be the key's, by the mask in its record: ids begin anew when a gateway's database does.
+
+    What a mask shows before and after its stars has to be there; how many stars there are says nothing. A record that
+    shows nothing decides nothing.
+    """
+    shown, whole = row.key.get_secret_value(), with_prefix(value).get_secret_value()
+    if row.is_masked and "*" not in shown:
+        return True
+    pattern = ".*".join(re.escape(part) for part in re.split(r"\*+", shown))
+    return any(re.fullmatch(pattern, form) for form in (whole, whole.removeprefix("sk-")))

@@ -12,8 +12,9 @@ from pydantic import SecretStr
 
 from comet_mcp.api.client import CometAPI
 from comet_mcp.concurrency import Deadline
+from comet_mcp.domain.key import Key
 from comet_mcp.errors import NotFoundError, RateLimitedError, UnclearError
-from comet_mcp.services.secrets import REVEAL_WINDOW, REVEALS
+from comet_mcp.services.secrets import REVEAL_WINDOW, REVEALS, fits
 from tests.e2e.steps import served, stored, values
 from tests.services.conftest import Serve
 from tests.support import Home, data_of
@@ -122,3 +123,36 @@ async def test_calls_that_reveal_are_counted_for_all_servers_with_the_next_step(
     for _ in range(REVEALS // 2 - 4):
         assert await other.secrets.may_ask_usage()
     assert not await other.secrets.may_ask_usage(), "the rest is kept for creates"
+
+
+VALUE = "gLEC0123456789abcdefghijklmnopqrstuvwxyzABCDDQNw"
+
+
+@pytest.mark.parametrize(
+    ("shown", "may_be"),
+    [
+        ("gLEC**********DQNw", True),
+        ("sk-gLEC***DQNw", True),
+        ("gLEC0123****", True),
+        ("******CDDQNw", True),
+        ("sk-g*w", True),
+        ("sk***", True),
+        ("gLEC*mnop*DQNw", True),
+        (VALUE, True),
+        (f"sk-{VALUE}", True),
+        ("", True),
+        ("****", True),
+        ("sk-****", True),
+        ("gLEC\u2026DQNw", True),
+        ("gLEC**********DQNx", False),
+        ("gLED***", False),
+        ("sk-gLEC0***0DQNw", False),
+        ("***0DQNw", False),
+        ("LEC0***", False),
+        (VALUE[:-1] + "x", False),
+        (VALUE[:4] + "Z" * 40 + VALUE[-4:], False),
+    ],
+)
+@pytest.mark.parametrize("prefix", ["", "sk-"])
+def test_all_that_a_mask_shows_has_to_be_in_the_value(shown: str, may_be: bool, prefix: str) -> None:
+    assert fits(SecretStr(prefix + VALUE), Key(id=1, key=SecretStr(shown))) is may_be
