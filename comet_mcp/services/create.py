@@ -172,12 +172,17 @@ class Creator:
             """Whether another call has replaced the same key meanwhile."""
             return found.state is State.RETIRED and found.id not in over
 
+        def is_of_same(found: Operation) -> bool:
+            """Whether it replaces the same key: ids begin anew when a gateway's database does."""
+            return old is not None and found.old is not None and found.old.created == old.created
+
         def decide(rows: Rows) -> Decision[Operation]:
             if old is None:
                 equal = (o for o in rows.operations if is_open_equal(o, spec, now) and o.id not in over)
                 earlier = next((o for o in equal if self._has_to_be_seen_to(o, now, asked)), None)
             else:
-                earlier = next((found for found in rows.rotations if found.is_open_rotation or is_new(found)), None)
+                same = (found for found in rows.rotations if is_of_same(found))
+                earlier = next((found for found in same if found.is_open_rotation or is_new(found)), None)
             if earlier is not None:
                 return Decision(earlier)
             elsewhere = {found.holder for found in rows.operations if found.is_held(now)} - {self._server}

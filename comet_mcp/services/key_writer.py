@@ -13,6 +13,7 @@ from comet_mcp.concurrency import Deadline
 from comet_mcp.domain.key import Key, KeySpec, Status
 from comet_mcp.domain.money import Units
 from comet_mcp.errors import APIError, NotFoundError, RefusedError, UnclearError
+from comet_mcp.services.reading import read_again
 
 _CORRECTIONS = 3
 """Writes that may follow the first."""
@@ -83,7 +84,7 @@ class KeyWriter:
         except NotFoundError:
             raise
         except RefusedError:
-            after = await self._read_again(row.id, deadline)
+            after = await self._read_again(row, deadline)
             if after.status != status:
                 raise
             return after
@@ -104,11 +105,11 @@ class KeyWriter:
             raise
         except RefusedError:
             # a proxy can refuse what the API behind it has done
-            after = await self._read_again(row.id, deadline)
+            after = await self._read_again(base, deadline)
             if _has_arrived(base, row, after):
                 return after
             raise
-        after = await self._read_again(row.id, deadline)
+        after = await self._read_again(base, deadline)
         if lost is not None and not _has_arrived(base, row, after):
             raise UnclearError(
                 f"The change of key {row.id} was sent, its answer was lost ({lost.code}), and the change is not seen "
@@ -118,10 +119,11 @@ class KeyWriter:
             )
         return after
 
-    async def _read_again(self, key_id: int, deadline: Deadline) -> Key:
+    async def _read_again(self, base: Key, deadline: Deadline) -> Key:
         """Read a key after a write. It leaves time for a correction. Raises NotFoundError, or UnclearError."""
+        key_id = base.id
         try:
-            return await self._api.get_token(key_id, seconds=deadline.left * 0.6)
+            return await read_again(self._api, key_id, base.created_time, seconds=deadline.left * 0.6)
         except NotFoundError:
             raise
         except APIError as error:

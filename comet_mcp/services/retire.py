@@ -21,6 +21,7 @@ from comet_mcp.journal.operations import OldKeyEnd
 from comet_mcp.services.core import Core
 from comet_mcp.services.finding import Created
 from comet_mcp.services.key_writer import writable_spec
+from comet_mcp.services.reading import read_again
 from comet_mcp.services.secrets import Secrets
 from comet_mcp.services.update import Changer, delete_key
 
@@ -45,11 +46,13 @@ class Retirement:
 class Rotated:
     """The new key, what is left of the old one (None where it is deleted), and each step in a sentence.
 
-    `nothing_done` tells that an earlier call had done it all.
+    `given` are the quota units that the new key was given for what the old one had left, and `nothing_done` tells that
+    an earlier call had done it all.
     """
 
     new: Created
     old: Key | None
+    given: int
     old_is_known: bool = True
     """Whether `old` is how the key is now: False where the answer to its end was lost."""
     steps: list[str] = field(default_factory=list)
@@ -88,16 +91,17 @@ class Retirer:
     async def _retire(self, retirement: Retirement, done: Rotated, deadline: Deadline) -> Key | None:
         """End the old key as it is now: it may have been changed since it was read."""
         assert done.old is not None  # noqa: S101 - set by the caller
-        key_id, given = done.old.id, done.old
+        key_id = done.old.id
         try:
             async with self._changer.holding(key_id, deadline) as hold:
-                old, said = await self._changer.settle_open(hold, await self._api.get_token(key_id), deadline)
+                read = await read_again(self._api, key_id, done.old.created_time)
+                old, said = await self._changer.settle_open(hold, read, deadline)
                 done.warnings += said
                 if retirement.end == "delete":
                     await delete_key(self._api, key_id, deadline)
                     forgotten = await self._secrets.forget(key_id)
                     done.steps.append(f"Key {key_id} was deleted. {forgotten}".strip())
-                    await self._even_out(given, old, done, deadline)
+                    await self._even_out(old, done, deadline)
                     return None
                 wanted, status = writable_spec(old), None
                 if retirement.end == "disable":
@@ -112,7 +116,7 @@ class Retirer:
         done.warnings += changed.warnings
         if retirement.end == "disable":
             done.steps.append(f"Key {key_id} was disabled.")
-            await self._even_out(given, changed.after, done, deadline)
+            await self._even_out(changed.after, done, deadline)
         else:
             self._say_grace(changed.after, done)
         return changed.after
@@ -127,15 +131,16 @@ class Retirer:
         else:
             done.steps.append(f"Key {old.id} is {status_word(old.status)}, and expires at {when(until)}.")
 
-    async def _even_out(self, given: Key, old: Key, done: Rotated, deadline: Deadline) -> None:
-        """Give the new key what the old one had left at its end: calls in flight have moved it since it was read."""
+    async def _even_out(self, old: Key, done: Rotated, deadline: Deadline) -> None:
+        """Give the new key what the old one had left at its end: calls have moved it since the new one was made."""
         new = done.new.row
-        moved = max(old.remain_quota, 0) - max(given.remain_quota, 0)
-        if given.unlimited_quota or new.unlimited_quota or not moved or new.total != max(given.remain_quota, 0):
+        moved = max(old.remain_quota, 0) - done.given
+        if old.unlimited_quota or new.unlimited_quota or not moved or new.total != done.given:
             return
         try:
             async with self._changer.holding(new.id, deadline) as hold:
-                row, said = await self._changer.settle_open(hold, await self._api.get_token(new.id), deadline)
+                read = await read_again(self._api, new.id, new.created_time)
+                row, said = await self._changer.settle_open(hold, read, deadline)
                 left = max(row.remain_quota + moved, 0)
                 wanted = writable_spec(row).model_copy(update={"remain_quota": left})
                 changed = await self._changer.change(hold, KeyChange(row, wanted), deadline)

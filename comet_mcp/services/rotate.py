@@ -31,6 +31,7 @@ from comet_mcp.services.finding import Created
 from comet_mcp.services.key_writer import writable_spec
 from comet_mcp.services.progress import Progress
 from comet_mcp.services.quota import Quota
+from comet_mcp.services.reading import read_again
 from comet_mcp.services.retire import Retirement, Retirer, Rotated
 from comet_mcp.services.secrets import Secrets
 from comet_mcp.services.take_up import TakeUp
@@ -85,8 +86,8 @@ class Rotator:
                 raise
             return done
         self._quota.enforcer.require_own(old)
-        if newest is not None and newest.old is not None and newest.old.created != old.created_time:
-            newest = None  # ids began anew: that was another key
+        known = await self._of_same(old, known)
+        newest = known[-1] if known else None
         if newest is not None and newest.state is State.RETIRED:
             done = await self._finished(newest, old, retirement, confirm=confirm, deadline=deadline, told=told)
             if done is not None:
@@ -95,8 +96,8 @@ class Rotator:
         await self._require_allowed(old, begun)
         await self._api.limit.require_room(WRITE_CALLS + CHANGE_CALLS)
         await confirm(old, begun)
-        new = await self._new_key(old, retirement, known, deadline, told)
-        done = Rotated(new, old, steps=_resumed(begun, retirement))
+        new, given = await self._new_key(old, retirement, known, deadline, told)
+        done = Rotated(new, old, given=given, steps=_resumed(begun, retirement))
         done.steps.append(f"Key {new.row.id} was made with the same scope.")
         done.warnings += _unkept(old, new.row)
         if new.saved is None:
@@ -127,10 +128,17 @@ class Rotator:
         found = await self._journal.run(Step(reads, lambda rows: Decision(rows.rotations), durable=False))
         return [rotation for rotation in found if rotation.is_open_rotation or rotation.state is State.RETIRED]
 
+    async def _of_same(self, old: Key, known: list[Operation]) -> list[Operation]:
+        """The rotations of the key itself. Those of another key that had its id, before ids began anew, are closed."""
+        for rotation in known:
+            if not _replaces(rotation, old) and not rotation.is_held(self._clock.now()):
+                await self._progress.advance(rotation.id, State.RELEASED)
+        return [rotation for rotation in known if _replaces(rotation, old)]
+
     async def _new_key(
         self, old: Key, retirement: Retirement, known: list[Operation], deadline: Deadline, told: Told
-    ) -> Created:
-        """The new key, made now, or by a call before or beside this one."""
+    ) -> tuple[Created, int]:
+        """The new key, made now, or by a call before or beside this one, and the quota units that it was given."""
         spec = writable_spec(old)
         replaced = OldKey(old.id, old.created_time, retirement.end, retirement.until, spec.remain_quota)
         over = {rotation.id for rotation in known if rotation.state is State.RETIRED}
@@ -142,15 +150,16 @@ class Rotator:
                     operation, is_new = await self._creator.begin(
                         spec, deadline, old=replaced, extra=old.extra, over=over
                     )
+                    given = operation.old.left if operation.old else 0
                     if is_new:
-                        return await self._creator.make(operation, deadline, told)
+                        return await self._creator.make(operation, deadline, told), given
                 if operation.is_held(self._clock.now()) and not operation.disconnected:
                     await self._clock.sleep(0.1)
                 elif operation.key_id is not None:
                     if (created := await self._resumed(operation, deadline, told)) is not None:
-                        return created
+                        return created, given
                 elif (created := await self._taker.take_up(operation, deadline, told)) is not None:
-                    return created
+                    return created, given
             except CreateUnclearError as error:
                 raise _explained(error, old) from None
             if self._clock.monotonic() > end:
@@ -160,10 +169,8 @@ class Rotator:
 
     async def _resumed(self, operation: Operation, deadline: Deadline, told: Told) -> Created | None:
         """The new key that an earlier call made, with its value stored now if it was not. None where it is gone."""
-        assert operation.key_id is not None  # noqa: S101 - the caller has seen it
-        try:
-            row = await self._api.get_token(operation.key_id, seconds=deadline.left)
-        except NotFoundError:
+        row = await self._made(operation, deadline)
+        if row is None:
             await self._progress.advance(operation.id, State.RELEASED)  # somebody deleted it: another is made
             return None
         self._quota.enforcer.require_own(row)
@@ -171,6 +178,15 @@ class Rotator:
         told.of(row)
         told.operations.append(operation.id)
         return created
+
+    async def _made(self, operation: Operation, deadline: Deadline) -> Key | None:
+        """The key that a rotation made; None where it is gone, and where its id is another key's by now."""
+        if operation.key_id is None:
+            return None
+        try:
+            return await read_again(self._api, operation.key_id, operation.key_created, seconds=deadline.left)
+        except NotFoundError:
+            return None
 
     async def _finished(
         self,
@@ -194,18 +210,15 @@ class Rotator:
             deadline: When it has to be done.
             told: What the answer tells of.
         """
-        if begun.key_id is None or begun.state not in KNOWN:
-            return None
-        try:
-            row = await self._api.get_token(begun.key_id)
-        except NotFoundError:
+        row = await self._made(begun, deadline) if begun.state in KNOWN else None
+        if row is None:
             return None
         self._quota.enforcer.require_own(row)
         await confirm(old, begun)
         new = await self._resumed(begun, deadline, told)
         if new is None:
             return None
-        done = Rotated(new, None if retirement is None else old)
+        done = Rotated(new, None if retirement is None else old, given=max(old.remain_quota, 0))
         done.steps.append(
             f"Key {old.id} was replaced by key {row.id} at {when(int(begun.begun))} already, and no other was made. "
             f"To replace it once more, rotate key {row.id}."
@@ -238,6 +251,11 @@ class Rotator:
                 f"Key {old.id} has nothing left to spend: a new one with the same scope would be useless. Give it a "
                 "budget with update_api_key first, or make another key with create_api_key."
             )
+
+
+def _replaces(rotation: Operation, old: Key) -> bool:
+    """Whether a rotation is of this key, and of no other that had its id before ids began anew."""
+    return rotation.old is not None and rotation.old.created == old.created_time
 
 
 def _resumed(begun: Operation | None, retirement: Retirement) -> list[str]:

@@ -23,6 +23,7 @@ from comet_mcp.services.delivery import Delivery, Told
 from comet_mcp.services.finding import Created, RowFinder
 from comet_mcp.services.matching import differences, namesakes
 from comet_mcp.services.progress import Progress
+from comet_mcp.services.reading import read_again
 from comet_mcp.services.secrets import Secrets
 from comet_mcp.text import quoted
 
@@ -146,10 +147,8 @@ class TakeUp:
             return await self._finder.find(operation, rows, told)
         assert operation.key_id is not None  # noqa: S101 - what is known has one
         try:
-            row = await self._api.get_token(operation.key_id, seconds=deadline.left)
+            row = await read_again(self._api, operation.key_id, operation.key_created, seconds=deadline.left)
         except NotFoundError:
-            row = None
-        if row is None or row.created_time != operation.key_created:
             await self._progress.advance(operation.id, State.RELEASED)
             return None
         return Created(row, operation.id)

@@ -12,8 +12,19 @@ from comet_mcp.errors import StoreError
 from comet_mcp.sandbox import Key, Sandbox
 from comet_mcp.secret_store.files import FileStore
 from comet_mcp.server import create_server
-from tests.e2e.life import FULL, LATER, before_each_write, body_of, connected, full_key, row_of, spend_before_writes
-from tests.e2e.steps import let_pass
+from tests.e2e.life import (
+    FULL,
+    LATER,
+    after_each_write,
+    before_each_write,
+    body_of,
+    connected,
+    full_key,
+    row_of,
+    spend,
+    spend_before_writes,
+)
+from tests.e2e.steps import let_pass, operations
 from tests.support import Home, data_of, error_of
 
 PAST = 1_600_000_000
@@ -452,3 +463,72 @@ async def test_asking_once_more_stores_no_value_that_the_policy_or_a_person_keep
     async with connected(home, COMETAPI_MCP_CONFIRM="destructive") as client:
         assert "[confirmation_needed]" in error_of(await client.call_tool("rotate_api_key", {"id": old.id}))
     assert home.key_files == []
+
+
+async def half_rotated(client: Client, key_id: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rotation that made its key and could not store its value."""
+
+    def fails(*_: object) -> None:
+        raise StoreError("The disk is full.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FileStore, "save", fails)
+        data_of(await client.call_tool("rotate_api_key", {"id": key_id, "old_key": "delete"}))
+
+
+async def test_a_rotation_of_another_key_that_had_the_id_before_is_not_gone_on_with(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with connected(home) as client:
+        await half_rotated(client, full_key(home.sandbox).id, monkeypatch)
+        home.sandbox.account.begin_anew()
+        later = int(home.sandbox.clock()) + 60
+        old, other = (full_key(home.sandbox, name=name, created_time=later) for name in ("new life", "another's"))
+        answer = data_of(await client.call_tool("rotate_api_key", {"id": old.id, "old_key": "delete"}))
+    new = newest(home.sandbox)
+    assert (other.id, new.id, new.name, answer["new_key"]["id"]) == (2, 3, "new life", 3)
+    assert home.sandbox.keys == [other, new]
+    assert [state for state, _ in operations(home)] == ["released", "retired"]
+
+
+async def test_a_new_key_whose_id_is_another_keys_by_now_is_made_again(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = full_key(home.sandbox)
+    async with connected(home) as client:
+        await half_rotated(client, old.id, monkeypatch)
+        other = newest(home.sandbox)
+        other.created_time, other.name = other.created_time + 3600, "another's"
+        answer = data_of(await client.call_tool("rotate_api_key", {"id": old.id, "old_key": "delete"}))
+    assert answer["new_key"]["id"] == newest(home.sandbox).id == 3
+    assert not list(home.key_dir.rglob("*-2.env"))
+
+
+@pytest.mark.parametrize("end", ["disable", "delete"])
+async def test_what_the_old_key_spends_until_a_rotation_is_gone_on_with_comes_off_the_new_one(
+    end: str, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = full_key(home.sandbox)
+    async with connected(home) as client:
+        await half_rotated(client, old.id, monkeypatch)
+        spend(old, 700_000)
+        data_of(await client.call_tool("rotate_api_key", {"id": old.id, "old_key": end}))
+    new = newest(home.sandbox)
+    assert new.remain_quota == FULL["remain_quota"] - 700_000
+    assert new.remain_quota + old.used_quota == FULL["remain_quota"]
+
+
+async def test_a_key_that_took_an_ids_place_during_a_change_is_not_corrected(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = full_key(home.sandbox)
+
+    def another() -> None:
+        row.created_time += 3600
+        row.remain_quota -= 1_000
+
+    after_each_write(monkeypatch, home.sandbox, another)
+    async with connected(home) as client:
+        result = await client.call_tool("update_api_key", {"id": row.id, "name": "renamed"})
+    assert "another key's now" in error_of(result)
+    assert home.sandbox.count("update") == 1
