@@ -24,8 +24,10 @@ from comet_mcp.journal.sqlite import SQLiteJournal
 from comet_mcp.journal.steps import Taken, taking_share
 from comet_mcp.policy.enforcer import PolicyEnforcer
 from comet_mcp.secret_store import KeyStore, key_store
+from comet_mcp.services.change_journal import ChangeJournal
 from comet_mcp.services.core import Core
 from comet_mcp.services.create import Creator
+from comet_mcp.services.delete import Deleter
 from comet_mcp.services.delivery import Delivery, Told
 from comet_mcp.services.finding import RowFinder
 from comet_mcp.services.identity import Identity
@@ -67,6 +69,7 @@ class Services:
     taker: TakeUp
     reconciler: Reconciler
     changer: Changer
+    deleter: Deleter
     rotator: Rotator
     audit: AuditTrail
     confirmations: Confirmations
@@ -104,13 +107,16 @@ class Services:
         creator = Creator(core, finder=finder, progress=progress, secrets=secrets, quota=quota, delivery=delivery)
         taker = TakeUp(core, creator=creator, finder=finder, progress=progress, secrets=secrets, delivery=delivery)
         reconciler = Reconciler(core, taker=taker, creator=creator, finder=finder, progress=progress, secrets=secrets)
-        changer = Changer(core, quota)
+        changes = ChangeJournal(core, quota)
+        changer = Changer(core, changes, settings.units)
+        deleter = Deleter(core, changes, secrets)
         rotator = Rotator(
             core,
             progress=progress,
             creator=creator,
             taker=taker,
-            retirer=Retirer(core, changer, secrets, settings.units),
+            retirer=Retirer(core, changer, deleter, settings.units),
+            deleter=deleter,
             secrets=secrets,
             quota=quota,
         )
@@ -133,6 +139,7 @@ class Services:
             taker=taker,
             reconciler=reconciler,
             changer=changer,
+            deleter=deleter,
             rotator=rotator,
             audit=AuditTrail(journal, settings.audit, clock, lambda: identity.label, [token]),
             confirmations=Confirmations(settings, journal, clock),

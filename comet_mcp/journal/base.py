@@ -62,7 +62,7 @@ class Reads:
     Args:
         account: The account's number in the journal.
         operations: `open` for the creates and rotations whose outcome is not final, or that a client is yet to be told
-            of; `of_key` for the changes of one key; or the ids of some.
+            of; `of_key` for the changes and deletes of one key; or the ids of some.
         claims: The (id, time of creation) pairs of which it is asked whether an operation has them.
         key_id: The key of `of_key`, of the lease, and of `rotations`.
         rotations: The rotations of that key.

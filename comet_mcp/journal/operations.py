@@ -1,4 +1,4 @@
-"""Operations: every create, rotation and change is remembered before it is sent, so that a lost answer loses nothing.
+"""Operations: each create, rotation, change and delete is noted before it is sent, so that a lost answer loses nothing.
 
 What an operation has come to is its state, and `TRANSITIONS` has every change of state that there is. Beside the state
 stand who works on it (`holder`, while its lease lasts), whether the client has gone (`disconnected`), and whether the
@@ -31,7 +31,7 @@ RENEW_EVERY = 2.0
 RECOGNISABLE_FOR = 86_400.0
 """Seconds for which the row of an abandoned create is still known for what it is when it shows."""
 
-Kind = Literal["create", "rotate", "change"]
+Kind = Literal["create", "rotate", "change", "delete"]
 OldKeyEnd = Literal["grace", "disable", "delete"]
 
 
@@ -55,7 +55,7 @@ class State(StrEnum):
     RETIRED = "retired"
     """The key that was replaced has its end too."""
     SETTLED = "settled"
-    """The changed key is as it was meant to be, or the difference was told."""
+    """The changed key is as it was meant to be, or the difference was told; the deleted one is gone."""
     ABANDONED = "abandoned"
     """No row showed for a minute. One that shows within a day is still recognised."""
     NOT_DONE = "not_done"
@@ -75,7 +75,7 @@ class Transition(NamedTuple):
 
 
 _MAKING: tuple[Kind, ...] = ("create", "rotate")
-_CHANGE: tuple[Kind, ...] = ("change",)
+_WRITE: tuple[Kind, ...] = ("change", "delete")
 
 TRANSITIONS = (
     Transition(_MAKING, State.PENDING, State.ACCEPTED, "holder", "the API said yes and the row takes its time"),
@@ -111,13 +111,13 @@ TRANSITIONS = (
     Transition(("rotate",), State.MATCHED, State.RETIRED, "holder", "that its value is stored was not noted"),
     Transition(("rotate",), State.UNSTORED, State.RETIRED, "holder", "that its value is stored was not noted"),
     Transition(("rotate",), State.RETIRED, State.RELEASED, "reconciler", "the new key was deleted"),
-    Transition(_CHANGE, State.PENDING, State.SETTLED, "holder", "the key was read again, as it was meant"),
-    Transition(_CHANGE, State.PENDING, State.NOT_DONE, "holder", "provably unsent or refused"),
-    Transition(_CHANGE, State.PENDING, State.OUTCOME_UNKNOWN, "holder", "an answer or the reading again was lost"),
-    Transition(_CHANGE, State.PENDING, State.SETTLED, "reconciler", "its server died; the next write read the key"),
-    Transition(_CHANGE, State.PENDING, State.NOT_DONE, "reconciler", "its server died before anything arrived"),
-    Transition(_CHANGE, State.OUTCOME_UNKNOWN, State.SETTLED, "reconciler", "the next write read the key"),
-    Transition(_CHANGE, State.OUTCOME_UNKNOWN, State.NOT_DONE, "reconciler", "nothing of it had arrived"),
+    Transition(_WRITE, State.PENDING, State.SETTLED, "holder", "the key was read again, as it was meant, or is gone"),
+    Transition(_WRITE, State.PENDING, State.NOT_DONE, "holder", "provably unsent or refused"),
+    Transition(_WRITE, State.PENDING, State.OUTCOME_UNKNOWN, "holder", "an answer or the reading again was lost"),
+    Transition(_WRITE, State.PENDING, State.SETTLED, "reconciler", "its server died; the next write read the key"),
+    Transition(_WRITE, State.PENDING, State.NOT_DONE, "reconciler", "its server died before anything arrived"),
+    Transition(_WRITE, State.OUTCOME_UNKNOWN, State.SETTLED, "reconciler", "the next write read the key"),
+    Transition(_WRITE, State.OUTCOME_UNKNOWN, State.NOT_DONE, "reconciler", "nothing of it had arrived"),
 )
 """Every change of state that there is."""
 
@@ -185,14 +185,14 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One create, rotation or change as the journal has it.
+    """One create, rotation, change or delete as the journal has it.
 
     Args:
         id: Chosen before anything is written, so that a step that is run again is the same step.
         account: The account's id in the journal.
         kind: What it is.
         state: How far it came.
-        spec: The key that is asked for; of a change, the fields that it writes.
+        spec: The key that is asked for; of a change, the fields that it writes; of a delete, those it had.
         extra: Fields of the key that this version does not know, to be sent with it.
         begun: When it began, in Unix seconds.
         watermark: What a create's row is above.
@@ -201,7 +201,7 @@ class Operation:
         accepted: Whether the API ever said that it made the key.
         disconnected: Whether the client that asked for it gave up, so that an equal create may take it up.
         acknowledged: Whether a client was told of its outcome.
-        key_id: The key that it made or changes.
+        key_id: The key that it made, changes or deletes.
         key_created: That key's time of creation: ids begin anew when a gateway's database does.
         old: The key that a rotation replaces.
         target: What a change means the key to be.
@@ -249,9 +249,10 @@ class Operation:
         """Whether a rotation has to be gone on with before the same key is replaced once more."""
         return self.kind == "rotate" and self.state not in (*CLOSED, State.RETIRED, State.ABANDONED)
 
-    def is_untold(self, now: float) -> bool:
-        """Whether there is a key of which no client knows, and no call is about to tell."""
-        return self.state in KNOWN and not self.acknowledged and (self.disconnected or not self.is_held(now))
+    @property
+    def is_open_write(self) -> bool:
+        """Whether nobody knows yet what came of a change or a delete."""
+        return self.kind in _WRITE and self.state in (State.PENDING, State.OUTCOME_UNKNOWN)
 
 
 def is_current(lease_until: float, now: float) -> bool:

@@ -1,4 +1,4 @@
-"""Changes of keys in the journal: one server at a time for each key, and what each write means the key to have.
+"""Changes and deletes of keys in the journal: one server at a time for each key, and what each write means it to have.
 
 A change is on disk before it is sent, together with what it adds. One that was left open, by a lost answer or a killed
 server, is settled before the key is changed again.
@@ -7,9 +7,9 @@ server, is settled before the key is changed again.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from secrets import token_hex
 
 import anyio
@@ -17,7 +17,7 @@ import anyio
 from comet_mcp.api.rate_limit import WRITE_CALLS
 from comet_mcp.concurrency import Deadline, KeyedLock
 from comet_mcp.domain.change import KeyChange
-from comet_mcp.domain.key import Key
+from comet_mcp.domain.key import Key, KeySpec
 from comet_mcp.errors import APIError, CometError, JournalError, UnsentError
 from comet_mcp.journal.base import (
     Decision,
@@ -30,8 +30,9 @@ from comet_mcp.journal.base import (
     Step,
     Write,
 )
-from comet_mcp.journal.operations import LEASE, Operation, State, Target, is_current
+from comet_mcp.journal.operations import LEASE, Kind, Operation, State, Target, is_current
 from comet_mcp.services.core import Core
+from comet_mcp.services.key_writer import writable_spec
 from comet_mcp.services.progress import Progress
 from comet_mcp.services.quota import Quota
 
@@ -41,7 +42,7 @@ CHANGE_CALLS = WRITE_CALLS + 2
 
 @dataclass(slots=True)
 class Hold:
-    """A key that this call alone may change, and the changes of it that the journal knows.
+    """A key that this call alone may change, and the changes and deletes of it that the journal knows.
 
     `journal_fault` is why the journal could not be asked; only what gives nothing may be changed then.
     """
@@ -53,7 +54,12 @@ class Hold:
     @property
     def open(self) -> Operation | None:
         """The change that was left open, if one was."""
-        return next((c for c in self.changes if c.state in (State.PENDING, State.OUTCOME_UNKNOWN)), None)
+        return next((c for c in self.changes if c.kind == "change" and c.is_open_write), None)
+
+    @property
+    def deletes(self) -> list[Operation]:
+        """The deletes of the key that are under way, or of which nobody knows what came."""
+        return [c for c in self.changes if c.kind == "delete" and c.is_open_write]
 
     def meant(self, row: Key) -> int | None:
         """The total that the last change meant the key to have, where nobody else has written it since.
@@ -110,7 +116,8 @@ class ChangeJournal:
             JournalError: It can't be counted, and a sum is limited.
         """
         limited = self._quota.enforcer.policy.limits_sums
-        operation = await self._new(hold, change, total)
+        target = Target(total, change.before.total, change.before.used_quota)
+        operation = replace(await self._new(hold, "change", change.before, change.wanted), target=target)
         if hold.journal_fault is not None:
             if change.added and limited:
                 raise hold.journal_fault
@@ -129,6 +136,32 @@ class ChangeJournal:
 
         return await self._journal.run(Step(Reads(await self._identity.account(), spending=bool(limited)), decide))
 
+    async def begin_delete(self, hold: Hold, row: Key) -> Operation:
+        """Note a delete that is about to be sent. Where the journal fails it is sent all the same: it gives nothing."""
+        operation = await self._new(hold, "delete", row, writable_spec(row))
+        hold.changes = [*hold.changes, operation]
+        if hold.journal_fault is None:
+            try:
+                await self._put(operation)
+            except JournalError as error:
+                hold.journal_fault = error
+        return operation
+
+    async def open_deletes(self, key_id: int) -> list[Operation]:
+        """The deletes of a key of which nobody knows what came; none where the journal can't be asked."""
+        if not self._journal.exists:
+            return []
+        with contextlib.suppress(CometError):
+            reads = Reads(await self._identity.account(), operations="of_key", key_id=key_id)
+            found = await self._journal.run(Step(reads, lambda rows: Decision(rows.operations), durable=False))
+            return Hold(key_id, found).deletes
+        return []
+
+    async def settle_deletes(self, sent: Sequence[Operation]) -> None:
+        """Note that deletes were carried out: their key is gone. Raises JournalError."""
+        if sent:
+            await self._put(*(operation.moved(State.SETTLED, lease_until=0.0) for operation in sent))
+
     async def settle(self, hold: Hold, operation: Operation, after: Key, total: int | None) -> None:
         """Note that the key was read again. `total` is what it was meant to have, None where that does not hold."""
         seen = None if after.unlimited_quota else after.total
@@ -142,8 +175,7 @@ class ChangeJournal:
         done = operation.moved(state, lease_until=0.0, target=target or operation.target)
         hold.changes = [*(c for c in hold.changes if c.id != done.id), done]
         with contextlib.suppress(CometError):
-            step = Step(Reads(await self._identity.account()), lambda _: Decision(None, [Put(done)]))
-            await self._journal.run(step)
+            await self._put(done)
 
     async def not_done(self, hold: Hold, operation: Operation, before: Key) -> None:
         """Note that nothing was changed; what was counted is taken back where the key may spend no more than before."""
@@ -158,20 +190,23 @@ class ChangeJournal:
             return await self.note(hold, operation, State.OUTCOME_UNKNOWN)
         return await self._progress.not_made(operation)
 
-    async def _new(self, hold: Hold, change: KeyChange, total: int | None) -> Operation:
+    async def _put(self, *operations: Operation) -> None:
+        reads = Reads(await self._identity.account())
+        await self._journal.run(Step(reads, lambda _: Decision(None, [Put(one) for one in operations])))
+
+    async def _new(self, hold: Hold, kind: Kind, row: Key, spec: KeySpec) -> Operation:
         now = self._clock.now()
         return Operation(
             id=token_hex(8),
             account="" if hold.journal_fault else await self._identity.account(),
-            kind="change",
+            kind=kind,
             state=State.PENDING,
-            spec=change.wanted,
+            spec=spec,
             begun=now,
             holder=self._server,
             lease_until=now + LEASE,
             key_id=hold.key_id,
-            key_created=change.before.created_time,
-            target=Target(total, change.before.total, change.before.used_quota),
+            key_created=row.created_time,
         )
 
     async def _held(self, key_id: int, deadline: Deadline) -> Hold:

@@ -64,7 +64,7 @@ def match(
 
 def is_rival(operation: Operation, other: Operation, now: float) -> bool:
     """Whether a row that is equal to an operation's spec may be the other's as well."""
-    return other.kind != "change" and other.awaits_row(now) and other.spec.is_equal(operation.spec)
+    return other.kind in ("create", "rotate") and other.awaits_row(now) and other.spec.is_equal(operation.spec)
 
 
 def equal_rows(operation: Operation, rows: Iterable[Key]) -> list[Key]:

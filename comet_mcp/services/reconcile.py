@@ -79,7 +79,7 @@ class Reconciler:
         for operation in opened:
             if operation.state is State.ABANDONED:
                 done.abandoned.append(operation)
-            elif operation.kind != "change":
+            else:
                 await self._guarded(operation, done, partial(self._one, operation, done, deadline, told))
             if deadline.passed:
                 break  # the next list goes on

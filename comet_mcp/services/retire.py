@@ -19,11 +19,11 @@ from comet_mcp.errors import (
 )
 from comet_mcp.journal.operations import OldKeyEnd
 from comet_mcp.services.core import Core
+from comet_mcp.services.delete import Deleter
 from comet_mcp.services.finding import Created
 from comet_mcp.services.key_writer import writable_spec
 from comet_mcp.services.reading import read_again
-from comet_mcp.services.secrets import Secrets
-from comet_mcp.services.update import Changer, delete_key
+from comet_mcp.services.update import Changer
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +63,10 @@ class Rotated:
 class Retirer:
     """Ends the keys of one account that were replaced."""
 
-    def __init__(self, core: Core, changer: Changer, secrets: Secrets, units: Units) -> None:
+    def __init__(self, core: Core, changer: Changer, deleter: Deleter, units: Units) -> None:
         self._api, self._clock = core.api, core.clock
         self._changer = changer
-        self._secrets = secrets
+        self._deleter = deleter
         self._units = units
 
     async def end(self, retirement: Retirement, done: Rotated, deadline: Deadline) -> bool:
@@ -98,9 +98,8 @@ class Retirer:
                 old, said = await self._changer.settle_open(hold, read, deadline)
                 done.warnings += said
                 if retirement.end == "delete":
-                    await delete_key(self._api, key_id, deadline)
-                    forgotten = await self._secrets.forget(key_id)
-                    done.steps.append(f"Key {key_id} was deleted. {forgotten}".strip())
+                    notes = await self._deleter.delete(hold, old, deadline)
+                    done.steps.append(" ".join(filter(None, [f"Key {key_id} was deleted.", *notes])))
                     await self._even_out(old, done, deadline)
                     return None
                 wanted, status = writable_spec(old), None
@@ -111,7 +110,8 @@ class Retirer:
                     wanted = wanted.model_copy(update={"expired_time": until})
                 changed = await self._changer.change(hold, KeyChange(old, wanted, status), deadline)
         except NotFoundError:
-            done.steps.append(f"Key {key_id} is gone.")
+            gone = await self._deleter.gone(key_id, was_ours=True)
+            done.steps.append(f"Key {key_id} is gone. {gone.forgotten}".strip())
             return None
         done.warnings += changed.warnings
         if retirement.end == "disable":

@@ -26,6 +26,7 @@ from comet_mcp.policy.windows import NOTHING
 from comet_mcp.services.change_journal import CHANGE_CALLS
 from comet_mcp.services.core import Core
 from comet_mcp.services.create import Creator
+from comet_mcp.services.delete import Deleter
 from comet_mcp.services.delivery import Told
 from comet_mcp.services.finding import Created
 from comet_mcp.services.key_writer import writable_spec
@@ -51,6 +52,7 @@ class Rotator:
         creator: Creator,
         taker: TakeUp,
         retirer: Retirer,
+        deleter: Deleter,
         secrets: Secrets,
         quota: Quota,
     ) -> None:
@@ -60,6 +62,7 @@ class Rotator:
         self._creator = creator
         self._taker = taker
         self._retirer = retirer
+        self._deleter = deleter
         self._secrets = secrets
         self._quota = quota
 
@@ -224,7 +227,8 @@ class Rotator:
             f"To replace it once more, rotate key {row.id}."
         )
         if retirement is None:
-            done.steps.append(f"Key {old.id} is gone.")
+            gone = await self._deleter.gone(old.id, was_ours=True)
+            done.steps.append(f"Key {old.id} is gone. {gone.forgotten}".strip())
             if new.saved is not None:
                 await self._note_retired(done)
         elif retirement.changes(old):

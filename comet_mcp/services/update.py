@@ -17,17 +17,15 @@ from typing import Any
 
 import anyio
 
-from comet_mcp.api.client import CometAPI
-from comet_mcp.api.rate_limit import WRITE_CALLS
 from comet_mcp.concurrency import Deadline
 from comet_mcp.domain.change import KeyChange
 from comet_mcp.domain.key import Key, Status, status_word
-from comet_mcp.errors import APIError, NotFoundError, RefusedError, UnauthorizedError, UnclearError, UnsentError
+from comet_mcp.domain.money import Units
+from comet_mcp.errors import NotFoundError, RefusedError, UnclearError, UnsentError
 from comet_mcp.journal.operations import Operation, State
 from comet_mcp.services.change_journal import ChangeJournal, Hold
 from comet_mcp.services.core import Core
 from comet_mcp.services.key_writer import KeyWriter, plain, writable_spec
-from comet_mcp.services.quota import Quota
 
 _LATE = 120.0
 """Seconds for which an API may still carry out a write whose answer was lost (seen: 75)."""
@@ -45,10 +43,10 @@ class Changed:
 class Changer:
     """Changes the keys of one account."""
 
-    def __init__(self, core: Core, quota: Quota) -> None:
-        self._units = quota.enforcer.units
+    def __init__(self, core: Core, changes: ChangeJournal, units: Units) -> None:
+        self._units = units
         self._clock = core.clock
-        self._journal = ChangeJournal(core, quota)
+        self._journal = changes
         self._writer = KeyWriter(core.api, self._units)
         self.holding = self._journal.holding
 
@@ -237,46 +235,6 @@ class Changer:
             f"{'high' if apart > 0 else 'low'} now. Its next change makes that good."
         )
         return [said]
-
-
-async def delete_key(api: CometAPI, key_id: int, deadline: Deadline) -> bool:
-    """Delete a key. False where the API's answer was lost and the key is gone all the same.
-
-    Raises:
-        NotFoundError: There was none.
-        UnsentError, RefusedError: It is still there.
-        UnclearError: Whether it is, is not known.
-    """
-    deadline.require_time_to_write()
-    async with api.limit.reserved(WRITE_CALLS):
-        try:
-            await api.delete_token(key_id, seconds=deadline.left * 0.6)
-        except NotFoundError:
-            raise
-        except APIError as error:
-            try:
-                await api.get_token(key_id, seconds=deadline.left)
-            except NotFoundError:
-                return False
-            except APIError:
-                if isinstance(error, RefusedError) and not isinstance(error, UnauthorizedError):
-                    # a proxy can refuse what the API behind it has done
-                    raise UnclearError(
-                        f"The delete of key {key_id} was refused ({error.code}), and the key could not be read again, "
-                        f"so it is not known whether it is there. Call get_api_key with id {key_id} in a minute.",
-                        code="delete_outcome_unknown",
-                        request_id=error.request_id,
-                    ) from None
-                raise error from None  # of the two it is the one that says what may have happened to the key
-            if isinstance(error, UnclearError):
-                raise UnclearError(
-                    f"{error.args[0]} Key {key_id} is still there, and the delete may still be carried out. Call "
-                    f"get_api_key with id {key_id} in a minute, and delete_api_key again if it is there.",
-                    code="delete_outcome_unknown",
-                    request_id=error.request_id,
-                ) from None
-            raise
-    return True
 
 
 def _with(error: UnclearError, more: str) -> UnclearError:

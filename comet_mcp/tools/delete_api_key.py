@@ -6,15 +6,13 @@ from typing import Any
 
 import anyio
 
-from comet_mcp.api.rate_limit import WRITE_CALLS
 from comet_mcp.confirmation import Question, digest_of
 from comet_mcp.context import Context
-from comet_mcp.domain.key import Key
+from comet_mcp.domain.key import Key, KeySpec
 from comet_mcp.domain.lifetimes import NEVER
 from comet_mcp.domain.money import Units
 from comet_mcp.errors import NotFoundError
 from comet_mcp.services.key_writer import writable_spec
-from comet_mcp.services.update import delete_key
 from comet_mcp.tools import wording
 from comet_mcp.tools.arguments import KeyId
 from comet_mcp.tools.base import Tool
@@ -27,33 +25,45 @@ async def delete_api_key(context: Context, *, id: KeyId) -> DeletedKey:
     """Delete one API key for good; programs that use it stop working. Answers with the body of an equal key."""
     app, deadline = context.app, context.deadline
     try:
-        row = await app.api.get_token(id)
+        if context.gate.is_unanswered:  # this run ends with the question: nobody is kept from the key meanwhile
+            await _asked_to_delete(context, await app.api.get_token(id))
+        async with app.changer.holding(id, deadline) as hold:
+            row = await app.api.get_token(id)
+            await _asked_to_delete(context, row)
+            with anyio.CancelScope(shield=True):  # whoever gives up the call now must not leave the value of a dead key
+                notes = await app.deleter.delete(hold, row, deadline)
     except NotFoundError:
-        return DeletedKey(id=id, deleted=False, note=f"There is no key {id}: it is gone already, or never was.")
-    app.quota.enforcer.require_own(row)
-    deadline.require_time_to_write()
-    async with app.api.limit.reserved(WRITE_CALLS):  # before a person's answer is used up
-        await context.gate.require_confirmed(_question(row, app.units, app.clock.now()))
-        with anyio.CancelScope(shield=True):  # whoever gives up the call now must not leave the value of a dead key
-            try:
-                certain = await delete_key(app.api, id, deadline)
-                notes = [] if certain else ["The API's answer was lost, but the key is gone."]
-            except NotFoundError:
-                notes = ["Somebody else deleted it at the same moment."]
-            notes.append(str(await app.secrets.forget(id)))
+        return await _gone(context, id)
     if row.expired_time != NEVER and row.expired_time <= app.clock.now():
         notes.append("It had expired: create_api_key takes the body once it has a later expired_time.")
     note = " ".join(filter(None, notes))
-    return DeletedKey(id=id, deleted=True, name=row.name, recreate=_recreating(row), note=note or None)
+    recreate = _recreating(writable_spec(row), row.created_time)
+    return DeletedKey(id=id, deleted=True, name=row.name, recreate=recreate, note=note or None)
 
 
-def _recreating(row: Key) -> dict[str, Any]:
+async def _asked_to_delete(context: Context, row: Key) -> None:
+    """Have the policy and a person agree."""
+    context.app.quota.enforcer.require_own(row)
+    await context.gate.require_confirmed(_question(row, context.app.units, context.app.clock.now()))
+
+
+async def _gone(context: Context, key_id: int) -> DeletedKey:
+    """The answer where there is no such key: an earlier delete may have been carried out after its answer was lost."""
+    gone = await context.app.deleter.gone(key_id)
+    if gone.by is None:
+        note = f"There is no key {key_id}: it is gone already, or never was."
+        return DeletedKey(id=key_id, deleted=False, note=note)
+    body = gone.by.spec
+    recreate = _recreating(body, gone.by.key_created or 0)
+    return DeletedKey(id=key_id, deleted=True, name=body.name, recreate=recreate, note=str(gone))
+
+
+def _recreating(body: KeySpec, created: int) -> dict[str, Any]:
     """The create_api_key body of an equal key, without what create refuses in a key that was odd."""
-    body = writable_spec(row)
     return body.model_dump() | {
         "model_limits": body.model_limits if body.model_limits_enabled else "",
         # measured: 0 is 1970 in a record and never on create; a key that had ended stays one that has
-        "expired_time": body.expired_time if body.expired_time > 0 or body.expired_time == NEVER else row.created_time,
+        "expired_time": body.expired_time if body.expired_time > 0 or body.expired_time == NEVER else created,
         "remain_quota": max(body.remain_quota, 0),
     }
 

@@ -71,10 +71,10 @@ async def update_api_key(
         await app.units_check.require()
     wishes: dict[str, Any] = {"status": status, "added": add_budget_usd, "unlimited_quota": unlimited_quota}
     if context.gate.is_unanswered:  # this run ends with the question: nobody is kept from the key meanwhile
-        row = await app.api.get_token(id)
+        row = await app.deleter.read(id)
         await _asked_to_change(context, *_change(context, row, changes, **wishes), changes)
     async with app.changer.holding(id, deadline) as hold:
-        row = await app.api.get_token(id)
+        row = await app.deleter.read(id)
         app.quota.enforcer.require_own(row)
         row, settled = await app.changer.settle_open(hold, row, deadline)
         with _telling_first(settled):

@@ -48,7 +48,7 @@ def operations(home: Home) -> list[tuple[str, int | None]]:
     if not home.state.exists():
         return []
     with closing(sqlite3.connect(home.state)) as db:
-        query = "SELECT state, key_id FROM operation WHERE kind != 'change' ORDER BY begun, rowid"
+        query = "SELECT state, key_id FROM operation WHERE kind IN ('create', 'rotate') ORDER BY begun, rowid"
         return db.execute(query).fetchall()
 
 

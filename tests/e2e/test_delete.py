@@ -2,11 +2,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import anyio
 import pytest
+from mcp import Client
 from mcp.shared.exceptions import MCPError
 
+from comet_mcp.concurrency import Deadline
+from comet_mcp.context import Services
 from tests.e2e.life import FULL, LATER, body_of, connected, full_key
-from tests.e2e.steps import until
+from tests.e2e.steps import code_of, until
 from tests.support import Home, data_of, error_of
 
 
@@ -110,3 +114,62 @@ async def test_a_delete_that_is_given_up_still_removes_the_value(home: Home) -> 
             await client.call_tool("delete_api_key", {"id": key["id"]}, read_timeout_seconds=0.2)
         await until(lambda: not home.sandbox.keys)
         await until(lambda: not home.key_files)
+
+
+async def lost_delete(client: Client, home: Home) -> str:
+    """Makes a key and deletes it, whose answer is lost, and which the API carries out later. Gives the key's file."""
+    data_of(await client.call_tool("create_api_key", {"name": "blog", "remain_quota": 5_000}))
+    home.sandbox.faults.add("delete", "reset_before")
+    result = await client.call_tool("delete_api_key", {"id": 1})
+    assert code_of(result) == "delete_outcome_unknown"
+    home.sandbox.keys.clear()
+    (file,) = home.key_files
+    return str(file)
+
+
+async def test_a_delete_that_was_carried_out_late_is_told_by_the_next_one_and_the_value_goes(home: Home) -> None:
+    async with connected(home) as client:
+        file = await lost_delete(client, home)
+        answer = data_of(await client.call_tool("delete_api_key", {"id": 1}))
+        assert (answer["deleted"], answer["name"], answer["recreate"]["remain_quota"]) == (True, "blog", 5_000)
+        assert "whose answer was lost, was carried out" in answer["note"]
+        assert f"Its value was removed from {file}" in answer["note"]
+        assert home.key_files == []
+        assert data_of(await client.call_tool("delete_api_key", {"id": 1}))["deleted"] is False
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [("get_api_key", {}), ("update_api_key", {"name": "x"}), ("save_api_key", {}), ("verify_api_key", {})],
+)
+async def test_whoever_finds_a_deleted_key_gone_removes_its_value(
+    tool: str, arguments: dict[str, Any], home: Home
+) -> None:
+    async with connected(home) as client:
+        file = await lost_delete(client, home)
+        error = error_of(await client.call_tool(tool, {"id": 1, **arguments}))
+    assert error.startswith('[key_not_found] Key 1 "blog" is deleted')
+    assert file in error
+    assert home.key_files == []
+
+
+async def test_the_value_of_a_key_that_nobody_deleted_here_stays(home: Home) -> None:
+    """Another account of the same API may have the key of that id."""
+    async with connected(home) as client:
+        data_of(await client.call_tool("create_api_key", {"name": "blog", "remain_quota": 5_000}))
+        home.sandbox.keys.clear()
+        assert data_of(await client.call_tool("delete_api_key", {"id": 1}))["deleted"] is False
+    assert len(home.key_files) == 1
+
+
+async def test_a_delete_waits_until_another_server_has_changed_the_key(home: Home) -> None:
+    row = full_key(home.sandbox)
+    other = Services.of(home.settings)
+    async with connected(home) as client, anyio.create_task_group() as group:
+        async with other.changer.holding(row.id, Deadline(other.clock, 10)):
+            group.start_soon(client.call_tool, "delete_api_key", {"id": row.id})
+            for _ in range(5):
+                data_of(await client.call_tool("get_api_key", {"id": row.id}))
+            assert home.sandbox.count("delete") == 0
+        await until(lambda: not home.sandbox.keys)
+    await other.aclose()

@@ -532,3 +532,23 @@ async def test_a_key_that_took_an_ids_place_during_a_change_is_not_corrected(
         result = await client.call_tool("update_api_key", {"id": row.id, "name": "renamed"})
     assert "another key's now" in error_of(result)
     assert home.sandbox.count("update") == 1
+
+
+async def test_the_value_of_an_old_key_that_is_found_gone_goes_too(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    create = home.sandbox.account.create
+
+    def instead(*sent: Any, **options: Any) -> Key:
+        home.sandbox.keys.clear()  # by somebody else, at the worst moment
+        return create(*sent, **options)
+
+    async with connected(home) as client:
+        data_of(await client.call_tool("create_api_key", {"name": "blog", "remain_quota": 5_000}))
+        with monkeypatch.context() as patch:
+            patch.setattr(home.sandbox.account, "create", instead)
+            answer = data_of(await client.call_tool("rotate_api_key", {"id": 1}))
+        assert answer["steps"][-1].startswith("Key 1 is gone. Its value was removed from ")
+        data_of(await client.call_tool("rotate_api_key", {"id": 2}))
+        home.sandbox.keys.remove(row_of(home.sandbox, 2))
+        answer = data_of(await client.call_tool("rotate_api_key", {"id": 2}))
+        assert answer["steps"][-1].startswith("Key 2 is gone. Its value was removed from ")
+    assert [path.stem for path in home.key_files] == ["blog-3"]

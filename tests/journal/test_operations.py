@@ -12,7 +12,6 @@ import pytest
 from comet_mcp.domain.key import Key, KeySpec
 from comet_mcp.journal.operations import (
     CLOSED,
-    KNOWN,
     LEASE,
     RECOGNISABLE_FOR,
     RENEW_EVERY,
@@ -104,13 +103,10 @@ def test_the_row_of_an_abandoned_create_is_recognised_for_a_day() -> None:
         assert found.awaits_row(1_000.0 + RECOGNISABLE_FOR) == (state in ROWLESS)
 
 
-@pytest.mark.parametrize("state", sorted(KNOWN))
-def test_a_known_key_is_untold_until_a_client_was_told_unless_a_call_is_about_to(state: State) -> None:
-    held = operation(state=state)
-    assert held.is_untold(1_005.0) == (state in (State.UNSTORED, State.RETIRED))
-    assert held.is_untold(1_007.0)
-    assert operation(state=state, disconnected=True).is_untold(1_005.0)
-    assert not operation(state=state, disconnected=True, acknowledged=True).is_untold(1_007.0)
+def test_a_change_and_a_delete_are_open_until_somebody_knows_what_came_of_them() -> None:
+    for kind, state in product(KINDS, State):
+        is_write = kind in ("change", "delete")
+        assert operation(kind, state).is_open_write == (is_write and state in (State.PENDING, State.OUTCOME_UNKNOWN))
 
 
 def rows(*pairs: tuple[int, int]) -> list[Key]:

@@ -17,8 +17,8 @@ from comet_mcp.errors import APIError, CometError, CreateUnclearError, PolicyErr
 from comet_mcp.journal.base import Decision, Put, Reads, Step
 from comet_mcp.journal.operations import OldKey, Operation, State
 from comet_mcp.pipeline import in_time
+from comet_mcp.services.delete import delete_key
 from comet_mcp.services.delivery import Told, acknowledging, released
-from comet_mcp.services.update import delete_key
 from tests.e2e.steps import operations
 from tests.services.conftest import Serve
 from tests.support import Home
@@ -83,7 +83,7 @@ async def test_a_refused_delete_that_can_not_be_looked_at_is_told_as_unknown(
     home.sandbox.faults.add("delete", "status", value=status)
     home.sandbox.faults.add("get", "status", times=9)
     with pytest.raises(APIError) as caught:
-        await delete_key(serve(home).api, row.id, deadline)
+        await delete_key(serve(home).api, Key(id=row.id, created_time=row.created_time), deadline)
     assert caught.value.code == code
 
 

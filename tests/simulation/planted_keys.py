@@ -74,9 +74,8 @@ async def _lost_is_unsent(original: Any, *args: Any, **options: Any) -> Any:
         raise UnsentError(error.args[0]) from None
 
 
-async def _delete_at_once(_: Any, api: Any, key_id: int, deadline: Any) -> bool:
-    async with api.limit.reserved(6):
-        await api.delete_token(key_id, seconds=deadline.left * 0.6)
+async def _delete_at_once(_: Any, api: Any, row: Any, deadline: Any) -> bool:
+    await api.delete_token(row.id, seconds=deadline.left * 0.6)
     return True
 
 
@@ -89,7 +88,7 @@ UPDATES = (
     Planted(
         "updates",
         "a refused delete is believed without a look",
-        (("services.update:delete_key", coroutine(_delete_at_once)),),
+        (("services.delete:delete_key", coroutine(_delete_at_once)),),
     ),
     Planted(
         "updates",
