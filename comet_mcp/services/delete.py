@@ -25,7 +25,7 @@ from comet_mcp.text import quoted
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """A key that is not there: the delete of ours that was carried out, if one was, and where its value was."""
+    """A key that is not there: the delete of ours that was left open, if one was, and where its value was."""
 
     by: Operation | None
     forgotten: Forgotten
@@ -35,7 +35,7 @@ class Gone:
         if self.by is None:
             return ""
         key = f"Key {self.by.key_id} {quoted(self.by.spec.name)}"
-        said = f"{key} is deleted: the delete at {when(int(self.by.begun))}, whose answer was lost, was carried out."
+        said = f"{key} is deleted now: what came of its delete at {when(int(self.by.begun))} was not known."
         return f"{said} {self.forgotten}".strip()
 
 

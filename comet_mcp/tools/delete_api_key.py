@@ -48,7 +48,7 @@ async def _asked_to_delete(context: Context, row: Key) -> None:
 
 
 async def _gone(context: Context, key_id: int) -> DeletedKey:
-    """The answer where there is no such key: an earlier delete may have been carried out after its answer was lost."""
+    """The answer where there is no such key: an earlier delete of it may have been carried out."""
     gone = await context.app.deleter.gone(key_id)
     if gone.by is None:
         note = f"There is no key {key_id}: it is gone already, or never was."

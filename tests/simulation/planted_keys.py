@@ -20,6 +20,14 @@ def _own_spending_only(original: Any, db: Any, reads: Any) -> Any:
     return rows
 
 
+def _for_ever(original: Any) -> Any:
+    def counted(self: Any) -> Any:
+        calls = sum(one.calls for one in original.fget(self))
+        return [named("api.rate_limit", "Counted")(calls, 1e6)] if calls else []
+
+    return property(counted)
+
+
 LIMITS = (
     Planted(
         "limits",
@@ -27,7 +35,11 @@ LIMITS = (
         (("journal.tables:read", sync(_own_spending_only)),),
     ),
     Planted("limits", "a budget that is added is not summed up", (("domain.change:KeyChange.added", attribute(0)),)),
-    Planted("limits", "calls that a dead server took stay taken", (("api.rate_limit:SHARE_HOLDS", constant(1e6)),)),
+    Planted(
+        "limits",
+        "calls that a dead server took stay taken",
+        (("api.rate_limit:SHARE_HOLDS", constant(1e6)), ("api.rate_limit:RateLimit.counted", _for_ever)),
+    ),
     Planted("limits", "each server minds the limit of calls alone", (("context:Services.share_calls", gives(None)),)),
     Planted(
         "limits",
