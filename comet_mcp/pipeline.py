@@ -1,7 +1,9 @@
 """What every call passes, as lists of small steps; a tool is what stands at their end.
 
 errors        a failure becomes a tool's answer
-audited       a row of the trail before and after; after, what the answer has told of is noted too
+audited       a row of the trail before and after, also where the arguments are wrong; after, what the answer has told
+              of is noted too
+understood    the arguments are what the tool takes
 confirmed     a person's yes, where one is asked for; their time does not count
 in_time       the call answers within its time-out
 """
@@ -34,6 +36,8 @@ log = logging.getLogger(__name__)
 
 Answer = CallToolResult | InputRequiredResult
 
+_NAME_SHOWN, _NAMES_SHOWN = 60, 10
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -44,12 +48,18 @@ class Call:
     request: ServerRequestContext[Services]
     context: Context
     arguments: dict[str, Any]
+    wrong: CometError | None = None
+    """What is wrong with the arguments that were sent; there are none then."""
 
     @property
     def given(self) -> dict[str, Any]:
-        """The arguments that the caller gave."""
+        """The arguments that the caller gave; of those that no tool has, some names."""
         sent = self.params.arguments or {}
-        return {name: value for name, value in self.arguments.items() if sent.get(name) is not None}
+        if self.wrong is None:
+            return {name: value for name, value in self.arguments.items() if sent.get(name) is not None}
+        known = self.tool.arguments.model_fields
+        others = [printable(name, _NAME_SHOWN) for name in sent if name not in known]
+        return {name: sent[name] for name in known if name in sent} | dict.fromkeys(others[:_NAMES_SHOWN], "***")
 
 
 Next = Callable[[Call], Awaitable[Answer]]
@@ -62,11 +72,16 @@ async def answer(tool: Tool, request: ServerRequestContext[Services], params: Ca
     context = Context(app, Deadline(app.clock, app.settings.timeout))
     try:
         app.settings.require_usable()
-        arguments = tool.parse(params.arguments or {})
     except CometError as error:
         log.info("%s: %s", tool.name, error.code)
         return failure(str(error))
-    return await _through(WRITING if tool.writes else READING, Call(tool, params, request, context, arguments))
+    arguments: dict[str, Any] = {}
+    wrong = None
+    try:
+        arguments = tool.parse(params.arguments or {})
+    except CometError as error:
+        wrong = error  # raised by `understood`, inside the rows of the trail
+    return await _through(WRITING if tool.writes else READING, Call(tool, params, request, context, arguments, wrong))
 
 
 async def errors(call: Call, go_on: Next) -> Answer:
@@ -118,6 +133,13 @@ async def audited(call: Call, go_on: Next) -> Answer:
     return result
 
 
+async def understood(call: Call, go_on: Next) -> Answer:
+    """Go on with arguments that the tool takes, and with no others."""
+    if call.wrong is not None:
+        raise call.wrong
+    return await go_on(call)
+
+
 async def acknowledged(call: Call, go_on: Next) -> Answer:
     """What a reading call's answer has told of is noted once it is written."""
     result = await go_on(call)
@@ -156,8 +178,8 @@ async def run_tool(call: Call, _: Next) -> Answer:
     return await call.tool.run(call.context, call.arguments)
 
 
-READING: tuple[Step, ...] = (errors, acknowledged, in_time, run_tool)
-WRITING: tuple[Step, ...] = (errors, audited, confirmed, in_time, run_tool)
+READING: tuple[Step, ...] = (errors, understood, acknowledged, in_time, run_tool)
+WRITING: tuple[Step, ...] = (errors, audited, understood, confirmed, in_time, run_tool)
 
 
 async def _through(steps: tuple[Step, ...], call: Call) -> Answer:

@@ -549,3 +549,85 @@ def test_a_choice_of_what_is_shown_is_refused_with_a_command_that_takes_none(
     done = run(journal.parent, "--tool", "create_api_key", *command)
     assert (done.returncode, "takes none of them" in done.stderr) == (2, True)
     assert "whole" in run(journal.parent, "verify").stdout
+
+
+# What a trail shows, and what it can't.
+
+
+def test_models_are_shown_whatever_their_names_look_like_and_a_key_among_them_is_not() -> None:
+    models = "accounts/fireworks/models/llama4scout17b,risk-analysis-v2-large,Qwen/Qwen2.5-72B-Instruct-Turbo-Int4Gptq"
+    assert without_secrets(models, name="model_limits") == models
+    key = "EMaJXyHZ6RPnKbv3kcW0QeTGu1ofLBdVm2sA9tC5gI7jN8qD"
+    assert without_secrets(f"gpt-4o,sk-{key},{key},{key[:20]}+/=", name="model_limits") == "gpt-4o,***,***,***"
+
+
+def test_the_widest_address_at_the_end_of_a_long_list_is_in_the_trail_with_count_and_digest(tmp_path: Path) -> None:
+    addresses = "\n".join([*(f"198.51.{n // 250}.{n % 250}" for n in range(500)), "0.0.0.0/0"])
+    shown = without_secrets(addresses, name="allow_ips")
+    digest = hashlib.sha256(addresses.encode()).hexdigest()
+    assert shown.startswith(f"501 entries, widest 0.0.0.0/0, 198.51.0.0, 198.51.0.1, SHA-256 {digest}: 198.51.0.0, ")
+    assert len(shown) <= 2_001
+    journal_of(tmp_path, (1, {"kind": "begin", "tool": "update_api_key", "arguments": {"allow_ips": shown}}))
+    assert 'allow_ips="501 entries, widest 0.0.0.0/0, ' in run(tmp_path).stdout
+
+
+def test_the_widest_address_of_a_list_that_a_line_of_the_table_cannot_hold_is_in_the_line(tmp_path: Path) -> None:
+    addresses = "\n".join([*(f"198.51.100.{n}" for n in range(20)), "0.0.0.0/0"])
+    journal_of(tmp_path, (1, {"kind": "begin", "tool": "update_api_key", "arguments": {"allow_ips": addresses}}))
+    assert 'allow_ips="21 entries, widest 0.0.0.0/0, 198.51.100.0, 198.51.100.1"' in run(tmp_path).stdout
+
+
+def test_models_that_are_too_many_for_a_row_are_counted_and_have_a_digest() -> None:
+    models = ",".join(f"model-{n}" for n in range(1_000))
+    shown = without_secrets(models, name="model_limits")
+    assert shown.startswith(f"1000 entries, SHA-256 {hashlib.sha256(models.encode()).hexdigest()}: model-0, model-1, ")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [{"a": "sk-abcdefghijklmnop"}, [["x"]], 10**5000, float("nan"), float("inf")],
+    ids=["object", "nested", "huge", "nan", "inf"],
+)
+def test_what_no_argument_may_be_is_in_the_trail_as_stars(sent: Any) -> None:
+    shown = without_secrets(sent)
+    assert shown in ("***", ["***"])
+    assert json.loads(json.dumps(shown)) == shown
+
+
+def test_dollars_are_shown_as_they_were_given() -> None:
+    assert json.dumps(without_secrets({"add_budget_usd": 2.0}["add_budget_usd"])) == "2"
+    assert json.dumps(without_secrets(2.5)) == "2.5"
+
+
+def test_a_trail_replaced_by_a_forged_note_of_a_pruning_is_not_proven_by_the_head_it_names(journal: Path) -> None:
+    head = run(journal.parent, "verify").stdout.split()[-1]
+    entry = json.dumps({"kind": "pruned", "time": "2027-01-01T00:00:00.000Z", "through": 6, "rows": 6, "hash": head})
+    with closing(sqlite3.connect(journal)) as db, db:
+        db.execute("DELETE FROM audit")
+        db.execute("INSERT INTO audit VALUES (7, ?, ?)", (entry, hashed(head, 7, entry)))
+    forged = run(journal.parent, "verify", "--head", head)
+    assert (forged.returncode, "it can't be proven" in forged.stdout) == (3, True)
+    unproven = run(journal.parent, "verify", "--head", "a" * 64)
+    assert (unproven.returncode, "it can't be proven" in unproven.stdout) == (3, True)
+    alone = run(journal.parent, "verify")
+    assert (alone.returncode, "Rows up to 6 were dropped" in alone.stdout) == (0, True)
+
+
+def test_a_head_that_a_row_still_has_proves_what_stands_before_it(journal: Path) -> None:
+    head = run(journal.parent, "verify").stdout.split()[-1]
+    run(journal.parent, "prune", "--before", "30d")
+    proven = run(journal.parent, "verify", "--head", head.upper())
+    assert (proven.returncode, "Every row up to 6 is as it was" in proven.stdout) == (0, True)
+
+
+@pytest.mark.parametrize("head", ["abc", "", "g" * 64, "a" * 63])
+def test_what_is_no_head_is_not_told_as_a_trail_that_was_rewritten(head: str, journal: Path) -> None:
+    done = run(journal.parent, "verify", "--head", head)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "is no head: one has 64 hexadecimal digits" in done.stderr
+
+
+def test_one_long_name_or_client_does_not_move_the_columns_of_all_calls_apart(tmp_path: Path) -> None:
+    begin = {"kind": "begin", "tool": "delete_api_key", "arguments": {"id": 1}, "client": "c" * 100}
+    journal_of(tmp_path, (1, begin), (1, {"kind": "end", "call": 1, "outcome": "ok", "key_name": "n" * 500}))
+    assert len(run(tmp_path).stdout.splitlines()[0]) < 170

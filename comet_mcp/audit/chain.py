@@ -114,10 +114,21 @@ def _dropped_faults(rows: list[AuditRow]) -> tuple[str, ...]:
 
 
 def holds(trail: Rows, head: str) -> bool:
-    """Whether the hash is one of this chain's: of a row that is there, or of the last one that was pruned."""
-    rows = trail.audit
-    pruned = (fields.get("hash") for fields in map(fields_of, rows) if fields.get("kind") == "pruned")
-    return head in (*(row.hash for row in rows), *pruned)
+    """Whether the hash is one of this chain's: of a row that is there, or by a note the last one that was pruned."""
+    return proven_by(trail, head) is not None or head in (note.get("hash") for note in prunings(trail))
+
+
+def proven_by(trail: Rows, head: str) -> int | None:
+    """The number of the row that has this hash: up to it a whole chain is what it was. None where no row has it.
+
+    A note of a pruning that names the hash proves nothing: whoever has read the trail can write one.
+    """
+    return next((row.id for row in trail.audit if row.hash == head), None)
+
+
+def prunings(trail: Rows) -> list[dict[str, Any]]:
+    """The notes of rows that were dropped, oldest first."""
+    return [fields for fields in map(fields_of, trail.audit) if fields.get("kind") == "pruned"]
 
 
 def pruning(before: str, clock: Clock) -> Step[int]:

@@ -45,8 +45,8 @@ class AuditTrail:
 
         Args:
             tool: The tool's name.
-            arguments: Those that the caller gave, as they were checked. What could be a secret in them is not
-                written.
+            arguments: Those that the caller gave: as they were checked, or, where they are wrong, as they came. What
+                could be a secret in them is not written.
             client: Name and version of the program that called, "" where it did not say.
 
         Raises:
@@ -54,13 +54,18 @@ class AuditTrail:
         """
         if self._mode == "off":
             return None
+        key_id = arguments.get("id")
+        shown = {
+            str(without_secrets(name, self._known)): without_secrets(value, self._known, name)
+            for name, value in arguments.items()
+        }
         entry = {
             "kind": "begin",
             "time": now(self._clock),
             "account": self._account(),
             "tool": tool,
-            "arguments": {name: without_secrets(value, self._known) for name, value in arguments.items()},
-            "key_id": arguments.get("id"),
+            "arguments": shown,
+            "key_id": key_id if type(key_id) is int else None,  # what was sent may be no id
             "client": without_secrets(client, self._known),
         }
         try:

@@ -15,7 +15,9 @@ import anyio
 from comet_mcp import settings as configuration
 from comet_mcp.audit import chain
 from comet_mcp.audit.calls import UNDER_WAY_FOR, calls
+from comet_mcp.audit.redaction import measure
 from comet_mcp.clock import SYSTEM
+from comet_mcp.domain.addresses import AddressList
 from comet_mcp.domain.lifetimes import duration
 from comet_mcp.errors import ArgumentError, CometError
 from comet_mcp.journal.base import AuditRow, Rows
@@ -27,6 +29,9 @@ from comet_mcp.text import escaped, printable, quoted
 _COLUMNS = ("time", "tool", "key", "name", "outcome", "confirmed", "policy", "client", "arguments")
 _ALL = "9999"  # later than every row's time
 _SHOWN = 100
+_NARROW = 40
+"""Columns that a name, a client or the rules of a verdict may take: one long one would move all others apart."""
+_BROKEN, _UNPROVEN = 1, 3
 _WHERE = "COMETAPI_MCP_STATE|COMETAPI_MCP_CONFIG|^The config file"  # what leaves open which journal is meant
 
 DESCRIPTION = """\
@@ -36,13 +41,18 @@ client and how it ended. The table names the rules by which the policy refused a
 Each row of the trail carries the hash of the one before. "verify" finds what was altered or cut out. Such hashes tell
 of accidents and careless hands, not of somebody who rewrites the whole file: against that, keep the hash that "verify"
 prints somewhere else, and give it back later with --head.
+
+Exit status of "verify": 0 the trail is whole, and with --head proven to be the one that had that hash; 1 it is not
+whole, not that one, or can't be read; 2 a wrong command; 3 it is whole, but old rows were dropped and no row that is
+left has the hash of --head, so that it can't be proven to be that one.
 """
 
 
 def main(arguments: list[str]) -> int:
     """Do what is asked. Returns the exit status.
 
-    1 where the chain is broken, there is none to verify, or the journal can't be read; 2 for a wrong command.
+    1 where the chain is broken, there is none to verify, or the journal can't be read; 2 for a wrong command; 3 where
+    the chain is whole, and whether it is the one of which --head was kept can't be told.
     """
     options = _options(arguments)
     settings = configuration.load()
@@ -105,19 +115,26 @@ def _show(rows: list[AuditRow], options: argparse.Namespace) -> None:
 def _cells(call: dict[str, Any]) -> tuple[str, ...]:
     given = call.get("arguments") or {}
     # each value is cut by itself: a long one must not hide the argument after it
-    words = [f"{name}={printable(json.dumps(value, ensure_ascii=False), _SHOWN)}" for name, value in given.items()]
+    words = [f"{name}={_value(name, value)}" for name, value in given.items()]
     state = call["state"].replace("_", " ")
     cells = (
         (call.get("begun") or call.get("ended") or "?")[:19],
         call["tool"] or "?",
         ", ".join(map(str, call["key_ids"])) or "-",
-        quoted(str(call["key_name"])) if call.get("key_name") else "-",
+        quoted(str(call["key_name"]), _NARROW) if call.get("key_name") else "-",
         call["outcome"] if call["state"] == "ended" else state,
         call.get("confirmation") or "-",
-        _rules(str(call.get("policy") or "-")),
-        call.get("client") or "-",
+        printable(_rules(str(call.get("policy") or "-")), _NARROW),
+        printable(call.get("client") or "-", _NARROW),
     )
     return tuple(_written(cell) for cell in (*(printable(str(cell)) for cell in cells), " ".join(words)))
+
+
+def _value(name: str, value: Any) -> str:
+    """An argument's value; of a long list of addresses the widest come first, for they must not be what is cut off."""
+    if name == "allow_ips" and isinstance(value, str) and len(value) > _SHOWN and "\n" in value:
+        value = measure(AddressList.parse(value))
+    return printable(json.dumps(value, ensure_ascii=False), _SHOWN)
 
 
 def _rules(verdict: str) -> str:
@@ -149,14 +166,39 @@ def _verify(trail: Rows, head: str | None) -> int:
     if verified.before:
         _print(f"The rows that are left are whole, those that were dropped were not. {' '.join(verified.before)}")
         return 1
-    if head and not chain.holds(trail, head):
-        _print(
-            f"The audit trail is whole in itself, but no row of it has the hash {printable(head)}: it was rewritten "
-            "or replaced after that hash was kept, or the row was pruned."
-        )
-        return 1
+    dropped = chain.prunings(trail)
+    row = chain.proven_by(trail, head) if head else None
+    if head and row is None:
+        return _unproven(trail, head, dropped)
+    if dropped:
+        print(f"Rows up to {dropped[-1].get('through')} were dropped: what they said can't be verified any more.")
+    if row is not None:
+        print(f"Every row up to {row} is as it was when that head was kept.")
     print(f"The audit trail is whole: {verified.rows} rows, head {verified.head}")
     return 0
+
+
+def _unproven(trail: Rows, head: str, dropped: list[dict[str, Any]]) -> int:
+    """Say what follows from a head that no row of a whole trail has."""
+    why = f"The audit trail is whole in itself, but no row of it has the hash {printable(head)}"
+    if not dropped:
+        print(f"{why}: it was rewritten or replaced after that hash was kept.")
+        return _BROKEN
+    noted = "A note says that a row with that hash was dropped" if chain.holds(trail, head) else "Old rows were dropped"
+    print(
+        f"{why}. {noted}. Anybody who can write the file could have noted that, so it can't be proven that this is "
+        "the trail it was. Keep the head anew after each pruning."
+    )
+    return _UNPROVEN
+
+
+def _head(text: str) -> str:
+    """A hash as `verify` prints it."""
+    if not re.fullmatch(r"[0-9a-fA-F]{64}", text.strip()):
+        raise argparse.ArgumentTypeError(
+            f"{printable(text, 80)!a} is no head: one has 64 hexadecimal digits, as verify prints it."
+        )
+    return text.strip().lower()
 
 
 def _moment(text: str) -> str:
@@ -213,7 +255,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="one JSON object a line, for programs")
     commands = parser.add_subparsers(dest="command", metavar="{verify,prune}")
     verify = commands.add_parser("verify", help="name the first row that was altered or is missing")
-    verify.add_argument("--head", metavar="HASH", help="a hash kept elsewhere, which some row must still have")
+    verify.add_argument(
+        "--head", type=_head, metavar="HASH", help="a hash kept elsewhere, which some row must still have"
+    )
     prune = commands.add_parser("prune", help="drop old rows; the rest can still be verified")
     prune.add_argument("--before", type=_moment, metavar=when, help="a date, a time or an age (365d)")
     prune.add_argument("--all", action="store_true", help="drop every row")

@@ -302,3 +302,35 @@ async def test_a_key_that_a_list_found_for_a_lost_create_is_in_the_trail_by_its_
     assert trail(home)[1]["key_name"] == "lost"
     assert verified(home).fault is None
     assert [call["call"] for call in trail(home) if 1 in call["key_ids"]] == [3]
+
+
+@pytest.mark.parametrize(
+    ("tool", "wrong"),
+    [
+        ("create_api_key", {"name": "x", "remain_quota": "a lot", "colour": "red"}),
+        ("create_api_key", {"name": "x\ny"}),
+        ("update_api_key", {"id": 1}),
+        ("update_api_key", {"id": "one", "name": "x"}),
+        ("delete_api_key", {"id": 0}),
+        ("rotate_api_key", {"id": 1, "grace": "soon"}),
+        ("save_api_key", {}),
+    ],
+)
+async def test_a_writing_call_that_is_refused_for_its_arguments_is_in_the_trail_whatever_is_wrong(
+    make_home: MakeHome, tool: str, wrong: dict[str, Any]
+) -> None:
+    home = make_home()
+    async with served(home) as client:
+        assert code_of(await client.call_tool(tool, wrong)) == "invalid_argument"
+        assert code_of(await client.call_tool("get_api_key", {"id": "one"})) == "invalid_argument"
+    (call,) = trail(home)
+    assert (call["tool"], call["outcome"]) == (tool, "invalid_argument")
+    assert call["arguments"] == {**wrong, **({"colour": "***"} if "colour" in wrong else {})}
+
+
+async def test_a_call_with_many_wrong_arguments_leaves_a_small_row(make_home: MakeHome) -> None:
+    home = make_home()
+    sent = {f"argument {n} " + "x" * 1_000: "y" * 1_000 for n in range(1_000)}
+    async with served(home) as client:
+        assert code_of(await client.call_tool("create_api_key", {**sent, "name": ["x" * 100] * 1_000})) is not None
+    assert sum(len(row.entry) for row in written(home).audit) < 10_000
