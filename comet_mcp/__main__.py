@@ -85,7 +85,7 @@ def serve() -> int:
     # only our own messages below WARNING: httpx and the SDK would log URLs and payloads
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("comet_mcp").setLevel(settings.log)
-    for problem in dict.fromkeys((*settings.problems, *settings.policy.problems, *settings.warnings)):
+    for problem in dict.fromkeys((*settings.problems, *settings.hints, *settings.policy.problems, *settings.warnings)):
         print(f"cometapi-mcp: {problem}", file=sys.stderr)
     if sys.stdin.isatty():
         print(BY_HAND.format(version=__version__), end="", file=sys.stderr)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 
+_UNFILLED = re.compile(r"\$\{|\{\{|\$\(|^\$(env:)?[a-z_]\w*$|^%[a-z_]\w*%$|^<[^<>]*>$", re.IGNORECASE)
+"""What shells, clients and examples write where a value is to be put: $VAR, ${VAR}, %VAR%, {{VAR}}, <your-token>."""
 _TAG = re.compile(r"<[^>]*>")
 _SECRET = re.compile(r"[A-Za-z0-9+/=_%.~-]{24,}")
 """What could be a token or key, in any encoding: no word of a message is that long."""
@@ -32,6 +34,11 @@ def quoted(text: str, limit: int = 80) -> str:
 def backend_text(text: str) -> str:
     """A message of the API fit to be quoted: no tags, nothing that could be a secret, folded white space, cut."""
     return printable(" ".join(_SECRET.sub("***", _TAG.sub(" ", text[:20_000])).split()), 200)
+
+
+def is_placeholder(text: str) -> bool:
+    """Whether the text stands for a value that was never put in its place."""
+    return _UNFILLED.search(text.strip()) is not None
 
 
 def _shows(char: str, encoding: str) -> bool:

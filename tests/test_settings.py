@@ -94,6 +94,15 @@ def test_an_empty_value_counts_as_absent() -> None:
         (PLACEHOLDER, "placeholder"),
         (f"<{PLACEHOLDER.lower()}>", "placeholder"),
         ("your-access-token", "placeholder"),
+        ("$COMETAPI_TOKEN", "placeholder"),
+        ("${COMETAPI_TOKEN}", "placeholder"),
+        ("$env:COMETAPI_TOKEN", "placeholder"),
+        ("$(cat token)", "placeholder"),
+        ("%COMETAPI_TOKEN%", "placeholder"),
+        ("{{COMETAPI_TOKEN}}", "placeholder"),
+        ("${{ secrets.TOKEN }}", "placeholder"),
+        ("<your-token>", "placeholder"),
+        ("your_token_here", "placeholder"),
     ],
 )
 def test_a_token_that_cannot_be_right_is_named_with_the_mend_and_never_repeated(pasted: str, said: str) -> None:
@@ -208,6 +217,22 @@ STRAY: list[tuple[dict[str, Any], dict[str, str], str]] = [
     ({}, {"COMETAPI_CONFIRM": "writes"}, "Did you mean COMETAPI_MCP_CONFIRM?"),
     ({}, {"COMETAPI_MCP_MAX_BUDGET_USD": "5"}, "Did you mean COMETAPI_MCP_POLICY_MAX_BUDGET_USD?"),
     ({}, {"COMETAPI_MCP_BASE_URL": "https://x.example"}, "Did you mean COMETAPI_BASE_URL?"),
+    ({"cometapi": {"read_only": True}}, {}, 'read_only belongs in the [mcp] table of the config file; "read_only" in'),
+    ({"a": {"b": [{"confirm": "writes"}]}}, {}, '"confirm" in [a.b] is not read.'),
+    ({"cometapi": {"mcp": {"key_dir": "/x"}}}, {}, "The table [cometapi.mcp] of the config file is not read."),
+    ({"mcp": {"read_only": ""}}, {}, "mcp.read_only in the config file (COMETAPI_MCP_READ_ONLY) is empty. Give it"),
+    ({"mcp": {"confirm": ""}}, {}, "mcp.confirm in the config file (COMETAPI_MCP_CONFIRM) is empty."),
+    ({"mcp": {"disable_tools": []}}, {}, "is empty. Give it a value, or leave the line out."),
+    ({"mcp": {"disable_tools": " , "}}, {}, "names no tool"),
+    (
+        {"mcp": {"key_dir": "${HOME}/keys"}},
+        {},
+        "mcp.key_dir in the config file (COMETAPI_MCP_KEY_DIR) holds a placeholder",
+    ),
+    ({}, {"COMETAPI_BASEURL": "https://x.example"}, "Did you mean COMETAPI_BASE_URL?"),
+    ({}, {"COMETAPI_ACCESS_TOKN": "x"}, "Did you mean COMETAPI_ACCESS_TOKEN?"),
+    ({}, {"COMETAPI_READONLY": "1"}, "Did you mean COMETAPI_MCP_READ_ONLY?"),
+    ({}, {"COMETAPI_BASE_URL": "https://${HOST}/"}, "COMETAPI_BASE_URL holds a placeholder that was not filled in"),
     ({}, {"COMETAPI_MCP_COLOUR": "red"}, '"COMETAPI_MCP_COLOUR" is no setting. README.md lists the settings.'),
 ]
 
@@ -325,3 +350,62 @@ def test_a_file_that_cannot_be_read_is_the_problem_and_not_the_token_that_may_be
     write_config(tmp_path, "access_token = made-up without quotes")
     (said,) = load({}).problems
     assert "is not valid TOML" in said
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"cometapi": {"max_budget_usd": 5}}, 'max_budget_usd belongs in the [policy] table of the config file; "max_'),
+        (
+            {"cometapi": {"policy": {"max_budget_usd": 5}}},
+            "The table [cometapi.policy] of the config file is not read.",
+        ),
+        (
+            {"profiles": [{"max-lifetime": "1d"}]},
+            'max_lifetime belongs in the [policy] table of the config file; "max-',
+        ),
+        ({"policy": {"name_prefix": "{{TEAM}}"}}, "policy.name_prefix in the config file holds a placeholder"),
+        ({"policy": {"max_budget_usd": ""}}, "policy.max_budget_usd in the config file must be a number"),
+    ],
+)
+def test_a_rule_that_nobody_would_read_stops_every_writing_call(config: dict[str, Any], said: str) -> None:
+    (problem,) = understood({"COMETAPI_ACCESS_TOKEN": TOKEN}, config).policy.problems
+    assert problem.startswith(said)
+
+
+def missing(environ: dict[str, str]) -> str:
+    with pytest.raises(SettingsError) as caught:
+        load(environ).require_usable()
+    return str(caught.value)
+
+
+def test_who_misses_the_token_hears_which_file_was_looked_for_and_what_may_be_meant(tmp_path: Path) -> None:
+    path = tmp_path / ".config" / "cometapi" / "config.toml"
+    said = missing({"COMETAPI_TOKEN": TOKEN, "COMETAPI_API_KEY": TOKEN, "COMETAPI_KEY": "sk-x"})
+    assert f'COMETAPI_ACCESS_TOKEN is not set. There is no config file "{path}".'.replace("\\", "\\\\") in said
+    assert 'The variable "COMETAPI_TOKEN" is set, and is not read.' in said
+    assert 'The variable "COMETAPI_API_KEY" is set, and is not read.' in said
+    assert "holds a key for models, which is no access token" in said
+    assert TOKEN not in said
+    write_config(tmp_path, f'token = "{TOKEN}"\n[cometapi]\naccess_token = "{TOKEN}"\n')
+    said = missing({})
+    assert f"The config file {quoted(str(path), 300)} has none." in said
+    assert "access_token in [cometapi] of the config file is not read: it belongs at its top" in said
+    assert '"token" in the config file is not read.' in said
+    assert TOKEN not in said
+
+
+def test_a_config_file_whose_name_was_not_filled_in_is_told_as_that() -> None:
+    (said,) = load({"COMETAPI_MCP_CONFIG": "${workspaceFolder}/cometapi.toml"}).problems
+    assert said == "COMETAPI_MCP_CONFIG holds a placeholder that was not filled in."
+
+
+def test_a_bundle_that_cannot_be_read_is_told_with_the_reason(tmp_path: Path) -> None:
+    assert "No such file or directory" in problem(COMETAPI_MCP_CA_BUNDLE=str(tmp_path / "missing.pem"))
+
+
+def test_a_value_is_to_be_corrected_where_it_came_from(tmp_path: Path) -> None:
+    path = write_config(tmp_path, f'access_token = "{TOKEN}"\n')
+    settings = load({"COMETAPI_BASE_URL": "https://x.example"})
+    assert settings.source("COMETAPI_ACCESS_TOKEN") == f"access_token in the config file {quoted(str(path), 300)}"
+    assert settings.source("COMETAPI_BASE_URL") == "COMETAPI_BASE_URL"

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from comet_mcp.policy.policy import Policy
-from comet_mcp.policy.rule import TABLE, WrongValueError
+from comet_mcp.policy.rule import TABLE, WrongValueError, filled
 from comet_mcp.policy.rules import RULES
 
 
@@ -35,7 +35,7 @@ def read_policy(environ: Mapping[str, str], config: Mapping[str, Any], known: It
             if not text:
                 source = f"{rule.key()} in the config file"
                 text = _as_text(table[rule.name])
-            values[rule.name] = rule.parse(text)
+            values[rule.name] = rule.parse(filled(text))
         except WrongValueError as wrong:
             problems.append(f"{source} {wrong}.")
     policy = Policy(**values)

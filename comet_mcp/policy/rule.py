@@ -14,7 +14,7 @@ from comet_mcp.domain.lifetimes import CENTURY, duration
 from comet_mcp.domain.money import MAX_QUOTA, Units, usd_amount
 from comet_mcp.errors import ArgumentError
 from comet_mcp.policy.windows import NOTHING, Spending
-from comet_mcp.text import printable
+from comet_mcp.text import is_placeholder, printable
 
 PREFIX = "COMETAPI_MCP_POLICY_"
 TABLE = "policy"
@@ -135,8 +135,15 @@ class Rule(Generic[_V]):
         return str(self.value)
 
 
+def filled(text: str) -> str:
+    """The text, if it is no placeholder. Raises WrongValueError, as all of these do."""
+    if is_placeholder(text):
+        raise WrongValueError("holds a placeholder that was not filled in; put the value itself in its place")
+    return text
+
+
 def flag(text: str) -> bool:
-    """1 or 0, or a word for them. Raises WrongValueError, as all of these do."""
+    """1 or 0, or a word for them."""
     if text.strip().lower() in ("1", "true", "yes", "on"):
         return True
     if text.strip().lower() in ("0", "false", "no", "off"):

@@ -37,7 +37,11 @@ NO_GROUP = "none"
 """How a key without a group is written among the allowed groups; it then has the account's own group."""
 
 CLOCKS_DIFFER = 2
-"""Seconds by which a lifetime may exceed its limit: our clock and that of the API's rows may be so far apart."""
+"""Seconds by which a lifetime may exceed its limit: our clock and that of the API's rows may be so far apart, and a key
+with the longest lifetime that a plan has named must not be outside the policy a moment later."""
+
+_MOST_SLACK = 0.01
+"""But no more than this part of the limit: of a minute nothing, of an hour the two seconds."""
 
 _SUGGESTED = "30d"
 """The lifetime that is proposed where one is demanded and none is limited."""
@@ -92,12 +96,16 @@ class MaxLifetime(Rule[str]):
 
     def latest_end(self, created: int | None, now: float) -> int:
         """The last expiry that is allowed, in Unix seconds. No key is younger than now."""
-        start = now if created is None else min(created, now + CLOCKS_DIFFER)
+        start = now if created is None else min(created, now)
         return expired_time(self.value, max(start, 0))
+
+    def _slack(self, now: float) -> int:
+        """Seconds by which an expiry may be later than the last one that is told."""
+        return min(CLOCKS_DIFFER, int((expired_time(self.value, now) - now) * _MOST_SLACK))
 
     def _judge(self, case: Case) -> Found:
         latest = self.latest_end(case.history.created, case.now)
-        if 0 < case.spec.expired_time <= latest + CLOCKS_DIFFER:
+        if 0 < case.spec.expired_time <= latest + self._slack(case.now):
             return None
         over = " That time is over: make a new key." if latest <= case.now else ""
         text = (

@@ -2,6 +2,7 @@
 
     table    every setting, with its meaning
     names    names that are no setting, and what was probably meant
+    hints    where a missing token may be
     values   what a value has to be
     loading  the environment, then the file, then the default
 

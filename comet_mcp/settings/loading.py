@@ -23,8 +23,8 @@ from comet_mcp.domain.money import Units
 from comet_mcp.errors import TOKEN_PAGE, SettingsError
 from comet_mcp.policy.policy import Policy
 from comet_mcp.policy.reading import read_policy
-from comet_mcp.policy.rule import TABLE, WrongValueError, flag
-from comet_mcp.settings import values
+from comet_mcp.policy.rule import TABLE, WrongValueError, filled, flag
+from comet_mcp.settings import hints, values
 from comet_mcp.settings.names import Names
 from comet_mcp.settings.table import (
     MAX_TIMEOUT,
@@ -37,7 +37,7 @@ from comet_mcp.settings.table import (
     Secrets,
     ToolName,
 )
-from comet_mcp.text import quoted
+from comet_mcp.text import is_placeholder, quoted
 
 _T = TypeVar("_T")
 _NAMES = Names(
@@ -95,11 +95,22 @@ class Settings:
     config: Path = field(default_factory=default_config)
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
+    """Where a token was looked for, and what may be meant for one, while it is missing."""
+    in_file: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """The variables whose values came from the config file, each with its key there."""
+    unread_proxy: str = ""
+    """The variable in which other programs find a proxy, while this one has none."""
 
     def require_usable(self) -> None:
         """Raise SettingsError, with the steps that mend it, while something is wrong."""
         if self.problems:
-            raise SettingsError(how_to_mend(self.problems, self.config))
+            raise SettingsError(how_to_mend(self.problems, self.config, self.hints))
+
+    def source(self, variable: str) -> str:
+        """Where a setting's value is to be corrected: its variable, or its key in the config file."""
+        key = self.in_file.get(variable)
+        return f"{key} in the config file {quoted(str(self.config), 300)}" if key else variable
 
     @property
     def mistakes(self) -> tuple[str, ...]:
@@ -107,16 +118,18 @@ class Settings:
         return tuple(problem for problem in self.problems if problem != _NO_TOKEN)
 
 
-def how_to_mend(problems: tuple[str, ...], config: Path | None = None) -> str:
+def how_to_mend(problems: tuple[str, ...], config: Path | None = None, hints: tuple[str, ...] = ()) -> str:
     """The problems, then the steps that mend them: the answer to every call while something is wrong.
 
     Args:
         problems: The sentences.
         config: The config file, None for the usual one.
+        hints: What helps to find the first of them.
     """
     file = quoted(str(config), 300) if config else "~/.config/cometapi/config.toml"
     client = 'the "env" block of this server in the MCP client\'s config'
-    about_token = [problem for problem in problems if "ACCESS_TOKEN" in problem]
+    # a mistyped name is no matter of the token's value
+    about_token = [text for text in problems if "ACCESS_TOKEN" in text and not text.startswith("The variable")]
     others = [problem for problem in problems if problem not in about_token]
     steps = []
     if about_token:
@@ -129,7 +142,8 @@ def how_to_mend(problems: tuple[str, ...], config: Path | None = None) -> str:
     steps.append("restart the client")
     numbered = "; ".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
     secret = " Do not ask for the token in the conversation." if about_token else ""
-    return f"{' '.join(problems)} Ask the person who runs this server to: {numbered}.{secret}"
+    said = " ".join((*problems[:1], *hints, *problems[1:]))
+    return f"{said} Ask the person who runs this server to: {numbered}.{secret}"
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -140,6 +154,9 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         path = Path(named).expanduser() if named else default_config()
     except RuntimeError:
         path = Path(named)
+    if is_placeholder(named):
+        problems.append("COMETAPI_MCP_CONFIG holds a placeholder that was not filled in.")
+        return understood(environ, {}, path, problems)
     config = _config_file(path, problems, named=bool(named))
     return understood(environ, config, path, problems)
 
@@ -161,14 +178,20 @@ def understood(
     policy = read_policy(environ, config, [*unread, *(stray.text for stray in strays if stray.table == TABLE)])
     problems += [stray.text for stray in strays if stray.table != TABLE]
 
+    in_file: dict[str, str] = {}
+
     def read(variable: str, parse: Callable[[str], _T], default: _T) -> _T:
-        text, source = _lookup(variable, environ, config)
-        if not text:
+        found = _lookup(variable, environ, config)
+        if not found.text:
+            if found.is_empty_guard:
+                problems.append(f"{found.source} is empty. Give it a value, or leave the line out.")
             return default
+        if found.key:
+            in_file[variable] = found.key
         try:
-            return parse(text)
+            return parse(filled(found.text))
         except WrongValueError as wrong:
-            problems.append(f"{source} {wrong}.")
+            problems.append(f"{found.source} {wrong}.")
             return default
 
     def place(variable: str, default: Path) -> Path:
@@ -206,6 +229,9 @@ def understood(
         config=path,
         problems=tuple(problems),
         warnings=_exposed(path, config),
+        hints=tuple(hints.about_token(environ, config, path)) if _NO_TOKEN in problems else (),
+        in_file=in_file,
+        unread_proxy="" if environ.get("COMETAPI_MCP_PROXY") else hints.proxy_of_others(environ),
     )
 
 
@@ -245,16 +271,28 @@ def _exposed(path: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
     return (f"Other users of this machine can read {shown}, which holds the access token. Run: chmod 600 {shown}",)
 
 
-def _lookup(variable: str, environ: Mapping[str, str], config: Mapping[str, Any]) -> tuple[str, str]:
-    """The value as text ("" for none), and the name under which a problem with it is reported."""
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A setting's value as text, "" for none; its key where it stands in the config file, and the name for messages."""
+
+    text: str
+    key: str
+    source: str
+    is_empty_guard: bool = False
+
+
+def _lookup(variable: str, environ: Mapping[str, str], config: Mapping[str, Any]) -> _Found:
+    """The value in the environment, else in the file. A guard that is empty there was meant to hold something back."""
     if text := environ.get(variable, ""):
-        return text, variable
-    key = next(setting.key for setting in SETTINGS if setting.variable == variable)
+        return _Found(text, "", variable)
+    setting = next(setting for setting in SETTINGS if setting.variable == variable)
     value: Any = config
-    for part in key.split("."):
+    for part in setting.key.split("."):
         value = value.get(part) if isinstance(value, dict) else None
+    is_empty_guard = setting.guard and value in ("", [])
     if isinstance(value, bool):
         value = str(int(value))
     if isinstance(value, list):
         value = ",".join(map(str, value))
-    return ("" if value is None else str(value)), f"{key} in the config file ({variable})"
+    text = "" if value is None else str(value)
+    return _Found(text, setting.key, f"{setting.key} in the config file ({variable})", is_empty_guard)

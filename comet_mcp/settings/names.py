@@ -44,7 +44,9 @@ class Names:
         self._tables = [table for table in dict.fromkeys(self._table.values()) if table]
         self._keys = keys
         self._guards = {variable.replace(f"{_OURS}_", _VENDOR) for variable in guards}
+        self._guard_keys = [keys[variable].rpartition(".")[2] for variable in guards]
         self._by_word = {_word(variable): variable for variable in keys}
+        self._alone = [_word(variable) for variable in (*guards, *(name for name in keys if _OURS not in name))]
 
     def strays(self, environ: Mapping[str, str], config: Mapping[str, Any]) -> list[Stray]:
         """Each name in the environment and in the parsed config file that is not read."""
@@ -61,12 +63,33 @@ class Names:
                 if table:
                     text = f"The table [{quoted(name)}] of the config file is not read. Did you mean [{table}]?"
                     yield Stray(table, text)
+                else:
+                    yield from self._in_foreign(name, value)
             elif (right := self._table.get(name)) is not None:
                 if right:
                     yield Stray(right, f"{name} belongs {_place(right)}, not at its top.")
             elif near := get_close_matches(_folded(name), self._table, 1, _NEARLY):
                 text = f"{quoted(name)} at the top of the config file is no setting. {self._meant(near[0], '')}"
                 yield Stray(self._table[near[0]], text)
+
+    def _in_foreign(self, name: str, value: Any) -> Iterator[Stray]:
+        """What holds agents back and stands in a table of others, where nobody reads it."""
+        within = [(quoted(name)[1:-1], value)]
+        while within:
+            path, table = within.pop()
+            if isinstance(table, list):
+                within += [(path, entry) for entry in table if _is_table(entry)]
+                continue
+            for key, entry in table.items():
+                inner = f"{path}.{quoted(key)[1:-1]}"
+                if _is_table(entry):
+                    if (ours := _folded(key)) in self._tables:
+                        yield Stray(ours, f"The table [{inner}] of the config file is not read. Did you mean [{ours}]?")
+                    else:
+                        within.append((inner, entry))
+                elif near := get_close_matches(_folded(key), self._guard_keys, 1, _NEARLY):
+                    right = self._table[near[0]]
+                    yield Stray(right, f"{near[0]} belongs {_place(right)}; {quoted(key)} in [{path}] is not read.")
 
     def _in_table(self, name: str, table: str) -> Stray:
         """What is wrong with a name in one of our tables, of which it is no setting."""
@@ -84,9 +107,11 @@ class Names:
     def _in_environment(self, environ: Mapping[str, str]) -> Iterator[Stray]:
         for variable, text in environ.items():
             upper = variable.upper()
-            if not text or variable in self._keys or not (upper.startswith(_OURS) or upper in self._guards):
-                continue
             word = _word(upper)
+            is_ours = upper.startswith(_OURS) or upper in self._guards
+            is_near = upper.startswith(_VENDOR) and get_close_matches(word, self._alone, 1, _NEARLY)
+            if not text or variable in self._keys or not (is_ours or is_near):
+                continue
             near = [word] if word in self._by_word else get_close_matches(word, self._by_word, 1, _LIKE)
             fix = f"Did you mean {self._by_word[near[0]]}?" if near else "README.md lists the settings."
             table = next((table for table in self._tables if word.startswith(table.upper())), "")

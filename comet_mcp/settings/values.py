@@ -14,18 +14,16 @@ from comet_mcp.domain.identity import is_loopback, plain_path
 from comet_mcp.domain.money import PER_USD, Units
 from comet_mcp.policy.rule import WrongValueError
 from comet_mcp.settings.table import MAX_TIMEOUT, PUBLIC_API, ToolName
-from comet_mcp.text import quoted
+from comet_mcp.text import printable, quoted
 
 _T = TypeVar("_T")
-_PLACEHOLDERS = ("PASTE-THE-TOKEN-HERE", "YOUR-ACCESS-TOKEN")
-"""README's, and the official cli's."""
+_EXAMPLE = re.compile(r"(paste|insert|your)[-_ ].*|.*[-_ ]here", re.IGNORECASE)
+"""What stands for a token in examples: README's, the official cli's, and others'."""
 
 
 def access_token(text: str) -> SecretStr:
     """A token that can be right: visible ASCII without spaces, quotes or a scheme word around it."""
-    if text.startswith("${"):
-        raise WrongValueError("holds a placeholder that the MCP client did not fill in")
-    if text.strip().strip("\"'<>").upper() in _PLACEHOLDERS:
+    if _EXAMPLE.fullmatch(text.strip().strip("\"'<>")):
         raise WrongValueError("holds the placeholder of an example; put the token in its place")
     if re.match(r"\s*bearer\b", text, re.IGNORECASE):
         raise WrongValueError('starts with "Bearer"; the token goes there alone')
@@ -92,6 +90,8 @@ def tool_names(text: str) -> frozenset[ToolName]:
     for name in names:
         if name not in known:
             raise WrongValueError(f"names {quoted(name)}, which is no tool; the tools are {', '.join(known)}")
+    if not names:
+        raise WrongValueError(f"names no tool; the tools are {', '.join(known)}")
     return frozenset(known[name] for name in names)
 
 
@@ -132,8 +132,10 @@ def certificates(text: str) -> Path:
     file = path(text)
     try:
         ssl.create_default_context(cafile=file)
-    except OSError:  # ssl.SSLError is one
-        raise WrongValueError("names no file of certificates in PEM form that can be read") from None
+    except OSError as error:  # ssl.SSLError is one
+        why = error.reason if isinstance(error, ssl.SSLError) else error.strerror
+        said = f": {printable(why, 100)}" if why else ""
+        raise WrongValueError(f"names no file of certificates in PEM form that can be read{said}") from None
     return file
 
 

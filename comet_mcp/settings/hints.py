@@ -1,0 +1,46 @@
+"""What helps a person to find out why a setting is not there. None is a problem: such names are others' too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from comet_mcp.text import quoted
+
+_TOKEN = "access_token"  # noqa: S105 - a name
+_PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy")
+_ENDS = ("TOKEN", "KEY")
+_DEPTH = 3
+"""Tables within tables that are looked through."""
+
+
+def about_token(environ: Mapping[str, str], config: Mapping[str, Any], path: Path) -> Iterator[str]:
+    """Where an access token was looked for in vain, and what may be meant for one, in sentences."""
+    file = quoted(str(path), 300)
+    yield f"The config file {file} has none." if path.is_file() else f"There is no config file {file}."
+    for variable, text in environ.items():
+        upper = variable.upper()
+        if text and upper.startswith("COMET") and upper.endswith(_ENDS):
+            is_model_key = upper == "COMETAPI_KEY"
+            what = "holds a key for models, which is no access token" if is_model_key else "is not read"
+            yield f"The variable {quoted(variable)} is set, and {what}."
+    for table in _tables_with_token(config):
+        yield f"{_TOKEN} in [{table}] of the config file is not read: it belongs at its top, above the first [table]."
+    for name, value in config.items():
+        if isinstance(value, str) and value and name.upper().endswith(_ENDS):
+            yield f"{quoted(name)} in the config file is not read."
+
+
+def _tables_with_token(config: Mapping[str, Any], above: str = "", depth: int = 0) -> Iterator[str]:
+    for name, value in config.items():
+        if isinstance(value, dict) and depth < _DEPTH:
+            shown = f"{above}{quoted(name)[1:-1]}"
+            if _TOKEN in value:
+                yield shown
+            yield from _tables_with_token(value, f"{shown}.", depth + 1)
+
+
+def proxy_of_others(environ: Mapping[str, str]) -> str:
+    """The variable that names a proxy to other programs, "" where there is none."""
+    return next((name for name in _PROXIES if environ.get(name)), "")
