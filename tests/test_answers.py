@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import ssl
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from mcp import Client
 
+from comet_mcp.errors import RefusedError
 from comet_mcp.server import create_server
-from comet_mcp.settings import load
+from comet_mcp.settings import Settings, load
+from comet_mcp.text import quoted
 from tests.support import error_of
 
 TOKEN = "made-up-access-token-2"
@@ -104,6 +108,85 @@ async def test_a_hostile_request_id_is_shown_harmless() -> None:
 
 
 @pytest.mark.parametrize(
+    ("answer", "variables", "keys"),
+    [
+        (refused("Unauthorized, invalid access token"), ["ACCESS_TOKEN"], ["access_token"]),
+        (httpx.Response(401, json={"message": "New-Api-User does not match"}), ["USER_ID"], ["user_id"]),
+        (httpx.Response(404, html="<h1>nginx</h1>"), ["BASE_URL"], ["base_url"]),
+        (httpx.Response(302), ["BASE_URL"], ["base_url"]),
+        (httpx.Response(200, html="<html>log in</html>"), ["BASE_URL"], ["base_url"]),
+    ],
+    ids=["token", "user", "no such call", "redirect", "page"],
+)
+async def test_an_answer_names_a_setting_by_where_its_value_stands(
+    answer: httpx.Response, variables: list[str], keys: list[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(
+        f'access_token = "{TOKEN}"\nbase_url = "https://api.example"\nuser_id = 7\n[mcp]\nstate = "/x"\nkey_dir="/y"',
+        encoding="utf-8",
+    )
+    settings = load({"COMETAPI_MCP_CONFIG": str(file)})
+    async with Client(create_server(settings, transport=always(answer))) as client:
+        text = error_of(await client.call_tool("get_api_key", {"id": 7}))
+    for variable, key in zip(variables, keys, strict=True):
+        assert f"COMETAPI_{variable}" not in text
+        assert f"{key} in the config file {quoted(str(file), 300)}" in text
+
+
+async def unconnected(error: Exception | None = None, **variables: str) -> str:
+    """What a list says where no connection can be made."""
+
+    def fail(_: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("made up") from error
+
+    settings = load({"COMETAPI_ACCESS_TOKEN": TOKEN, **variables})
+    async with Client(create_server(settings, transport=httpx.MockTransport(fail))) as client:
+        return error_of(await client.call_tool("list_api_keys"))
+
+
+async def test_a_proxy_that_other_programs_use_is_told_of_where_no_connection_can_be_made() -> None:
+    proxy = "http://made-up:password@proxy.example:3128"
+    hint = "HTTPS_PROXY is set, and not used here: the setting for a proxy is COMETAPI_MCP_PROXY."
+    said = await unconnected(HTTPS_PROXY=proxy)
+    assert said.startswith("[unreachable]")
+    assert hint in said
+    assert "password" not in said
+    assert hint not in await unconnected()
+    assert hint not in await unconnected(HTTPS_PROXY=proxy, COMETAPI_MCP_PROXY=proxy)
+    assert hint not in await unconnected(HTTPS_PROXY=proxy, COMETAPI_BASE_URL="http://localhost:3000")
+
+
+async def test_a_certificate_that_is_not_trusted_is_told_with_the_reason() -> None:
+    error = ssl.SSLCertVerificationError(1, "made up")
+    error.verify_message = "unable to get local issuer certificate"
+    said = await unconnected(error)
+    assert "(its certificate is not trusted: unable to get local issuer certificate)" in said
+
+
+def test_a_bundle_is_trusted_as_the_system_trusts_without_the_strictness_of_new_pythons(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from comet_mcp.api.transport import _trust  # noqa: PLC0415 - which Python it is decides what a client would show
+
+    strict = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    strict.verify_flags |= ssl.VERIFY_X509_STRICT
+    monkeypatch.setattr(ssl, "create_default_context", lambda **_: strict)
+    context = _trust(Settings(ca_bundle=tmp_path))
+    assert not context.verify_flags & ssl.VERIFY_X509_STRICT
+    assert context.verify_mode is ssl.CERT_REQUIRED
+
+
+def test_a_name_that_is_too_long_is_refused_with_the_apis_words() -> None:
+    from comet_mcp.api.responses import Answer, envelope  # noqa: PLC0415 - as below
+
+    message = "token name is too long, at most 30 characters"
+    with pytest.raises(RefusedError, match=f'"{message}"') as error:
+        envelope(Answer(200, {}, json.dumps({"success": False, "message": message}).encode()))
+    assert "It allows 50" not in str(error.value)
+
+
+@pytest.mark.parametrize(
     ("message", "code", "said"),
     [
         ("token name is too long", "name_too_long", "50 bytes of UTF-8"),
@@ -117,7 +200,6 @@ async def test_a_hostile_request_id_is_shown_harmless() -> None:
 )
 def test_a_refused_create_says_what_to_change(message: str, code: str, said: str) -> None:
     from comet_mcp.api.responses import Answer, envelope  # noqa: PLC0415 - the one test below the surface here
-    from comet_mcp.errors import RefusedError  # noqa: PLC0415
 
     body = json.dumps({"success": False, "message": message}).encode()
     with pytest.raises(RefusedError, match=said) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -29,6 +29,8 @@ class Answer(NamedTuple):
     headers: Mapping[str, str]
     body: bytes
     reading: bool = False
+    source: Callable[[str], str] = str
+    """Where the value of a setting stands, by its variable."""
 
     @property
     def request_id(self) -> str | None:
@@ -54,18 +56,18 @@ def checked(answer: Answer, host: str, *, as_key: bool = False) -> Answer:
     if as_key and status in (401, 403):
         raise RefusedError(said or f"refused ({status})", code="key_refused", request_id=reference)
     if status == 401:
-        raise _unauthorized(said, reference)
+        raise _unauthorized(said, answer)
     if 300 <= status < 400:
         raise RefusedError(
             f"{host} answered with a redirect ({status}), which was not followed. "
-            "COMETAPI_BASE_URL is probably not the API's address; it is the part before /api/.",
+            f"{answer.source('COMETAPI_BASE_URL')} is probably not the API's address; it is the part before /api/.",
             code="redirected",
             request_id=reference,
         )
     if status == 404:
         raise RefusedError(
-            f"{host} has no such call (404). Either COMETAPI_BASE_URL is not the API's address (the part "
-            "before /api/), or this release of the API lacks it.",
+            f"{host} has no such call (404). Either {answer.source('COMETAPI_BASE_URL')} is not the API's address (the "
+            "part before /api/), or this release of the API lacks it.",
             code="no_such_call",
             request_id=reference,
         )
@@ -89,7 +91,7 @@ def envelope(answer: Answer, token_id: int | None = None) -> Envelope:
     said, reference = backend_text(envelope.message), answer.request_id
     lower = said.lower()
     if "access token" in lower or "new-api-user" in lower or "unauthorized" in lower:
-        raise _unauthorized(said, reference)
+        raise _unauthorized(said, answer)
     if token_id is not None and ("not found" in lower or "不存在" in said):
         raise NotFoundError(f"No API key has id {token_id}. Call list_api_keys to see the ids.", request_id=reference)
     raise _refusal(said, reference)
@@ -108,8 +110,8 @@ def _refusal(said: str, reference: str | None) -> RefusedError:
     lower = said.lower()
     if "name is too long" in lower or "名称过长" in said:
         return RefusedError(
-            "The API finds the name too long. It allows 50 characters, in some releases 50 bytes of UTF-8, where an "
-            "accented letter counts 2 and a Chinese or Japanese one 3. Use a shorter name.",
+            f'The API finds the name too long: "{said}". Some releases allow 50 characters, some 50 bytes of UTF-8, '
+            "where an accented letter counts 2 and a Chinese or Japanese one 3, some fewer. Use a shorter name.",
             code="name_too_long",
             request_id=reference,
         )
@@ -136,23 +138,23 @@ def _refusal(said: str, reference: str | None) -> RefusedError:
     return RefusedError(f"The API refused{quote}. Nothing was changed.", request_id=reference)
 
 
-def _unauthorized(said: str, reference: str | None) -> UnauthorizedError:
+def _unauthorized(said: str, answer: Answer) -> UnauthorizedError:
     lower = said.lower()
     if "new-api-user" in lower:
         return UnauthorizedError(
             "The API wants the account's id beside the access token"
             + (", and the one it got is another account's" if "match" in lower or "不匹配" in said else "")
-            + ". Ask the person who runs this server to set COMETAPI_USER_ID to the number shown on the account's "
-            "profile page, then to restart the client.",
+            + f". Ask the person who runs this server to set {answer.source('COMETAPI_USER_ID')} to the number shown "
+            "on the account's profile page, then to restart the client.",
             code="user_id_needed",
-            request_id=reference,
+            request_id=answer.request_id,
         )
     quote = f' (it says "{said}")' if said else ""
     return UnauthorizedError(
         f"The API does not accept the access token{quote}. A model key (sk-...) is not one. "
         f"Ask the person who runs this server to put a new personal access token from {TOKEN_PAGE} into "
-        "COMETAPI_ACCESS_TOKEN, then to restart the client.",
-        request_id=reference,
+        f"{answer.source('COMETAPI_ACCESS_TOKEN')}, then to restart the client.",
+        request_id=answer.request_id,
     )
 
 
@@ -181,7 +183,7 @@ def _said(answer: Answer) -> str:
 def unusable(answer: Answer, what: str) -> UnclearError:
     """The error for an answer that `what` ("is empty") makes useless."""
     advice = (
-        "; nothing was read. A proxy or a login page may be between: check COMETAPI_BASE_URL."
+        f"; nothing was read. A proxy or a login page may be between: check {answer.source('COMETAPI_BASE_URL')}."
         if answer.reading
         else ", so what it did is not known."
     )

@@ -17,6 +17,7 @@ import anyio
 from comet_mcp import __version__
 from comet_mcp.api.responses import Answer
 from comet_mcp.clock import Clock
+from comet_mcp.domain.identity import is_loopback
 from comet_mcp.errors import SettingsError, UnclearError, UnsentError
 from comet_mcp.text import printable
 
@@ -44,6 +45,7 @@ class Transport:
     def __init__(self, settings: Settings, clock: Clock, transport: httpx.AsyncBaseTransport | None = None) -> None:
         """`clock` hears the Date header of every answer; `transport` replaces the network in tests."""
         self._settings = settings
+        self._source = settings.source
         self._clock = clock
         self._http = transport
         self._slots = anyio.Semaphore(MAX_CONNECTIONS, fast_acquire=True)
@@ -112,8 +114,8 @@ class Transport:
             )
         except (httpx.InvalidURL, UnicodeError):  # a host that only the rules of international names refuse
             raise SettingsError(
-                f"COMETAPI_BASE_URL names the host {self.host}, and there can be no such name. Nothing was sent. Ask "
-                "the person who runs this server to correct that and to restart the client."
+                f"{self._source('COMETAPI_BASE_URL')} names the host {self.host}, and there can be no such name. "
+                "Nothing was sent. Ask the person who runs this server to correct that and to restart the client."
             ) from None
         response = await self._http.handle_async_request(request)
         try:
@@ -130,7 +132,7 @@ class Transport:
         finally:
             await response.aclose()
         self._clock.hear(response.headers.get("date"))
-        return Answer(response.status_code, response.headers, b"".join(chunks), reading=method == "GET")
+        return Answer(response.status_code, response.headers, b"".join(chunks), method == "GET", self._source)
 
     def _connect(self) -> httpx.AsyncBaseTransport:
         import httpx  # noqa: PLC0415 - see the module's docstring
@@ -159,19 +161,28 @@ class Transport:
         if self._proxy and "TLS" not in cause and "certificate" not in cause:
             return UnsentError(
                 f"No connection to the proxy {self._proxy} could be made ({cause}), so nothing was sent. "
-                "Check the network and COMETAPI_MCP_PROXY, then try again."
+                f"Check the network and {self._source('COMETAPI_MCP_PROXY')}, then try again."
             )
         through = f" through the proxy {self._proxy}" if self._proxy else ""
+        settings = ["COMETAPI_BASE_URL", *(["COMETAPI_MCP_PROXY"] if self._proxy else [])]
         return UnsentError(
             f"No connection to {self.host}{through} could be made ({cause}), so nothing was sent. Check the network "
-            f"and COMETAPI_BASE_URL{' and COMETAPI_MCP_PROXY' if self._proxy else ''}, then try again."
+            f"and {' and '.join(map(self._source, settings))}, then try again.{self._unread_proxy()}"
         )
+
+    def _unread_proxy(self) -> str:
+        """That the proxy which other programs use is not used here, where one may be needed."""
+        unread = self._settings.unread_proxy
+        if not unread or is_loopback(urlsplit(self._settings.base_url).hostname or ""):
+            return ""
+        return f" {unread} is set, and not used here: the setting for a proxy is COMETAPI_MCP_PROXY."
 
     def _refused_by_proxy(self, status: str) -> UnsentError:
         why = {"407": "it wants a name and password, or others"}.get(status, "it may not or can't connect there")
         return UnsentError(
             f"The proxy {self._proxy} did not pass the request on to {self.host} ({printable(status)}: {why}), so "
-            "nothing was sent to the API. Ask the person who runs this server to check COMETAPI_MCP_PROXY."
+            "nothing was sent to the API. Ask the person who runs this server to check "
+            f"{self._source('COMETAPI_MCP_PROXY')}."
         )
 
 
@@ -186,7 +197,10 @@ def _proxy_name(settings: Settings) -> str:
 def _trust(settings: Settings) -> ssl.SSLContext:
     """What certificates are trusted: the system's, so that a company's own are too, or those of the bundle."""
     if settings.ca_bundle is not None:
-        return ssl.create_default_context(cafile=settings.ca_bundle)
+        context = ssl.create_default_context(cafile=settings.ca_bundle)
+        # new in Python 3.13, and no rule of the system's trust: many a company's own authority breaks it
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        return context
     import truststore  # noqa: PLC0415 - only where TLS is spoken
 
     return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -197,7 +211,7 @@ def _cause(error: Exception) -> str:
     chain: BaseException | None = error
     while chain is not None:
         if isinstance(chain, ssl.SSLCertVerificationError):
-            return "its certificate is not trusted"
+            return f"its certificate is not trusted: {printable(chain.verify_message, 120)}"
         if isinstance(chain, ssl.SSLError):
             return "TLS failed"
         if isinstance(chain, socket.gaierror):

@@ -162,7 +162,7 @@ def _check(settings: Settings, file: str) -> int:
         print("Allowed, once a person has confirmed it (mcp.confirm)." if "make" in asked else "Allowed.")
     if counted is not None:
         keys = "1 key was made" if counted.keys == 1 else f"{counted.keys} keys were made"
-        print(f"Counted so far: {keys} and {settings.units.usd(counted.units)} of budget given, in all.")
+        print(f"Counted so far: {keys} and {settings.units.exact(counted.units)} of budget given, in all.")
     elif limited:
         why = (
             "the journal knows no account by this access token yet"

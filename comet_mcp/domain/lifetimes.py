@@ -97,11 +97,10 @@ def _at(text: str) -> int | None:
 
 
 def when(seconds: int) -> str:
-    """Unix seconds as an ISO date and time in UTC, "2027-09-03T12:00Z"; seconds are shown where not zero."""
+    """Unix seconds as an ISO date and time in UTC, "2027-09-03T12:00:00Z"."""
     if not 0 <= seconds <= _LAST_SECOND:
         return f"{seconds} (Unix seconds)"
-    shown = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds" if seconds % 60 else "minutes")
-    return shown.replace("+00:00", "Z")
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def expiry(expired_time: int) -> str:

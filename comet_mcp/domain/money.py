@@ -17,6 +17,9 @@ MAX_QUOTA = 500_000_000_000_000
 MAX_USD = 10**9
 """Most US dollars that anything may be limited to."""
 
+_FINEST = Decimal("0.000000001")
+"""Digits of an exact amount, where a unit is no decimal fraction of a dollar."""
+
 MAX_QUOTA_NEWER = 2_147_483_647
 """Largest remain_quota that newer releases take (measured on the release of 18 August 2026)."""
 
@@ -36,6 +39,13 @@ class Units:
         if not rest or cents >= 100:
             return f"{sign}${cents // 100:,}.{cents % 100:02}"
         return f"{sign}${(Decimal(units) / self.per_usd).normalize():f}"
+
+    def exact(self, units: int) -> str:
+        """Quota units as dollars with every digit, at least two: figures of one sentence then add up."""
+        if units * 100 % self.per_usd == 0:
+            return self.usd(units)
+        amount = (Decimal(abs(units)) / self.per_usd).quantize(_FINEST, ROUND_DOWN).normalize()
+        return f"{'-' if units < 0 else ''}${amount:,f}"
 
     def from_usd(self, amount: float) -> int:
         """Dollars as quota units, rounded down to a whole one.

@@ -227,6 +227,16 @@ def _is_locked(error: Exception) -> bool:
     return isinstance(error, sqlite3.OperationalError) and ("locked" in str(error) or "busy" in str(error))
 
 
+def _lacks_locks(error: Exception) -> bool:
+    """Whether a lock or the shared memory beside the file failed, by SQLite's own name of the error."""
+    name = getattr(error, "sqlite_errorname", None) or ""
+    return name.startswith(("SQLITE_IOERR_SHM", "SQLITE_PROTOCOL", "SQLITE_NOLFS")) or name in _LOCK_FAULTS
+
+
+_LOCK_FAULTS = tuple(
+    f"SQLITE_IOERR_{name}" for name in ("LOCK", "RDLOCK", "UNLOCK", "CHECKRESERVEDLOCK", "MMAP", "BLOCKED")
+)
+_LOCAL = "Set COMETAPI_MCP_STATE to a file on a disk of this machine"
 _ANOTHER = (
     "Set COMETAPI_MCP_STATE to another file. Only if this one was the journal and was damaged, move it away: a new one "
     f"is made, {_KNOWS_NOTHING}"
@@ -248,9 +258,14 @@ _FAULTS: tuple[tuple[Callable[[Exception, str], bool], str, str], ...] = (
         _ANOTHER,
     ),
     (
+        lambda error, _: _lacks_locks(error),
+        "The journal {where} is on a file system that can't do what SQLite needs, locks and shared memory ({said})",
+        f"{_LOCAL}; network file systems often can't",
+    ),
+    (
         lambda error, _: _is_locked(error),
-        "The journal {where} is locked by another program",
-        "Try again in a minute; if that does not help, find the program that holds the file open and close it",
+        "The journal {where} is locked by another program, or its file system has no locks ({said})",
+        f"Try again in a minute. If that does not help, close the program that holds the file. {_LOCAL} if none does",
     ),
     (
         lambda _, said: any(word in said for word in ("full", "no space", "i/o", "too large")),
@@ -271,11 +286,18 @@ _FAULTS: tuple[tuple[Callable[[Exception, str], bool], str, str], ...] = (
 """How each fault is recognised, what it is, and what to do. The first that fits holds."""
 
 
+def _named(error: Exception) -> str:
+    """What SQLite or the system says, with SQLite's name of it, which tells more than the words."""
+    said = str(error).lower() or type(error).__name__
+    name = getattr(error, "sqlite_errorname", None)
+    return f"{said}, {name}" if name else said
+
+
 def _explained(path: Path, error: Exception) -> JournalError:
     """What is wrong with the journal, and what to do."""
     said = str(error).lower()
     reason, advice = next((reason, advice) for fits, reason, advice in _FAULTS if fits(error, said))
-    shown = {"where": quoted(str(path), 200), "said": printable(said or type(error).__name__)}
+    shown = {"where": quoted(str(path), 200), "said": printable(_named(error))}
     why = "Without a journal no key is created, for a lost answer could not be recovered"
     code = "journal_replaced" if isinstance(error, _ReplacedError) else None
     return JournalError(f"{reason.format(**shown)}. {why}. {advice}.", code=code)

@@ -242,4 +242,4 @@ class UsdRule(Rule[float]):
         return units.from_usd(self.value)
 
     def _shown(self, units: Units) -> str:
-        return units.usd(self.most(units))
+        return units.exact(self.most(units))

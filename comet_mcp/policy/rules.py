@@ -57,7 +57,7 @@ class MaxBudget(UsdRule):
     said = "a key may spend at most {} in all"
 
     def _judge(self, case: Case) -> Found:
-        spec, used, cap, usd = case.spec, case.history.used, self.most(case.units), case.units.usd
+        spec, used, cap, usd = case.spec, case.history.used, self.most(case.units), case.units.exact
         instead = budget_up_to(cap - used, spec)
         if spec.unlimited_quota:
             return f"a key may spend at most {usd(cap)} in all, and this one has no budget.", instead

@@ -53,7 +53,7 @@ class MaxSum(UsdRule):
 
     def _shown(self, units: Units) -> str:
         limit = self.limit(units)
-        return f"{units.usd(limit.most)} of budget is given {limit.window}"
+        return f"{units.exact(limit.most)} of budget is given {limit.window}"
 
 
 class MaxKeysPerHour(MaxKeys):

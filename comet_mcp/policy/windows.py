@@ -77,15 +77,15 @@ class Limit:
 
     def _too_much(self, spending: Spending, asked: int, now: float, units: Units) -> str:
         if not self.most:
-            return f"no budget may be given, and {units.usd(asked)} is asked for."
-        said = f"at most {units.usd(self.most)} of budget may be given {self.window}"
+            return f"no budget may be given, and {units.exact(asked)} is asked for."
+        said = f"at most {units.exact(self.most)} of budget may be given {self.window}"
         spent = self.spent(spending, now)
         if not spent:
-            return f"{said}, and {units.usd(asked)} is asked for."
+            return f"{said}, and {units.exact(asked)} is asked for."
         left = max(self.most - spent, 0)
         more = self._room(spending, left + 1, now)
-        said += f"; {units.usd(spent)} was given, so {units.usd(left) if left else 'nothing'} is left"
-        said += f"{f' until {more}' if more else ''}, and {units.usd(asked)} is asked for."
+        said += f"; {units.exact(spent)} was given, so {units.exact(left) if left else 'nothing'} is left"
+        said += f"{f' until {more}' if more else ''}, and {units.exact(asked)} is asked for."
         again = self._room(spending, asked, now)
         return f"{said} There is room for that from {again}." if again else said
 

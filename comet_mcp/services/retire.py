@@ -159,5 +159,5 @@ class Retirer:
         if old.unlimited_quota or new.unlimited_quota:
             return f"Until {when(until)} both keys work, without a budget."
         units = self._units
-        each, sum_ = units.usd(old.remain_quota), units.usd(old.remain_quota + new.remain_quota)
+        each, sum_ = units.exact(old.remain_quota), units.exact(old.remain_quota + new.remain_quota)
         return f"Until {when(until)} both keys work: the old one may still spend {each}, both together {sum_}."

@@ -62,7 +62,10 @@ def _reason_of(row: Key, refusal: RefusedError) -> str:
     said = refusal.args[0]
     if row.allow_ips and ("ip" in said.lower().split() or "IP" in said):
         listed = ", ".join(row.allow_ips.splitlines())
-        return f"This machine's address is not on its IP list ({listed}); elsewhere it may work."
+        return (
+            f'The API refuses it here: "{said}". The address that it sees, this machine\'s or that of a proxy or '
+            f"balancer between, is not on its IP list ({listed}); elsewhere it may work."
+        )
     if row.group and ("group" in said.lower() or "分组" in said):
         return f'Its group "{row.group}" is not the account\'s.'
     return f'The API refuses it: "{said}".'

@@ -91,7 +91,7 @@ async def plan_api_key(
         policy="refused" if broken else "allowed",
         broken_rules=broken or None,
         nearest_allowed=nearest,
-        budget="the account's whole balance" if unlimited else app.units.usd(quota),
+        budget="the account's whole balance" if unlimited else app.units.exact(quota),
         ends="never" if body.expired_time == NEVER else when(body.expired_time),
         warnings=warnings or None,
     )

@@ -97,7 +97,7 @@ def _ending(row: Key, old_key: str, grace: int, units: Units, now: float) -> str
     until = f"for {_span(grace)} from your answer"
     if row.expired_time != NEVER:
         until += f", at most until its own end at {when(row.expired_time)}"
-    spend = "" if row.unlimited_quota else f", the old one the {units.usd(row.remain_quota)} it has left"
+    spend = "" if row.unlimited_quota else f", the old one the {units.exact(row.remain_quota)} it has left"
     return f"The old key works {until}; meanwhile both can spend{spend}."
 
 

@@ -215,7 +215,7 @@ def _shown(name: str, value: object, units: Units) -> str:
     if name == "expired_time":
         return expiry(int(str(value)))
     if name == "remain_quota":
-        return units.usd(int(str(value)))
+        return units.exact(int(str(value)))
     if isinstance(value, bool):
         return "yes" if value else "no"
     return wording.whole(str(value)) if value else "none"

@@ -36,7 +36,7 @@ def key(row: Key) -> str:
 def budget(body: KeySpec, units: Units, before: str = "up to ") -> str:
     """What a key may spend."""
     whole = "the account's whole balance (no budget)"
-    return whole if body.unlimited_quota else before + units.usd(body.remain_quota)
+    return whole if body.unlimited_quota else before + units.exact(body.remain_quota)
 
 
 def end(expired_time: int) -> str:

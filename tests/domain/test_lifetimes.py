@@ -178,9 +178,9 @@ def test_what_is_no_span_is_refused(words: str) -> None:
         duration(words)
 
 
-def test_times_are_shown_in_utc_and_seconds_only_where_there_are_some() -> None:
+def test_times_are_shown_in_utc_always_with_their_seconds() -> None:
     assert when(1_820_000_000) == "2027-09-03T19:33:20Z"
-    assert when(1_820_000_040 - 40 - 20) == "2027-09-03T19:33Z"
+    assert when(1_820_000_040 - 40 - 20) == "2027-09-03T19:33:00Z"
     assert expiry(-1) == "never"
 
 

@@ -56,3 +56,15 @@ def test_the_digits_of_the_number_count_and_not_its_binary_neighbour(amount: flo
 def test_a_unit_of_another_worth_is_shown_and_read_with_that_worth() -> None:
     thousand = Units(1_000)
     assert (thousand.usd(1_500), thousand.from_usd(1.5)) == ("$1.50", 1_500)
+
+
+@given(st.integers(0, MAX_QUOTA), st.integers(0, MAX_QUOTA))
+def test_exact_amounts_add_up(one: int, other: int) -> None:
+    shown = [Decimal(Units().exact(units).replace("$", "").replace(",", "")) for units in (one, other, one + other)]
+    assert shown[0] + shown[1] == shown[2]
+
+
+def test_an_exact_amount_has_two_digits_or_as_many_as_it_takes() -> None:
+    amounts = [Units().exact(units) for units in (2_500_000, 9_502_000, 2_499_999, -2_499_999, 500_000_001)]
+    assert amounts == ["$5.00", "$19.004", "$4.999998", "-$4.999998", "$1,000.000002"]
+    assert Units(3).exact(1) == "$0.333333333"

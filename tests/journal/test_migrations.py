@@ -179,6 +179,35 @@ async def test_servers_that_open_it_at_once_migrate_it_once(tmp_path: Path) -> N
     assert len(everything(path)) == 17
 
 
+@pytest.mark.parametrize(
+    ("words", "name", "said"),
+    [
+        (
+            "disk I/O error",
+            "SQLITE_IOERR_LOCK",
+            r"can't do what SQLite needs, .* \(disk i/o error, SQLITE_IOERR_LOCK\)",
+        ),
+        ("disk I/O error", "SQLITE_IOERR_SHMMAP", "can't do what SQLite needs"),
+        ("locking protocol", "SQLITE_PROTOCOL", "can't do what SQLite needs"),
+        ("database is locked", "SQLITE_BUSY", r"or its file system has no locks \(database is locked, SQLITE_BUSY\)"),
+        ("disk I/O error", "SQLITE_IOERR_WRITE", "full or failing .disk i/o error, SQLITE_IOERR_WRITE"),
+    ],
+)
+async def test_a_file_system_without_locks_is_told_as_that_with_what_sqlite_says(
+    words: str, name: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(_: sqlite3.Connection) -> None:
+        error = sqlite3.OperationalError(words)
+        error.sqlite_errorname = name
+        raise error
+
+    monkeypatch.setattr(sqlite, "MIGRATIONS", (*MIGRATIONS, failing))
+    monkeypatch.setattr(sqlite, "_LOCK_WAIT", 0.0)
+    with pytest.raises(JournalError, match=said) as error:
+        await read(tmp_path / "journal.sqlite3", Reads())
+    assert "COMETAPI_MCP_STATE" in str(error.value)
+
+
 async def test_a_migration_that_fails_leaves_the_file_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -204,7 +204,16 @@ def test_a_change_refused_for_what_the_key_is_says_what_may_still_be_done_with_i
             25_000_000,
             (
                 "at most $50.00 of budget may be given per day; $40.00 was given, so $10.00 is left until "
-                "1970-01-02T00:01Z, and $50.00 is asked for. There is room for that from 1970-01-02T00:02Z."
+                "1970-01-02T00:01:00Z, and $50.00 is asked for. There is room for that from 1970-01-02T00:02:00Z."
+            ),
+        ),
+        (
+            Limit("r", DAY, 12_500_000, "units"),
+            Spending(3, 0, ((59.0, 1, 9_502_000),)),
+            3_000_000,
+            (
+                "at most $25.00 of budget may be given per day; $19.004 was given, so $5.996 is left until "
+                "1970-01-02T00:01:00Z, and $6.00 is asked for. There is room for that from 1970-01-02T00:01:00Z."
             ),
         ),
         (
@@ -213,7 +222,7 @@ def test_a_change_refused_for_what_the_key_is_says_what_may_still_be_done_with_i
             50_000_000,
             (
                 "at most $50.00 of budget may be given per day; $60.00 was given, so nothing is left until "
-                "1970-01-02T00:01Z, and $100.00 is asked for."
+                "1970-01-02T00:01:00Z, and $100.00 is asked for."
             ),
         ),
     ],
