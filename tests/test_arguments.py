@@ -50,7 +50,14 @@ def test_an_unknown_argument_is_refused_by_name_with_those_there_are() -> None:
         ("unlimited_quota", "yes", "must be true or false, not a string"),
         ("unlimited_quota", 1, "must be true or false, not a number"),
         ("remain_quota", True, "must be a whole number, not true or false"),
-        ("remain_quota", "100000", "must be a whole number, not a string"),
+        ("remain_quota", "100,000", "must be a whole number, not a string"),
+        ("remain_quota", "1.5", "must be a whole number, not a string"),
+        ("remain_quota", "4e1", "must be a whole number, not a string"),
+        ("remain_quota", "007", "must be a whole number, not a string"),
+        ("remain_quota", "true", "must be a whole number, not a string"),
+        ("remain_quota", "٤١", "must be a whole number, not a string"),
+        ("remain_quota", "9223372036854775808", "must be at most"),
+        ("unlimited_quota", "1", "must be true or false, not a string"),
         ("remain_quota", 1.5, "must be a whole number, not a number with a fraction"),
         ("remain_quota", -1, "must be at least 0"),
         ("remain_quota", 500_000_000_000_001, "must be at most 500000000000000"),
@@ -70,12 +77,33 @@ def test_a_value_of_the_wrong_kind_is_refused_in_plain_words(field: str, value: 
 
 
 def test_every_wrong_argument_is_named_at_once() -> None:
-    text = refusal(CREATE, name="x", remain_quota="5", unlimited_quota="no", colour="red")
+    text = refusal(CREATE, name="x", remain_quota="five", unlimited_quota="no", colour="red")
     assert all(f'"{field}"' in text for field in ("remain_quota", "unlimited_quota", "colour"))
 
 
 def test_an_integer_that_is_written_with_a_point_is_an_integer() -> None:
     assert parse_arguments(CREATE, {"name": "x", "remain_quota": 100000.0})["remain_quota"] == 100000
+
+
+def test_what_can_mean_one_thing_only_is_taken_for_it() -> None:
+    written = {"name": "41", "remain_quota": "41", "expired_time": "-1", "unlimited_quota": "true"}
+    meant = {"name": "41", "remain_quota": 41, "expired_time": -1, "unlimited_quota": True}
+    assert parse_arguments(CREATE, written).items() >= meant.items()
+    assert (
+        parse_arguments(UPDATE, {"id": "7", "add_budget_usd": "0.50", "cross_group_retry": "False"}).items()
+        >= {
+            "id": 7,
+            "add_budget_usd": 0.5,
+            "cross_group_retry": False,
+        }.items()
+    )
+    assert parse_arguments(UPDATE, {"id": 7, "name": "true", "group": "41"}).items() >= {"name": "true"}.items()
+
+
+def test_what_a_known_client_adds_to_every_call_is_ignored_and_anything_else_is_not() -> None:
+    added = {"toolCallId": "call_1", "sessionId": "s", "action": "sendMessage", "chatInput": "make a key"}
+    assert parse_arguments(GET, {"id": 1, **added}) == {"id": 1}
+    assert refusal(GET, id=1, **added, tool="x").startswith('There is no argument "tool".')
 
 
 @pytest.mark.parametrize("page_size", [0, 101])

@@ -16,6 +16,7 @@ from comet_mcp.api.client import CometAPI
 from comet_mcp.api.models import CatalogModel
 from comet_mcp.clock import Clock
 from comet_mcp.domain.key import KeySpec
+from comet_mcp.domain.models import ModelList
 from comet_mcp.errors import APIError
 from comet_mcp.text import quoted
 
@@ -57,6 +58,17 @@ class Catalog:
     async def models(self) -> list[CatalogModel]:
         """Every model. Raises APIError."""
         return await self._models.get()
+
+    async def odd(self, models: ModelList) -> frozenset[str]:
+        """The entries of a list that look like no id of a model, and are one all the same, by what the API lists."""
+        wrong = frozenset(entry for entry in models.wrong if entry and "," not in entry)
+        if wrong:
+            with anyio.move_on_after(min(MAX_WAIT, self._api.seconds / 2)):
+                try:
+                    return wrong & {model.id for model in await self.models()}
+                except APIError:
+                    return frozenset()  # what can't be known is judged by its looks
+        return frozenset()
 
     async def groups(self) -> list[str]:
         """Every group of the account. Raises APIError, RefusedError where this API doesn't tell them."""

@@ -7,6 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
+_PART = r"[^\s\[\]\"'{},]"
+_ID = re.compile(rf"(?:{_PART}|\[{_PART}+\])+")
+_IN_BRACKETS = re.compile(r"\[[^\[\]]*\]")
+
 
 @dataclass(frozen=True, slots=True)
 class ModelList:
@@ -34,8 +38,11 @@ class ModelList:
 
     @property
     def wrong(self) -> list[str]:
-        """The entries that are no id of a model: an id has no spaces, quotes, brackets or commas, and is not empty."""
-        return [entry for entry in self.ids if not re.fullmatch(r"[^\s\[\]\"'{},]+", entry)]
+        """The entries that look like no id of a model, but rather like a list that was written in another form.
+
+        An id has no spaces, quotes or braces, as a rule, and brackets in pairs, not around it all: `[free]gpt-4o`.
+        """
+        return [entry for entry in self.ids if not _ID.fullmatch(entry) or _IN_BRACKETS.fullmatch(entry)]
 
     def allows(self, other: ModelList) -> bool:
         """Whether it has every model that the other one has."""

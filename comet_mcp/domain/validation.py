@@ -28,7 +28,7 @@ _IP_FORM = (
 )
 
 
-def check_new_key(body: KeySpec, now: float, units: Units) -> tuple[KeySpec, list[str]]:
+def check_new_key(body: KeySpec, now: float, units: Units, *, known: Collection[str] = ()) -> tuple[KeySpec, list[str]]:
     """The body as it is to be sent, and warnings about what it will do.
 
     Only white space and doubles inside the two lists are changed.
@@ -37,12 +37,13 @@ def check_new_key(body: KeySpec, now: float, units: Units) -> tuple[KeySpec, lis
         body: What the caller asked for; types and bounds are already checked.
         now: Unix seconds.
         units: What a quota unit is worth.
+        known: Ids of models that the API lists, whatever they look like.
 
     Raises:
         ArgumentError: The key would not do what was asked for; the message says what to send instead.
     """
     _check_name(body.name)
-    body = _with_models(_with_addresses(body))
+    body = _with_models(_with_addresses(body), known)
     if body.model_limits and not body.model_limits_enabled:
         # documented: "when false, model_limits is ignored"; measured: every model is then allowed
         raise ArgumentError(
@@ -57,7 +58,7 @@ def check_new_key(body: KeySpec, now: float, units: Units) -> tuple[KeySpec, lis
 
 
 def check_changed_key(
-    before: KeySpec, body: KeySpec, named: Collection[str], now: float, units: Units
+    before: KeySpec, body: KeySpec, named: Collection[str], now: float, units: Units, *, known: Collection[str] = ()
 ) -> tuple[KeySpec, list[str]]:
     """The body as it is to be written over a key that is `before`, and warnings.
 
@@ -69,6 +70,7 @@ def check_changed_key(
         named: The fields that the caller named, also those that would stay as they are.
         now: Unix seconds.
         units: What a quota unit is worth.
+        known: Ids of models that the API lists, whatever they look like.
 
     Raises:
         ArgumentError: The key would not do what was asked for; the message says what to send instead.
@@ -78,7 +80,7 @@ def check_changed_key(
     if "name" in changed:
         _check_name(body.name)
     if "model_limits" in changed:
-        body = _with_models(body)
+        body = _with_models(body, known)
     if "allow_ips" in changed:
         body = _with_addresses(body)
     _check_effect(before, body, changed, named)
@@ -128,9 +130,9 @@ def _check_name(name: str) -> None:
         )
 
 
-def _with_models(body: KeySpec) -> KeySpec:
+def _with_models(body: KeySpec, known: Collection[str]) -> KeySpec:
     """The body with its list of models in the API's form. Raises ArgumentError for an entry that is no model id."""
-    if wrong := body.models.wrong:
+    if wrong := [entry for entry in body.models.wrong if entry not in known]:
         raise ArgumentError(
             f"model_limits has the entry {quoted(wrong[0])}, which is no model id. "
             'model_limits is one string of ids separated by commas: "gpt-4.1-mini,gpt-4o".'

@@ -194,8 +194,8 @@ def prefix(text: str) -> str:
 
 
 def matches(text: str, wanted: Iterable[str]) -> bool:
-    """Whether one of the shell patterns fits, case-sensitively on every system."""
-    return any(fnmatchcase(text, pattern) for pattern in wanted)
+    """Whether one of the shell patterns fits, case-sensitively on every system, or is the text itself."""
+    return any(text == pattern or fnmatchcase(text, pattern) for pattern in wanted)
 
 
 def names_in(wanted: Iterable[str]) -> list[str]:

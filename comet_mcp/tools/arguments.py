@@ -2,15 +2,17 @@
 
 The SDK's own message repeats the bad value and speaks pydantic. Here an unknown argument is refused by name (a
 `budget_usd` that were dropped would make a key without a limit), "yes" is no boolean, true no number, 1.5 no integer.
-null stands for the default: some clients send it for what their user left out.
+What can mean one thing only is taken for it: "41" for 41, "true" for true, and null for the default, since some clients
+send it for what their user left out.
 """
 
 from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Callable
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import ErrorDetails
@@ -25,6 +27,14 @@ _WAYS = {
     ("create_api_key", "lifetime"): "plan_api_key turns a lifetime into expired_time.",
     ("update_api_key", "lifetime"): "plan_api_key turns a lifetime into expired_time.",
 }
+_ENVELOPE = frozenset(["toolCallId", "sessionId", "action", "chatInput"])
+"""What n8n adds to the arguments of every call; no tool has such an argument, and none of them says what a key may."""
+_WRITTEN: dict[type, tuple[re.Pattern[str], Callable[[str], Any]]] = {
+    int: (re.compile(r"-?(0|[1-9][0-9]{0,18})"), int),
+    float: (re.compile(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,15})?"), float),
+    bool: (re.compile(r"true|false", re.IGNORECASE), lambda text: text.lower() == "true"),
+}
+"""How a value looks in a string, where that can mean nothing else, and what it is."""
 _FORMS = {"expired_time": 'plan_api_key turns a lifetime such as "30d" into it.'}
 _ONE_OF = {
     "plan_api_key": (
@@ -52,10 +62,12 @@ def arguments_model(fn: Callable[..., Any]) -> type[BaseModel]:
 
 def parse_arguments(model: type[BaseModel], arguments: dict[str, Any]) -> dict[str, Any]:
     """The arguments of one call, complete. Raises ArgumentError that names each wrong one and the right form."""
+    fields = model.model_fields
     given = {
-        name: _whole(value)
+        name: _plain(value, fields[name].annotation) if name in fields else value
         for name, value in arguments.items()
-        if value is not None or name not in model.model_fields or model.model_fields[name].is_required()
+        if (name in fields and (value is not None or fields[name].is_required()))
+        or (name not in fields and name not in _ENVELOPE)
     }
     sentences = []
     try:
@@ -77,9 +89,16 @@ def parse_arguments(model: type[BaseModel], arguments: dict[str, Any]) -> dict[s
     return {name: getattr(parsed, name) for name in model.model_fields}
 
 
-def _whole(value: Any) -> Any:
-    """5.0 as 5: JSON knows one kind of number, and some clients write integers so."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+def _plain(value: Any, annotation: Any) -> Any:
+    """A value as the type it is for: 5.0 as 5, for JSON knows one kind of number, and "5" as 5."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str):
+        kinds = get_args(annotation) or (annotation,)
+        for kind, (form, read) in _WRITTEN.items():
+            if kind in kinds and str not in kinds and form.fullmatch(value):
+                return read(value)
+    return value
 
 
 def _unknown(model: type[BaseModel], names: list[str]) -> str:

@@ -10,6 +10,7 @@ from comet_mcp.confirmation import Question, digest_of
 from comet_mcp.context import Context
 from comet_mcp.domain.key import KeySpec
 from comet_mcp.domain.lifetimes import NEVER
+from comet_mcp.domain.models import ModelList
 from comet_mcp.domain.money import MAX_QUOTA, Units
 from comet_mcp.domain.validation import MAX_NAME, check_new_key
 from comet_mcp.services.finding import Created
@@ -57,6 +58,7 @@ async def create_api_key(
         ),
         context.app.clock.now(),
         context.app.units,
+        known=await context.app.catalog.odd(ModelList.parse(model_limits)),
     )
     await _require_allowed(context, body)
     await context.app.units_check.require()

@@ -48,9 +48,10 @@ async def plan_api_key(
             f"budget_usd must be from {app.units.usd(1)}, one quota unit, to {app.units.usd(MAX_QUOTA)}."
         )
     allowed, addresses = ModelList.of(models), AddressList.of(ips)
-    if allowed.wrong:
+    known = await app.catalog.odd(allowed)
+    if wrong := [entry for entry in allowed.wrong if entry not in known]:
         form = 'models is a list with one id each: ["gpt-4.1-mini", "gpt-4o"]'
-        raise ArgumentError(f"models has the entry {quoted(allowed.wrong[0])}, which is no model id. {form}.")
+        raise ArgumentError(f"models has the entry {quoted(wrong[0])}, which is no model id. {form}.")
     if addresses.wrong:
         form = 'ips is a list: ["198.51.100.10", "203.0.113.0/24", "2001:db8::/32"]'
         raise ArgumentError(f"ips has the entry {quoted(addresses.wrong[0])}, which is no IP address or range. {form}.")
@@ -67,6 +68,7 @@ async def plan_api_key(
         ),
         now,
         app.units,
+        known=known,
     )
     if body.expired_time != NEVER and not app.clock.was_heard:
         warnings.append("The API could not be asked what time it is, so the end counts by this machine's clock.")

@@ -14,6 +14,7 @@ from comet_mcp.context import Context
 from comet_mcp.domain.change import KeyChange
 from comet_mcp.domain.key import Key, KeySpec, Status, status_word
 from comet_mcp.domain.lifetimes import NEVER, expiry
+from comet_mcp.domain.models import ModelList
 from comet_mcp.domain.money import MAX_QUOTA, Units
 from comet_mcp.domain.validation import MAX_NAME, check_changed_key
 from comet_mcp.errors import ArgumentError, CometError
@@ -70,6 +71,7 @@ async def update_api_key(
     if remain_quota is not None or add_budget_usd is not None:  # a key without one can be disabled on any API
         await app.units_check.require()
     wishes: dict[str, Any] = {"status": status, "added": add_budget_usd, "unlimited_quota": unlimited_quota}
+    wishes["known"] = await app.catalog.odd(ModelList.parse(model_limits or ""))
     if context.gate.is_unanswered:  # this run ends with the question: nobody is kept from the key meanwhile
         row = await app.deleter.read(id)
         await _asked_to_change(context, *_change(context, row, changes, **wishes), changes)
@@ -118,13 +120,14 @@ def _change(
     status: str | None,
     added: float | None,
     unlimited_quota: bool | None,
+    known: Collection[str],
 ) -> tuple[KeyChange, list[str]]:
     """The change of a key that is asked for, and warnings of the checks. Raises ArgumentError."""
     app, old = context.app, writable_spec(row)
     if added is not None:
         changes = changes | {"remain_quota": _topped_up(context, old, unlimited_quota, added)}
-    now = app.clock.now()
-    wanted, warnings = check_changed_key(old, old.model_copy(update=changes), changes.keys(), now, app.units)
+    now, asked = app.clock.now(), old.model_copy(update=changes)
+    wanted, warnings = check_changed_key(old, asked, changes.keys(), now, app.units, known=known)
     change = KeyChange(row, wanted, Status[status.upper()] if status else None)
     if status == "enabled":
         _check_can_work(change.after, now)

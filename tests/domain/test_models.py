@@ -13,6 +13,12 @@ def test_what_is_no_id_is_named() -> None:
     assert ModelList.of(["a b", "", "x,y", "gpt-4o", "['o3']"]).wrong == ["a b", "", "x,y", "['o3']"]
 
 
+def test_an_id_may_have_brackets_and_a_list_may_not() -> None:
+    assert ModelList.of(["claude-sonnet-4-5[1m]", "[free]gpt-4o", "gpt-4o[a][b]"]).wrong == []
+    lists = ["[gpt-4o]", "[gpt-4o", "o3]", "[[o3]]", "[]"]
+    assert ModelList.of(lists).wrong == lists
+
+
 def test_a_list_allows_its_parts() -> None:
     assert ModelList.parse("a,b").allows(ModelList.parse("b"))
     assert not ModelList.parse("a").allows(ModelList.parse("a,b"))

@@ -12,6 +12,7 @@ from mcp import Client
 
 from comet_mcp.domain.money import PER_USD
 from comet_mcp.sandbox import Sandbox
+from comet_mcp.sandbox.catalog import Model
 from comet_mcp.server import create_server
 from tests.e2e.life import body_of, connected
 from tests.support import Home, data_of, error_of
@@ -91,7 +92,7 @@ async def test_every_plan_is_a_body_that_create_takes_without_a_change(  # noqa:
         ({"unlimited": True}, "not both"),
         ({"budget_usd": 0.000001}, "$0.000002, one quota unit"),
         ({"budget_usd": 1_000_000_001}, "at most"),
-        ({"budget_usd": "5"}, "a number"),
+        ({"budget_usd": "five"}, "a number"),
         ({"budget_usd": True}, "a number"),
         ({"lifetime": None}, '"lifetime" is needed'),
         ({"lifetime": "soon"}, "is not understood"),
@@ -108,13 +109,13 @@ async def test_every_plan_is_a_body_that_create_takes_without_a_change(  # noqa:
         ({"remain_quota": 5}, "There is no argument"),
     ],
 )
-async def test_a_plan_that_cannot_be_is_refused_with_the_right_form_and_the_api_only_asked_for_its_time(
+async def test_a_plan_that_cannot_be_is_refused_with_the_right_form_and_the_api_asked_to_change_nothing(
     arguments: dict[str, Any], said: str, make_home: Callable[..., Home]
 ) -> None:
     home = make_home()
     async with connected(home) as client:
         assert said in error_of(await client.call_tool("plan_api_key", {**PLAN, **arguments}))
-    assert [request.call for request in home.sandbox.requests] in ([], ["list"])
+    assert [request.call for request in home.sandbox.requests] in ([], ["list"], ["catalog"])
 
 
 @pytest.mark.parametrize("amount", [0, -5])
@@ -188,3 +189,22 @@ async def test_another_worth_of_a_unit_is_used_throughout(make_home: Callable[..
     async with connected(home, COMETAPI_MCP_UNITS_PER_USD="1000") as client:
         plan = data_of(await client.call_tool("plan_api_key", PLAN))
     assert (plan["create_api_key"]["remain_quota"], plan["budget"]) == (5_000, "$5.00")
+
+
+@pytest.mark.parametrize("model", ["claude-sonnet-4-5[1m]", "[free]gpt-4o", "gpt 4o special"])
+@pytest.mark.parametrize("dialect", ["documented", "gateway"])
+async def test_what_the_catalog_lists_is_a_model_whatever_it_looks_like(
+    make_home: Callable[..., Home], model: str, dialect: str
+) -> None:
+    home = make_home(dialect=dialect)
+    home.sandbox.account.models += (Model(model, "made up"),)
+    async with connected(home) as client:
+        planned = data_of(await client.call_tool("plan_api_key", {**PLAN, "models": [model]}))
+        made = data_of(await client.call_tool("create_api_key", planned["create_api_key"]))
+        both = {"id": made["id"], "model_limits": f"{model},gpt-4o"}
+        assert data_of(await client.call_tool("update_api_key", both))["model_limits"] == f"{model},gpt-4o"
+        assert "warnings" not in planned
+        unknown = error_of(
+            await client.call_tool("create_api_key", {**planned["create_api_key"], "model_limits": "a b"})
+        )
+    assert 'has the entry "a b", which is no model id' in unknown
