@@ -62,7 +62,8 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments in (["--help"], ["-h"], ["help"]):
         print(HELP, end="")
         return 0
-    print(f"cometapi-mcp: unknown: {' '.join(map(ascii, arguments))}\n\n{HELP}", end="", file=sys.stderr)
+    said = f"unknown: {' '.join(map(ascii, arguments))}. The commands are {', '.join(COMMANDS)}; without one it serves."
+    print(f"cometapi-mcp: {said}\n\n{HELP}", end="", file=sys.stderr)
     return 2
 
 

@@ -99,7 +99,7 @@ class _Surface:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.left_out = {tool.name: by for tool in TOOLS if (by := left_out_by(tool, settings))}
+        self.left_out = {tool.name: settings.source(by) for tool in TOOLS if (by := left_out_by(tool, settings))}
         self.offered = {tool.name: tool for tool in TOOLS if tool.name not in self.left_out}
 
     async def list_tools(self, _context: _Request, _params: PaginatedRequestParams | None) -> ListToolsResult:

@@ -44,6 +44,7 @@ def test_an_unknown_command_is_refused_on_stderr_with_the_help(tmp_path: Path) -
     shown = run("serve\x1b[31m", home=tmp_path)
     assert (shown.returncode, shown.stdout) == (2, "")
     assert r"unknown: 'serve\x1b[31m'" in shown.stderr
+    assert "The commands are demo, run, policy, audit, sandbox; without one it serves." in shown.stderr
     assert "usage:" in shown.stderr
 
 
@@ -129,6 +130,7 @@ def test_the_sandbox_prints_the_settings_that_point_at_it(tmp_path: Path) -> Non
         (["--fault", "create:explode"], "The faults are: "),
         (["--fault", "explode"], "is not CALL:NAME"),
         (["--dialect", "klingon"], "documented"),
+        (["--port", "70000"], "is no port: give a number from 1 to 65535"),
     ],
 )
 def test_the_sandbox_refuses_a_wrong_option_with_the_choices(tmp_path: Path, arguments: list[str], said: str) -> None:
@@ -144,7 +146,8 @@ def test_the_sandbox_says_when_its_port_is_taken(tmp_path: Path) -> None:
         shown = run("sandbox", "--port", str(taken.getsockname()[1]), home=tmp_path)
     assert shown.returncode == 1
     assert "Traceback" not in shown.stderr
-    assert "127.0.0.1" in shown.stderr
+    assert "another program listens on port" in shown.stderr
+    assert 'of "127.0.0.1" already. Give another --port' in shown.stderr
 
 
 if sys.platform != "win32":

@@ -141,11 +141,13 @@ def _refusal(said: str, reference: str | None) -> RefusedError:
 def _unauthorized(said: str, answer: Answer) -> UnauthorizedError:
     lower = said.lower()
     if "new-api-user" in lower:
+        place = answer.source("COMETAPI_USER_ID")
+        place += ", or user_id in the config file," if place == "COMETAPI_USER_ID" else ""
         return UnauthorizedError(
             "The API wants the account's id beside the access token"
             + (", and the one it got is another account's" if "match" in lower or "不匹配" in said else "")
-            + f". Ask the person who runs this server to set {answer.source('COMETAPI_USER_ID')} to the number shown "
-            "on the account's profile page, then to restart the client.",
+            + f". Ask the person who runs this server to set {place} to the number shown on "
+            "the account's profile page, then to restart the client.",
             code="user_id_needed",
             request_id=answer.request_id,
         )

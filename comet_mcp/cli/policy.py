@@ -36,7 +36,8 @@ Print what agents may do, in plain words; exit status 1 where a setting is wrong
 
   check FILE   judge the JSON body of a create_api_key call, - for standard input: exit status 0 where it is allowed,
                1 where it is refused, with the nearest body that is allowed, 2 where it can't be read or is no such
-               body, or where the journal with the counts and sums so far can't be read
+               body, or where the journal with the counts and sums so far can't be read, 3 where every other rule
+               allows it, and whose counts and sums are meant is not known
 
 options:
   --all        name the rules of the policy that are not set, too
@@ -45,7 +46,11 @@ options:
 The settings are those that the server would have if it were started here; README.md lists them. Variables that stand
 only in the MCP client's config are not seen.
 """
-_ALLOWED, _REFUSED, _UNUSABLE = 0, 1, 2
+_ALLOWED, _REFUSED, _UNUSABLE, _UNCOUNTED = 0, 1, 2, 3
+_NO_FILE = (
+    "cometapi-mcp policy: check needs a file with the JSON arguments of create_api_key, such as cometapi-mcp policy "
+    "check key.json. With - in its place it reads them from standard input."
+)
 VERBS = {
     "create_api_key": "make",
     "update_api_key": "change",
@@ -63,6 +68,11 @@ def main(arguments: list[str]) -> int:
             return _show(configuration.load(), everything=bool(arguments))
         case ["check", file]:
             return _check(configuration.load(), file)
+        case ["check"]:
+            print(_NO_FILE, file=sys.stderr)
+            return _UNUSABLE
+    if unknown := [word for word in arguments if word not in ("--help", "-h")]:
+        print(f"cometapi-mcp policy: it does not take {' '.join(map(quoted, unknown))}.\n", file=sys.stderr)
     asked = arguments in (["--help"], ["-h"])
     print(HELP, end="", file=sys.stdout if asked else sys.stderr)
     return 0 if asked else 2
@@ -90,6 +100,11 @@ def _show(settings: Settings, *, everything: bool) -> int:
         named = {rule for rule, _ in said}
         unset = ", ".join(rule.name for rule in RULES if rule.name not in named)
         print(f"Not set: {unset}." if unset else "Every rule is set.")
+    if settings.access_token is None:
+        print(
+            "No access token is set here, and without one the server refuses every call: set COMETAPI_ACCESS_TOKEN, or "
+            f"access_token in {quoted(str(settings.config), 300)}, unless the MCP client's config has it."
+        )
     return _ALLOWED
 
 
@@ -138,7 +153,8 @@ def _check(settings: Settings, file: str) -> int:
         body = _body(file, settings.units)
     except (ArgumentError, OSError, ValueError) as error:
         said = error.args[0] if isinstance(error, ArgumentError) else _unreadable(error)
-        print(f"cometapi-mcp policy: {quoted(file, 300)}: {said}", file=sys.stderr)
+        where = "standard input" if file == "-" else quoted(file, 300)
+        print(f"cometapi-mcp policy: {where}: {said}", file=sys.stderr)
         return _UNUSABLE
     if _say_wrong(settings):
         return _REFUSED
@@ -153,13 +169,7 @@ def _check(settings: Settings, file: str) -> int:
     except CometError as error:
         print(f"cometapi-mcp policy: {error}", file=sys.stderr)
         return _UNUSABLE
-    spending = counted or NOTHING
-    enforcer = PolicyEnforcer(settings.policy, settings.units, SYSTEM)
-    broken = enforcer.check_new(body, spending)
-    if broken:
-        _say_refused(enforcer, body, spending, broken)
-    else:
-        print("Allowed, once a person has confirmed it (mcp.confirm)." if "make" in asked else "Allowed.")
+    broken = _judge(settings, body, counted, asks="make" in asked, is_uncounted=limited and counted is None)
     if counted is not None:
         keys = "1 key was made" if counted.keys == 1 else f"{counted.keys} keys were made"
         print(f"Counted so far: {keys} and {settings.units.exact(counted.units)} of budget given, in all.")
@@ -170,7 +180,21 @@ def _check(settings: Settings, file: str) -> int:
             else "without an access token (COMETAPI_ACCESS_TOKEN) it is not known whose counts in the journal are meant"
         )
         print(f"The counts and sums of the policy were judged as if no key had been made yet: {why}.")
+        return _REFUSED if broken else _UNCOUNTED
     return _REFUSED if broken else _ALLOWED
+
+
+def _judge(settings: Settings, body: KeySpec, counted: Spending | None, *, asks: bool, is_uncounted: bool) -> bool:
+    """Print whether a body is allowed after what was counted so far. Returns whether it is refused."""
+    spending = counted or NOTHING
+    enforcer = PolicyEnforcer(settings.policy, settings.units, SYSTEM)
+    broken = enforcer.check_new(body, spending)
+    if broken:
+        _say_refused(enforcer, body, spending, broken)
+    else:
+        said = "Allowed, but for counts and sums" if is_uncounted else "Allowed"
+        print(f"{said}, once a person has confirmed it (mcp.confirm)." if asks else f"{said}.")
+    return bool(broken)
 
 
 async def _spending(settings: Settings) -> Spending | None:

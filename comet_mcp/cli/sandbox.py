@@ -1,6 +1,7 @@
 """`cometapi-mcp sandbox`: the sandbox as a server to point things at."""
 
 import argparse
+import errno
 import sys
 import threading
 from contextlib import suppress
@@ -8,6 +9,7 @@ from contextlib import suppress
 from comet_mcp.sandbox.dialects import DIALECTS
 from comet_mcp.sandbox.faults import CALLS, FAULTS, Fault
 from comet_mcp.sandbox.sandbox import Sandbox
+from comet_mcp.text import quoted
 
 
 def main(arguments: list[str]) -> int:
@@ -21,10 +23,20 @@ def main(arguments: list[str]) -> int:
             _say(sandbox, url)
             threading.Event().wait()
     except OSError as error:
-        # strerror is missing for a host name that does not resolve
-        print(f"cometapi-mcp sandbox: {options.host} port {options.port}: {error.strerror or error}", file=sys.stderr)
+        print(f"cometapi-mcp sandbox: {_unusable(options.host, options.port, error)}", file=sys.stderr)
         return 1
     return 0
+
+
+def _unusable(host: str, port: int, error: OSError) -> str:
+    """Why an address can't be listened on, and what to do."""
+    at = f"port {port} of {quoted(host)}" if port else quoted(host)
+    if error.errno == errno.EADDRINUSE:
+        return f"another program listens on {at} already. Give another --port, or none for any free one."
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"this user may not listen on {at}. Give a --port above 1023, or none for any free one."
+    why = (error.strerror or str(error)).partition(" (while")[0]  # the rest is the address once more
+    return f"{at} can't be listened on ({why}). Give a --host of this machine, such as 127.0.0.1."
 
 
 def _say(sandbox: Sandbox, url: str) -> None:
@@ -42,6 +54,14 @@ def _say(sandbox: Sandbox, url: str) -> None:
     for name, value in values.items():
         print(f'# {name.removeprefix("COMETAPI_").lower()} = "{value}"')
     sys.stdout.flush()
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text) < 65_536):
+        raise argparse.ArgumentTypeError(
+            f"{quoted(text)} is no port: give a number from 1 to 65535, or 0 for any free one"
+        )
+    return int(text)
 
 
 def _fault(text: str) -> Fault:
@@ -65,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
-    parser.add_argument("--port", type=int, default=0, help="port to listen on (any free one)")
+    parser.add_argument("--port", type=_port, default=0, help="port to listen on (any free one)")
     parser.add_argument("--dialect", choices=list(DIALECTS), default="documented", help="whose behaviour (documented)")
     parser.add_argument("--rate-limits", action="store_true", help="apply the API's rate limits")
     parser.add_argument(

@@ -582,6 +582,7 @@ def command(home: Path, *arguments: str, stdin: str = "", **rules: str) -> subpr
 
 def test_the_command_prints_the_policy_in_force_in_plain_words(tmp_path: Path) -> None:
     rules = {"COMETAPI_MCP_POLICY_MAX_BUDGET_USD": "5", "COMETAPI_MCP_POLICY_MAX_KEYS_PER_DAY": "1"}
+    rules["COMETAPI_ACCESS_TOKEN"] = "made-up"
     shown = command(tmp_path, **rules)
     assert (shown.returncode, shown.stderr) == (0, "")
     assert shown.stdout == (
@@ -631,7 +632,8 @@ def test_the_command_prints_the_policy_in_force_in_plain_words(tmp_path: Path) -
 def test_the_command_says_what_agents_may_do_under_every_guard(
     settings: dict[str, str], said: list[str], tmp_path: Path
 ) -> None:
-    shown = command(tmp_path, **{f"COMETAPI_MCP_{name}": text for name, text in settings.items()})
+    variables = {f"COMETAPI_MCP_{name}": text for name, text in settings.items()}
+    shown = command(tmp_path, **variables, COMETAPI_ACCESS_TOKEN="made-up")
     assert (shown.returncode, shown.stdout.splitlines(), shown.stderr) == (0, said, "")
 
 
@@ -695,10 +697,10 @@ async def test_the_command_judges_with_what_the_journal_counted_for_the_account_
     assert said.startswith("Refused:\n- max_keys_per_day: at most 2 keys may be made per day, and 2 were.")
     assert "nearest" not in said
     status, said = await judged(COMETAPI_ACCESS_TOKEN="another-account")
-    assert (status, said.splitlines()[0]) == (0, "Allowed.")
+    assert (status, said.splitlines()[0]) == (3, "Allowed, but for counts and sums.")
     assert "judged as if no key had been made yet: the journal knows no account by this access token" in said
     status, said = await judged(COMETAPI_ACCESS_TOKEN="")
-    assert status == 0
+    assert status == 3
     assert "judged as if no key had been made yet: without an access token" in said
 
 
@@ -752,7 +754,28 @@ def test_the_command_names_a_file_that_is_not_there_and_explains_itself(tmp_path
     assert missing.returncode == 2
     assert "missing.json" in missing.stderr
     assert command(tmp_path, "--help").returncode == 0
-    assert command(tmp_path, "check").returncode == 2
+    without = command(tmp_path, "check")
+    assert (without.returncode, without.stdout) == (2, "")
+    assert without.stderr.startswith(
+        "cometapi-mcp policy: check needs a file with the JSON arguments of create_api_key"
+    )
+    unknown = command(tmp_path, "chek", "x")
+    assert (unknown.returncode, unknown.stderr.splitlines()[0]) == (
+        2,
+        'cometapi-mcp policy: it does not take "chek" "x".',
+    )
+
+
+def test_the_command_says_that_a_server_without_a_token_refuses_every_call(tmp_path: Path) -> None:
+    shown = command(tmp_path)
+    assert shown.returncode == 0
+    assert "No access token is set here, and without one the server refuses every call" in shown.stdout
+    assert "No access token" not in command(tmp_path, COMETAPI_ACCESS_TOKEN="made-up").stdout
+
+
+def test_what_comes_from_standard_input_is_called_so(tmp_path: Path) -> None:
+    shown = command(tmp_path, "check", "-", stdin="{")
+    assert shown.stderr == "cometapi-mcp policy: standard input: it is not valid JSON.\n"
 
 
 def test_the_policy_is_pure_and_imports_neither_the_environment_nor_the_journal() -> None:
