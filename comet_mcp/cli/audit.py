@@ -118,7 +118,7 @@ def _cells(call: dict[str, Any]) -> tuple[str, ...]:
     words = [f"{name}={_value(name, value)}" for name, value in given.items()]
     state = call["state"].replace("_", " ")
     cells = (
-        (call.get("begun") or call.get("ended") or "?")[:19],
+        f"{time[:19]}Z" if (time := call.get("begun") or call.get("ended")) else "?",
         call["tool"] or "?",
         ", ".join(map(str, call["key_ids"])) or "-",
         quoted(str(call["key_name"]), _NARROW) if call.get("key_name") else "-",
@@ -173,7 +173,7 @@ def _verify(trail: Rows, head: str | None) -> int:
     if dropped:
         print(f"Rows up to {dropped[-1].get('through')} were dropped: what they said can't be verified any more.")
     if row is not None:
-        print(f"Every row up to {row} is as it was when that head was kept.")
+        print(f"Every row that is left up to {row} is as it was when that head was kept.")
     print(f"The audit trail is whole: {verified.rows} rows, head {verified.head}")
     return 0
 

@@ -11,6 +11,10 @@ from comet_mcp.api.client import CometAPI
 from comet_mcp.api.models import Usage
 from comet_mcp.domain.key import Key
 from comet_mcp.errors import APIError, RefusedError
+from comet_mcp.text import printable, quoted
+
+_LISTED = 300
+"""Characters of a list of addresses that a reason repeats."""
 
 
 @dataclass(slots=True)
@@ -61,11 +65,11 @@ def _reason_of(row: Key, refusal: RefusedError) -> str:
     """Why a key is refused of which the record tells nothing, by what the API says."""
     said = refusal.args[0]
     if row.allow_ips and ("ip" in said.lower().split() or "IP" in said):
-        listed = ", ".join(row.allow_ips.splitlines())
+        listed = printable(", ".join(row.allow_ips.splitlines()), _LISTED)
         return (
             f'The API refuses it here: "{said}". The address that it sees, this machine\'s or that of a proxy or '
             f"balancer between, is not on its IP list ({listed}); elsewhere it may work."
         )
     if row.group and ("group" in said.lower() or "分组" in said):
-        return f'Its group "{row.group}" is not the account\'s.'
+        return f'Its group {quoted(row.group)} is not the account\'s. The API says: "{said}".'
     return f'The API refuses it: "{said}".'

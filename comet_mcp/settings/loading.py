@@ -242,7 +242,9 @@ def _config_file(path: Path, problems: list[str], *, named: bool) -> dict[str, A
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         if named:
-            problems.append(f"COMETAPI_MCP_CONFIG names {quoted(str(path), 300)}, and there is no such file.")
+            problems.append(
+                f"COMETAPI_MCP_CONFIG names {quoted(str(path.absolute()), 300)}, and there is no such file."
+            )
         return {}
     except (OSError, UnicodeDecodeError) as error:
         problems.append(f"The config file {quoted(str(path), 300)} can't be read ({type(error).__name__}).")

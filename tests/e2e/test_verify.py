@@ -56,7 +56,9 @@ async def test_a_key_for_every_model_shows_some_and_how_many_there_are(home: Hom
         ({"remain_quota": 0, "status": 4}, "It has nothing left to spend."),
         ({"remain_quota": -9, "status": 4}, "It has nothing left to spend."),
         ({"allow_ips": "192.0.2.1\n2001:db8::/32"}, "not on its IP list (192.0.2.1, 2001:db8::/32)"),
-        ({"group": "gone"}, 'Its group "gone" is not the account\'s.'),
+        ({"allow_ips": "192.0.2.1"}, 'The API refuses it here: "'),
+        ({"allow_ips": "\n".join(["192.0.2.1"] * 1000)}, "192.0.2.1, 192.0.2.1"),
+        ({"group": "gone"}, 'Its group "gone" is not the account\'s. The API says: "'),
         ({"model_limits": "no-such-model"}, "It may call no model"),
         ({"model_limits": ""}, "It may call no model"),
     ],
@@ -70,6 +72,7 @@ async def test_a_key_that_does_not_work_says_why_in_every_dialect(
     assert verdict["works"] is False
     (reason,) = verdict["reasons"]
     assert said in reason
+    assert len(reason) < 700
 
 
 async def test_a_key_with_two_faults_names_both(home: Home) -> None:
