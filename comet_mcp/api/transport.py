@@ -211,7 +211,8 @@ def _cause(error: Exception) -> str:
     chain: BaseException | None = error
     while chain is not None:
         if isinstance(chain, ssl.SSLCertVerificationError):
-            return f"its certificate is not trusted: {printable(chain.verify_message, 120)}"
+            why = getattr(chain, "verify_message", "")  # set where OpenSSL or the system's own check found the fault
+            return f"its certificate is not trusted{why and f': {printable(why, 120)}'}"
         if isinstance(chain, ssl.SSLError):
             return "TLS failed"
         if isinstance(chain, socket.gaierror):
