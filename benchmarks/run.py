@@ -25,7 +25,7 @@ import httpx
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = {
-    "ours": [sys.executable, "-m", "comet_mcp"],
+    "ours": [sys.executable, "-P", "-m", "comet_mcp"],
     "bare": [sys.executable, str(ROOT / "benchmarks" / "bare.py")],
 }
 KEYS = 20

@@ -88,6 +88,25 @@ def test_the_demo_takes_no_settings_of_the_users(tmp_path: Path) -> None:
     assert shown.returncode == 0, shown.stderr
 
 
+def test_the_demo_runs_nothing_of_the_directory_it_is_started_in(tmp_path: Path) -> None:
+    for module in ("anyio", "mcp", "comet_mcp"):
+        (tmp_path / f"{module}.py").write_text(f"print('planted {module}')\nraise SystemExit(9)\n", encoding="utf-8")
+    kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "TEMP") if name in os.environ}
+    command = [sys.executable, "-P", "-m", "comet_mcp", "demo"]  # as the installed script does
+    done = subprocess.run(
+        command,
+        env=kept,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "planted" not in done.stdout
+
+
 def test_a_demo_that_goes_wrong_says_so_and_fails(tmp_path: Path) -> None:
     script = (
         "import sys, comet_mcp.cli.demo as demo\n"

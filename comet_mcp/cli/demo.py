@@ -54,7 +54,9 @@ def main(arguments: list[str]) -> int:
 async def _play(sandbox: Sandbox, url: str, directory: Path) -> None:
     print("A pretend CometAPI on this machine, the real server, a real MCP client. No network, no account.\n")
     server = StdioServerParameters(
-        command=sys.executable, args=["-m", "comet_mcp"], env=_environment(sandbox, url, directory)
+        command=sys.executable,
+        args=["-P", "-m", "comet_mcp"],  # -P: no module of the directory we are in is taken for one of ours
+        env=_environment(sandbox, url, directory),
     )
     async with Client(stdio_client(server)) as client:
         print(f'You: "Make me a key for the blog summariser, five dollars, thirty days, only {MODEL}."')
