@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ import pytest
 from mcp_types import CallToolResult
 
 from tests.e2e.steps import served
-from tests.support import Home, error_of
+from tests.support import Home, data_of, error_of
 
 MakeHome = Callable[..., Home]
 
@@ -46,11 +47,12 @@ async def asked(home: Home, address: str, url: str) -> str:
     return said
 
 
-@pytest.mark.parametrize("url", ["https://api.example", "http://127.0.0.1:9"])
+@pytest.mark.parametrize("url", ["https://api.example", "http://api.example"])
 async def test_a_proxy_that_is_not_there_is_named_and_not_the_api(make_home: MakeHome, url: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    said = await asked(make_home(), f"http://made-up-user:made-up-password@127.0.0.1:{port}", url)
+    home = make_home(COMETAPI_MCP_ALLOW_HTTP="1")
+    said = await asked(home, f"http://made-up-user:made-up-password@127.0.0.1:{port}", url)
     assert said.startswith(f"[unreachable] No connection to the proxy 127.0.0.1:{port} could be made (it refused)")
     assert "COMETAPI_MCP_PROXY" in said
     assert "COMETAPI_BASE_URL" not in said
@@ -80,3 +82,31 @@ async def test_an_api_that_fails_behind_a_proxy_is_named_with_the_proxy(make_hom
     async with proxy(b"not HTTP\r\n\r\n") as address:
         said = await asked(make_home(), address, "https://api.example")
     assert "api.example (asked through the proxy 127.0.0.1:" in said
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+async def test_a_proxy_is_not_used_for_this_machine_and_never_sees_the_token(make_home: MakeHome, name: str) -> None:
+    home = make_home()
+    home.url = home.url.replace("127.0.0.1", name)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        home.extra["COMETAPI_MCP_PROXY"] = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        async with served(home) as client:
+            data_of(await client.call_tool("list_api_keys"))
+        listening.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listening.accept()
+
+
+async def test_plain_http_to_another_machine_is_refused_with_a_proxy_too(make_home: MakeHome) -> None:
+    said = await asked(make_home(), "http://127.0.0.1:9", "http://api.example")
+    assert said.startswith("[not_configured] COMETAPI_BASE_URL is plain http to another machine")
+
+
+async def test_what_a_proxy_says_of_its_password_is_not_repeated(make_home: MakeHome) -> None:
+    """It repeats what it was sent: the password as it stands in the header."""
+    sent = base64.b64encode(b"made-up-user:made-up-password").decode()
+    said = f'{{"success": false, "message": "no {sent[:20]}"}}'.encode()
+    home = make_home(COMETAPI_MCP_ALLOW_HTTP="1")
+    async with proxy(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(said), said)) as address:
+        told = await asked(home, address, "http://api.example")
+    assert 'The API refused: "no ***"' in told

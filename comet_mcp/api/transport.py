@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import anyio
+from pydantic import SecretStr
 
 from comet_mcp import __version__
 from comet_mcp.api.responses import Answer
@@ -49,8 +50,11 @@ class Transport:
         self._clock = clock
         self._http = transport
         self._slots = anyio.Semaphore(MAX_CONNECTIONS, fast_acquire=True)
-        self._proxy = _proxy_name(settings)
-        self.host = urlsplit(settings.base_url).netloc
+        url = urlsplit(settings.base_url)
+        # this machine is reached without one: plain http, which is allowed there, would show a proxy the token
+        self._through = None if is_loopback(url.hostname or "") else settings.proxy
+        self._proxy = _name_of(self._through)
+        self.host = url.netloc
 
     async def aclose(self) -> None:
         """Close the connections, if any were opened."""
@@ -145,7 +149,7 @@ class Transport:
                 max_keepalive_connections=MAX_CONNECTIONS,
                 keepalive_expiry=_KEEP_ALIVE,
             ),
-            proxy=settings.proxy.get_secret_value() if settings.proxy else None,
+            proxy=self._through.get_secret_value() if self._through else None,
             # the environment must not reroute a connection that carries the account's token
             trust_env=False,
         )
@@ -186,11 +190,11 @@ class Transport:
         )
 
 
-def _proxy_name(settings: Settings) -> str:
+def _name_of(proxy: SecretStr | None) -> str:
     """Host and port of the proxy, "" where there is none: its address may have a password too."""
-    if settings.proxy is None:
+    if proxy is None:
         return ""
-    url = urlsplit(settings.proxy.get_secret_value())
+    url = urlsplit(proxy.get_secret_value())
     return f"{url.hostname}:{url.port}"
 
 

@@ -45,6 +45,11 @@ class Setting:
     guard: bool = False
 
 
+def is_ours_alone(variable: str) -> bool:
+    """Whether a variable is for this server alone, so that no program has to get it. Windows knows no case in names."""
+    return variable.upper() == "COMETAPI_ACCESS_TOKEN" or variable.upper().startswith("COMETAPI_MCP_")
+
+
 SETTINGS = (
     Setting(
         "COMETAPI_ACCESS_TOKEN",
@@ -88,7 +93,7 @@ SETTINGS = (
     Setting(
         "COMETAPI_MCP_PROXY",
         "mcp.proxy",
-        "Proxy for calls of the API, such as http://proxy.example:3128. The usual proxy variables are not read.",
+        "Proxy to another machine's API, such as http://proxy.example:3128. The usual proxy variables are not read.",
         secret=True,
     ),
     Setting(
