@@ -79,10 +79,13 @@ def serve() -> int:
 
     from comet_mcp import settings as configuration  # noqa: PLC0415
     from comet_mcp.deliveries import Deliveries  # noqa: PLC0415
+    from comet_mcp.redaction import Redactor  # noqa: PLC0415
     from comet_mcp.server import create_server  # noqa: PLC0415
     from comet_mcp.transports.stdio import Ending, stdio_streams  # noqa: PLC0415
 
     settings = configuration.load()
+    redactor = Redactor(settings.known_secrets)
+    sys.stderr = redactor.stream(sys.stderr)
     # only our own messages below WARNING: httpx and the SDK would log URLs and payloads
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("comet_mcp").setLevel(settings.log)
@@ -91,7 +94,7 @@ def serve() -> int:
     if sys.stdin.isatty():
         print(BY_HAND.format(version=__version__), end="", file=sys.stderr)
     ending, deliveries = Ending(), Deliveries()
-    server = create_server(settings, deliveries=deliveries, client_disconnected=ending.begun)
+    server = create_server(settings, deliveries=deliveries, client_disconnected=ending.begun, redactor=redactor)
     gc.freeze()
     gc.enable()
 

@@ -43,6 +43,7 @@ from comet_mcp.clock import Clock
 from comet_mcp.errors import ConfirmationError, JournalError
 from comet_mcp.journal.base import Journal
 from comet_mcp.journal.steps import using_nonce
+from comet_mcp.redaction import Redactor
 from comet_mcp.settings import Settings
 
 if TYPE_CHECKING:
@@ -148,11 +149,12 @@ OPEN = Gate()
 class Confirmations:
     """Asks the person on behalf of one server process. What it seals opens in no other process."""
 
-    def __init__(self, settings: Settings, journal: Journal, clock: Clock) -> None:
+    def __init__(self, settings: Settings, journal: Journal, clock: Clock, redactor: Redactor) -> None:
         self._mode = settings.confirm
         self._fallback = settings.confirm_fallback
         self._journal = journal
         self._clock = clock
+        self._redactor = redactor
 
     async def run(
         self,
@@ -193,14 +195,15 @@ class Confirmations:
                 return await call(Gate(self._use_up))
             except Asked as asked:
                 question = asked.question
+            text = self._redactor.text(question.text)
             expires = self._clock.now() + ANSWER_WITHIN
             grant = Grant(asked_for, question.state, expires, secrets.token_urlsafe(16))
             if in_results:
                 note.outcome = "asked"
-                form = ElicitRequestFormParams(message=question.text, requested_schema=_FORM)
+                form = ElicitRequestFormParams(message=text, requested_schema=_FORM)
                 requests: InputRequests = {_QUESTION: ElicitRequest(params=form)}
                 return InputRequiredResult(input_requests=requests, request_state=self._sealed(grant))
-            answer = await _asked(context, question.text, note)
+            answer = await _asked(context, text, note)
         await self._judge(answer, grant, note)
         return await call(Gate(self._use_up, grant))
 

@@ -23,6 +23,7 @@ from comet_mcp.journal.base import Decision, Journal, Reads, Step
 from comet_mcp.journal.sqlite import SQLiteJournal
 from comet_mcp.journal.steps import Taken, taking_share
 from comet_mcp.policy.enforcer import PolicyEnforcer
+from comet_mcp.redaction import Redactor
 from comet_mcp.secret_store import KeyStore, key_store
 from comet_mcp.services.change_journal import ChangeJournal
 from comet_mcp.services.core import Core
@@ -53,6 +54,7 @@ class Services:
     """The parts of one running server."""
 
     settings: Settings
+    redactor: Redactor
     clock: Clock
     api: CometAPI
     journal: Journal
@@ -90,17 +92,19 @@ class Services:
         clock: Clock = SYSTEM,
         deliveries: Deliveries | None = None,
         client_disconnected: anyio.Event | None = None,
+        redactor: Redactor | None = None,
     ) -> Services:
         """Build the parts; nothing is opened or connected yet. The arguments are those of `create_server`."""
         server = token_hex(8)  # never host and process: both come again when a container is started again
         disconnected = client_disconnected or anyio.Event()
+        redactor = redactor or Redactor(settings.known_secrets)
         api = CometAPI(settings, transport=transport, clock=clock)
         journal = SQLiteJournal(settings.state, clock)
         identity = Identity(settings, api, journal)
         store = key_store(settings)
-        secrets = Secrets(api, journal, identity, store, clock)
         quota = Quota(journal, identity, PolicyEnforcer(settings.policy, settings.units, clock), clock)
         core = Core(api, journal, identity, clock, server)
+        secrets = Secrets(core, store, redactor)
         delivery = Delivery(journal, server, clock, disconnected)
         progress = Progress(core)
         finder = RowFinder(core, secrets, progress)
@@ -120,9 +124,9 @@ class Services:
             secrets=secrets,
             quota=quota,
         )
-        token = settings.access_token.get_secret_value() if settings.access_token else ""
         services = cls(
             settings=settings,
+            redactor=redactor,
             clock=clock,
             api=api,
             journal=journal,
@@ -141,8 +145,8 @@ class Services:
             changer=changer,
             deleter=deleter,
             rotator=rotator,
-            audit=AuditTrail(journal, settings.audit, clock, lambda: identity.label, [token]),
-            confirmations=Confirmations(settings, journal, clock),
+            audit=AuditTrail(journal, settings.audit, clock, lambda: identity.label, redactor),
+            confirmations=Confirmations(settings, journal, clock, redactor),
             deliveries=deliveries,
             client_disconnected=disconnected,
         )

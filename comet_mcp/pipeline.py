@@ -74,7 +74,7 @@ async def answer(tool: Tool, request: ServerRequestContext[Services], params: Ca
         app.settings.require_usable()
     except CometError as error:
         log.info("%s: %s", tool.name, error.code)
-        return failure(str(error))
+        return failure(app.redactor.text(str(error)))
     arguments: dict[str, Any] = {}
     wrong = None
     try:
@@ -91,7 +91,7 @@ async def errors(call: Call, go_on: Next) -> Answer:
         result = await go_on(call)
     except CometError as error:
         log.info("%s: %s", name, error.code)
-        return failure(str(error))
+        return failure(call.context.app.redactor.text(str(error)))
     except Exception as error:  # noqa: BLE001 - the outermost boundary: a bug must not end the server
         log.error("%s failed at %s", name, where(error))  # noqa: TRY400 - see `where`
         return failure(

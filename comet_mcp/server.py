@@ -26,6 +26,7 @@ from mcp_types import (
     ReadResourceRequestParams,
     ReadResourceResult,
 )
+from pydantic import BaseModel
 
 from comet_mcp import __version__, prompts, resources
 from comet_mcp.clock import SYSTEM, Clock
@@ -34,6 +35,7 @@ from comet_mcp.context import Services
 from comet_mcp.deliveries import Deliveries
 from comet_mcp.errors import ArgumentError, CometError, NotFoundError
 from comet_mcp.pipeline import answer, failure, where
+from comet_mcp.redaction import Redactor
 from comet_mcp.text import quoted
 from comet_mcp.tools import (
     create_api_key,
@@ -74,7 +76,7 @@ READING = (
 )
 
 log = logging.getLogger(__name__)
-_T = TypeVar("_T")
+_Result = TypeVar("_Result", bound=BaseModel)
 _Request: TypeAlias = "ServerRequestContext[Services]"
 
 
@@ -122,7 +124,8 @@ class _Surface:
         return ListResourceTemplatesResult(resource_templates=[resources.KEY])
 
     async def read_resource(self, context: _Request, params: ReadResourceRequestParams) -> ReadResourceResult:
-        return await self._answered(resources.read_resource(context.lifespan_context, str(params.uri)))
+        app = context.lifespan_context
+        return await self._answered(app.redactor, resources.read_resource(app, str(params.uri)))
 
     async def list_prompts(self, _context: _Request, _params: PaginatedRequestParams | None) -> ListPromptsResult:
         makes = "create_api_key" in self.offered
@@ -131,17 +134,19 @@ class _Surface:
     async def get_prompt(self, context: _Request, params: GetPromptRequestParams) -> GetPromptResult:
         if params.name == prompts.MAKE.name and "create_api_key" in self.left_out:
             raise MCPError(INVALID_PARAMS, _switched_off("create_api_key", self.left_out["create_api_key"]))
-        return await self._answered(prompts.get_prompt(context.lifespan_context, params.name, params.arguments or {}))
+        app = context.lifespan_context
+        return await self._answered(app.redactor, prompts.get_prompt(app, params.name, params.arguments or {}))
 
-    async def _answered(self, work: Awaitable[_T]) -> _T:
-        """What `work` gives; its failure as a protocol error, since only tools have results that are errors."""
+    async def _answered(self, redactor: Redactor, work: Awaitable[_Result]) -> _Result:
+        """What `work` gives, redacted. Its failure is a protocol error: only tools have results that are errors."""
         timeout = self._settings.timeout
         try:
             with anyio.fail_after(timeout):
-                return await work
+                result = await work
+            return type(result).model_validate(redactor.data(result.model_dump(mode="json", exclude_unset=True)))
         except CometError as error:
             code = INVALID_PARAMS if isinstance(error, NotFoundError | ArgumentError) else INTERNAL_ERROR
-            raise MCPError(code, str(error)) from None
+            raise MCPError(code, redactor.text(str(error))) from None
         except TimeoutError:
             raise MCPError(INTERNAL_ERROR, f"[timed_out] No answer within {timeout:g} seconds.") from None
         except Exception as error:  # noqa: BLE001 - the outermost boundary; its text could hold a value
@@ -156,6 +161,7 @@ def create_server(
     clock: Clock = SYSTEM,
     deliveries: Deliveries | None = None,
     client_disconnected: anyio.Event | None = None,
+    redactor: Redactor | None = None,
 ) -> Server[Services]:
     """The server for one account.
 
@@ -165,6 +171,7 @@ def create_server(
         clock: Replaces time in tests.
         deliveries: Told by the transport which answers were written; None where an answer counts as written at once.
         client_disconnected: Set once the client has closed its end; it may not read answers any more.
+        redactor: Hides secrets, on stderr too; None for one of the server's own.
     """
     surface = _Surface(settings)
 
@@ -176,6 +183,7 @@ def create_server(
             clock=clock,
             deliveries=deliveries,
             client_disconnected=client_disconnected,
+            redactor=redactor,
         )
         try:
             async with working_beside(app.give_back_calls):

@@ -26,6 +26,7 @@ from comet_mcp.clock import SYSTEM
 from comet_mcp.errors import AuditError
 from comet_mcp.journal.base import AppendAudit, AuditRow, Decision, DropAudit, Reads, Rows, Step
 from comet_mcp.journal.sqlite import SQLiteJournal
+from comet_mcp.redaction import Redactor
 from comet_mcp.settings import ToolName
 from tests.support import in_process
 
@@ -243,18 +244,18 @@ def test_a_hash_kept_elsewhere_shows_a_trail_that_was_written_anew() -> None:
     ],
 )
 def test_what_could_be_a_secret_is_left_out_of_an_argument_and_names_stay_readable(text: str, shown: str) -> None:
-    assert without_secrets(text, ["canary/token"]) == shown
-    assert without_secrets([text], ["canary/token"]) == [shown]
+    assert without_secrets(text, Redactor(["canary/token"])) == shown
+    assert without_secrets([text], Redactor(["canary/token"])) == [shown]
 
 
 def test_a_long_argument_is_cut_and_a_number_is_left_alone() -> None:
-    assert without_secrets("x" * 5_000) == "x" * 2_000 + "… (5000 characters)"
-    assert without_secrets(5) == 5
+    assert without_secrets("x" * 5_000, Redactor()) == "x" * 2_000 + "… (5000 characters)"
+    assert without_secrets(5, Redactor()) == 5
 
 
 async def test_how_a_call_ended_is_in_its_second_row(tmp_path: Path) -> None:
     journal = SQLiteJournal(tmp_path / "journal.sqlite3")
-    trail = AuditTrail(journal, "on", SYSTEM, lambda: "account")
+    trail = AuditTrail(journal, "on", SYSTEM, lambda: "account", Redactor())
     verdict = "max_budget_usd: at most $5.00."
     for arguments, note in (
         ({"name": "x", "group": ""}, Note("ok", 7, "a sk-abcdefghijklmnop", "confirmed")),
@@ -284,9 +285,9 @@ async def test_what_else_is_noted_at_a_calls_end_holds_together_with_its_row(tmp
     journal = SQLiteJournal(tmp_path / "journal.sqlite3")
     done: list[None] = []
     also = Step(Reads(), lambda _: Decision(None), after=done.append)
-    trail = AuditTrail(journal, "on", SYSTEM, lambda: "account")
+    trail = AuditTrail(journal, "on", SYSTEM, lambda: "account", Redactor())
     await trail.end(await trail.begin("create_api_key", {}, ""), "create_api_key", Note(), also)
-    await AuditTrail(journal, "off", SYSTEM, lambda: "account").end(None, "create_api_key", Note(), also)
+    await AuditTrail(journal, "off", SYSTEM, lambda: "account", Redactor()).end(None, "create_api_key", Note(), also)
     assert done == [None, None]
     assert (await journal.run(reading())).audit_last == 2
     journal.close()
@@ -296,15 +297,17 @@ async def test_a_trail_that_is_off_writes_nothing_and_one_that_is_required_lets_
     tmp_path: Path,
 ) -> None:
     journal = SQLiteJournal(tmp_path / "off.sqlite3")
-    off = AuditTrail(journal, "off", SYSTEM, lambda: "account")
+    off = AuditTrail(journal, "off", SYSTEM, lambda: "account", Redactor())
     assert await off.begin("delete_api_key", {"id": 1}, "") is None
     await off.end(None, "delete_api_key", Note())
     await off.settled(1, "x")
     assert not journal.path.exists()
     broken = SQLiteJournal(tmp_path)
     with pytest.raises(AuditError, match="COMETAPI_MCP_AUDIT=required"):
-        await AuditTrail(broken, "required", SYSTEM, lambda: "account").begin("delete_api_key", {"id": 1}, "")
-    on = AuditTrail(broken, "on", SYSTEM, lambda: "account")
+        await AuditTrail(broken, "required", SYSTEM, lambda: "account", Redactor()).begin(
+            "delete_api_key", {"id": 1}, ""
+        )
+    on = AuditTrail(broken, "on", SYSTEM, lambda: "account", Redactor())
     assert await on.begin("delete_api_key", {"id": 1}, "") is None
     await on.end(None, "delete_api_key", Note())
     await on.end(5, "delete_api_key", Note())

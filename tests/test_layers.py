@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "comet_mcp"
 
 # From the ground up: a part imports only what stands before it here.
 PARTS = (
-    *("errors", "text", "clock"),
+    *("errors", "text", "clock", "redaction"),
     *("domain", "policy", "concurrency"),
     *("api", "settings"),
     *("journal", "secret_store"),

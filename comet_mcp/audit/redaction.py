@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Iterable
 from typing import Any
 
 from comet_mcp.domain.addresses import AddressList
 from comet_mcp.domain.models import ModelList
+from comet_mcp.redaction import Redactor
 
 _HIDDEN = "***"
 _LONGEST = 2_000
@@ -25,21 +25,20 @@ _NO_MODEL = re.compile(r"sk-[A-Za-z0-9_-]{8,}|.*[A-Za-z0-9]{32,}.*|.*[+=%~].*")
 row, or a token's other signs."""
 
 
-def without_secrets(value: Any, known: Iterable[str] = (), name: str = "") -> Any:
+def without_secrets(value: Any, redactor: Redactor, name: str = "") -> Any:
     """An argument without what could be a key or a token, and no longer than 2,000 characters a string.
 
     Args:
         value: As it was sent: also what no tool takes.
-        known: Secrets to leave out wherever they turn up.
+        redactor: Knows the secrets to leave out wherever they turn up.
         name: The argument's. Lists of models and of addresses are read as what they are.
     """
     if isinstance(value, list):
-        shown = [without_secrets(entry, known) if isinstance(entry, str) else _HIDDEN for entry in value]
+        shown = [without_secrets(entry, redactor) if isinstance(entry, str) else _HIDDEN for entry in value]
         more = len(shown) - _MOST_ENTRIES
         return [*shown[:_MOST_ENTRIES], f"… ({len(shown)} entries)"] if more > 0 else shown
     if isinstance(value, str):
-        for secret in known:
-            value = value.replace(secret, _HIDDEN)
+        value = redactor.text(value)
         return _abridged(name, _models(value) if name == "model_limits" else _text(value))
     if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
         return int(value)  # 2.0 is how a number of dollars is kept, 2 how it was given

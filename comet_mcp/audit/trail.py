@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from comet_mcp.audit.redaction import without_secrets
 from comet_mcp.clock import Clock
 from comet_mcp.errors import AuditError, JournalError
 from comet_mcp.journal.base import Journal, Step
+from comet_mcp.redaction import Redactor
 from comet_mcp.settings import AuditMode
 
 log = logging.getLogger(__name__)
@@ -29,16 +30,16 @@ class Note:
 
 
 class AuditTrail:
-    """The trail of one account's calls. `known` are secrets to leave out wherever they turn up in an argument."""
+    """The trail of one account's calls."""
 
     def __init__(
-        self, journal: Journal, mode: AuditMode, clock: Clock, account: Callable[[], str], known: Iterable[str] = ()
+        self, journal: Journal, mode: AuditMode, clock: Clock, account: Callable[[], str], redactor: Redactor
     ) -> None:
         self._journal = journal
         self._mode = mode
         self._clock = clock
         self._account = account
-        self._known = [secret for secret in known if secret]
+        self._redactor = redactor
 
     async def begin(self, tool: str, arguments: dict[str, Any], client: str) -> int | None:
         """Put a row before a call. Returns its number, None where there is no trail, or it can't be written.
@@ -56,7 +57,7 @@ class AuditTrail:
             return None
         key_id = arguments.get("id")
         shown = {
-            str(without_secrets(name, self._known)): without_secrets(value, self._known, name)
+            str(without_secrets(name, self._redactor)): without_secrets(value, self._redactor, name)
             for name, value in arguments.items()
         }
         entry = {
@@ -66,7 +67,7 @@ class AuditTrail:
             "tool": tool,
             "arguments": shown,
             "key_id": key_id if type(key_id) is int else None,  # what was sent may be no id
-            "client": without_secrets(client, self._known),
+            "client": without_secrets(client, self._redactor),
         }
         try:
             # a create begins its operation next, and with it this row is on disk before anything is sent
@@ -93,9 +94,9 @@ class AuditTrail:
                 "tool": tool,
                 "outcome": note.outcome,
                 "key_id": note.key_id,
-                "key_name": without_secrets(note.key_name, self._known),
+                "key_name": without_secrets(note.key_name, self._redactor),
                 "confirmation": note.confirmation,
-                "policy": without_secrets(note.policy, self._known),
+                "policy": without_secrets(note.policy, self._redactor),
             }
             known = {name: value for name, value in entry.items() if value is not None}
             steps.append(appending(known, durable=False))
@@ -112,7 +113,7 @@ class AuditTrail:
         if self._mode == "off":
             return
         entry = {"kind": "settled", "time": now(self._clock), "account": self._account(), "key_id": key_id}
-        entry["key_name"] = without_secrets(name, self._known)
+        entry["key_name"] = without_secrets(name, self._redactor)
         try:
             await self._journal.run(appending(entry, durable=True))
         except JournalError as error:

@@ -33,10 +33,11 @@ from comet_mcp.concurrency import Deadline
 from comet_mcp.context import Services
 from comet_mcp.domain.key import Key, with_prefix
 from comet_mcp.errors import ArgumentError, CometError, NotFoundError, StoreError
+from comet_mcp.redaction import Redactor
 from comet_mcp.secret_store.base import KEY_VARIABLE
 from comet_mcp.services.listing import all_keys
 from comet_mcp.services.secrets import REVEALS, fits
-from comet_mcp.settings import Settings
+from comet_mcp.settings import Settings, is_ours_alone
 from comet_mcp.text import quoted
 
 HELP = f"""\
@@ -82,15 +83,17 @@ def main(arguments: list[str]) -> int:
     if wrong:  # a mistyped address would else mean another API's key of the same id
         print(f"cometapi-mcp run: {' '.join(wrong)}", file=sys.stderr)
         return 1
+    redactor = Redactor(settings.known_secrets)
+    stderr = redactor.stream(sys.stderr)
     try:
-        found = anyio.run(_found, settings, wanted)
+        found = anyio.run(_found, settings, wanted, redactor)
         if found.row is None:
-            found = _checked_in_time(settings, found)
+            found = _checked_in_time(settings, found, redactor)
     except CometError as error:
-        print(f"cometapi-mcp run: {error}", file=sys.stderr)
+        print(f"cometapi-mcp run: {error}", file=stderr)
         return 1
     if found.warning:
-        print(f"cometapi-mcp run: {found.warning}", file=sys.stderr)
+        print(f"cometapi-mcp run: {found.warning}", file=stderr)
     value = with_prefix(found.value).get_secret_value()
     added = {KEY_VARIABLE: value}
     if openai:
@@ -99,13 +102,13 @@ def main(arguments: list[str]) -> int:
 
 
 def _environment(added: Mapping[str, str]) -> dict[str, str]:
-    """Ours with the key, and without the token that could make others."""
-    return {name: value for name, value in os.environ.items() if name != "COMETAPI_ACCESS_TOKEN"} | dict(added)
+    """Ours with the key, and without the server's own: the token that could make others, the proxy's password."""
+    return {name: value for name, value in os.environ.items() if not is_ours_alone(name)} | dict(added)
 
 
-async def _found(settings: Settings, wanted: str) -> _Found:
+async def _found(settings: Settings, wanted: str, redactor: Redactor) -> _Found:
     """The key of that id or name: its value from the store if it is there, else from the API."""
-    app = Services.of(settings)
+    app = Services.of(settings, redactor=redactor)
     try:
         if re.fullmatch(r"[0-9]{1,18}", wanted):
             known = app.store.find(int(wanted))
@@ -139,13 +142,13 @@ async def _of(app: Services, row: Key) -> _Found:
     return _Found(row.id, value, row, _warning(row))
 
 
-async def _replaced(settings: Settings, row: Key) -> _Found:
+async def _replaced(settings: Settings, row: Key, redactor: Redactor) -> _Found:
     """The key of a record whose stored value is another key's: its own is read, and stored instead.
 
     Raises:
         CometError: It could not be read. What is stored stays.
     """
-    app = Services.of(settings)
+    app = Services.of(settings, redactor=redactor)
     said = f"the value that was stored for key {row.id} is another key's"
     try:
         found = await _of(app, row)
@@ -169,7 +172,7 @@ async def _replaced(settings: Settings, row: Key) -> _Found:
     return replace(found, warning=" ".join(filter(None, (said, found.warning))))
 
 
-def _checked_in_time(settings: Settings, stored: _Found) -> _Found:
+def _checked_in_time(settings: Settings, stored: _Found, redactor: Redactor) -> _Found:
     """A stored value beside its key's record, if that can be learnt soon. Raises what reading another value raises.
 
     In a thread that is left behind: a name server that does not answer holds up whoever waits for the thread's end.
@@ -194,7 +197,7 @@ def _checked_in_time(settings: Settings, stored: _Found) -> _Found:
         if isinstance(said, str):
             return replace(stored, warning=said)
         if not fits(stored.value, said):
-            return anyio.run(_replaced, settings, said)
+            return anyio.run(_replaced, settings, said, redactor)
         return replace(stored, warning=_warning(said))
     return stored
 

@@ -13,16 +13,15 @@ from collections.abc import Sequence
 
 from pydantic import SecretStr
 
-from comet_mcp.api.client import CometAPI
-from comet_mcp.clock import Clock
 from comet_mcp.concurrency import Deadline, Pending, SingleFlight, in_thread
 from comet_mcp.domain.key import Key, with_prefix
 from comet_mcp.domain.lifetimes import when
 from comet_mcp.errors import CometError, NotFoundError, RateLimitedError, RefusedError, StoreError, UnclearError
-from comet_mcp.journal.base import AddReveals, Decision, Journal, Reads, Rows, Step
+from comet_mcp.journal.base import AddReveals, Decision, Reads, Rows, Step
+from comet_mcp.redaction import Redactor
 from comet_mcp.secret_store import NOWHERE, Forgotten, KeyStore, Saved, Target
 from comet_mcp.secret_store.base import DEFAULT
-from comet_mcp.services.identity import Identity
+from comet_mcp.services.core import Core
 
 REVEALS = 20
 """Calls of the API that reveal values or ask for usage, in `REVEAL_WINDOW` seconds."""
@@ -35,20 +34,19 @@ _MAX_WAIT = 1.5
 class Secrets:
     """The values of one account's keys."""
 
-    def __init__(self, api: CometAPI, journal: Journal, identity: Identity, store: KeyStore, clock: Clock) -> None:
-        self._api = api
-        self._journal = journal
-        self._identity = identity
+    def __init__(self, core: Core, store: KeyStore, redactor: Redactor) -> None:
+        self._api, self._journal, self._identity = core.api, core.journal, core.identity
+        self._clock = core.clock
         self.store = store
-        self._clock = clock
+        self._redactor = redactor
         self.finding = Pending()
         """The creates that look for their rows: a reveal waits for them, since calls are few."""
         self._values: SingleFlight[int, dict[int, SecretStr]] = SingleFlight(
-            self._reveal, clock, pending=self.finding, max_wait=_MAX_WAIT
+            self._reveal, core.clock, pending=self.finding, max_wait=_MAX_WAIT
         )
         self._has_batch = True
         self._uncounted = 0
-        journal.add_rider(self._counting)
+        self._journal.add_rider(self._counting)
 
     async def check(self, target: Target = DEFAULT) -> None:
         """Find out whether a value could be stored. Raises StoreError, ArgumentError for the target."""
@@ -88,10 +86,11 @@ class Secrets:
     async def save(self, row: Key, deadline: Deadline, target: Target = DEFAULT) -> Saved:
         """Store the value of a key; tried twice. Raises StoreError, or what reading the value raises."""
         value = await self.value_of(row, deadline) if self.store.needs_value else row.key
+        name = self._redactor.text(row.name)
         try:
-            return await in_thread(lambda: self.store.save(row.id, row.name, value, target))
+            return await in_thread(lambda: self.store.save(row.id, name, value, target))
         except StoreError:
-            return await in_thread(lambda: self.store.save(row.id, row.name, value, target))
+            return await in_thread(lambda: self.store.save(row.id, name, value, target))
 
     async def value_of(self, row: Key, deadline: Deadline) -> SecretStr:
         """The value of a key: from its record or the store where they have it, which spares a reveal call.
@@ -100,6 +99,11 @@ class Secrets:
             RateLimitedError: The limit of such calls is used up.
             APIError: The API could not be asked, or answered with another key's value.
         """
+        value = await self._value_of(row, deadline)
+        self._redactor.learn(value)
+        return value
+
+    async def _value_of(self, row: Key, deadline: Deadline) -> SecretStr:
         if not row.is_masked:
             return row.key
         try:

@@ -10,7 +10,7 @@ What is wrong never stops the server from starting (see loading).
 """
 
 from comet_mcp.settings.loading import Settings, how_to_mend, load, understood
-from comet_mcp.settings.table import PUBLIC_API, SETTINGS, AuditMode, Secrets, Setting, ToolName
+from comet_mcp.settings.table import PUBLIC_API, SETTINGS, AuditMode, Secrets, Setting, ToolName, is_ours_alone
 
 __all__ = [
     "PUBLIC_API",
@@ -21,6 +21,7 @@ __all__ = [
     "Settings",
     "ToolName",
     "how_to_mend",
+    "is_ours_alone",
     "load",
     "understood",
 ]

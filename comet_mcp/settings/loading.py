@@ -10,12 +10,14 @@ an error code. It is kept in `Settings.problems`, and every call answers with it
 
 from __future__ import annotations
 
+import base64
 import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, get_args
+from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
@@ -111,6 +113,17 @@ class Settings:
         """Where a setting's value is to be corrected: its variable, or its key in the config file."""
         key = self.in_file.get(variable)
         return f"{key} in the config file {quoted(str(self.config), 300)}" if key else variable
+
+    @property
+    def known_secrets(self) -> list[str]:
+        """What no text may repeat: the access token, and the proxy's password as it is, in an address and as sent."""
+        known = [self.access_token.get_secret_value()] if self.access_token else []
+        url = urlsplit(self.proxy.get_secret_value()) if self.proxy else None
+        if url is not None and url.password:
+            name, password = unquote(url.username or ""), unquote(url.password)
+            sent = base64.b64encode(f"{name}:{password}".encode()).decode()
+            known += [password, url.password, sent]
+        return known
 
     @property
     def mistakes(self) -> tuple[str, ...]:

@@ -81,9 +81,9 @@ class Tool:
         return parse_arguments(self.arguments, arguments)
 
     async def run(self, context: Context, arguments: dict[str, Any]) -> CallToolResult:
-        """Run the function, and give its result as structured content and as the same text."""
+        """Run the function, and give its result as structured content and as the same text, redacted."""
         result = await self.fn(context, **arguments)
-        structured = result.as_json()
+        structured = context.app.redactor.data(result.as_json())
         return CallToolResult(
             content=[TextContent(type="text", text=to_json(structured).decode())], structured_content=structured
         )

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
+from pydantic import SecretStr
+
 from comet_mcp.api.models import CatalogModel, Pricing
 from comet_mcp.domain.key import Key, KeySpec
 from comet_mcp.domain.lifetimes import expiry, when
@@ -97,7 +99,8 @@ class Secret(Result):
     path: str | None = None
     variable: str | None = None
     load: str | None = None
-    value: str | None = None
+    value: SecretStr | None = None
+    """Only where the operator wants it shown; it is unwrapped where the result is redacted."""
 
     @classmethod
     def of(cls, saved: Saved) -> Secret:
@@ -107,7 +110,7 @@ class Secret(Result):
             path=saved.path,
             variable=saved.variable,
             load=saved.load,
-            value=saved.value.get_secret_value() if saved.value else None,
+            value=saved.value,
         )
 
 

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import pytest
 
-from comet_mcp.sandbox import Fault, Key, Sandbox, messages, wire_faults
+from comet_mcp.sandbox import Fault, Key, Sandbox, front, messages, wire_faults
 from tests.e2e.steps import Process, free_reveals, give_keychain, in_keychain, served, started
 from tests.support import Home, error_of
 
@@ -387,6 +387,53 @@ def test_an_api_that_repeats_the_token_or_a_key_in_its_message_is_quoted_without
     written = _run(home, play)
     assert b"refused" in written.everything
     assert leaks([TOKEN, row.key], written.everything) == []
+
+
+@pytest.mark.parametrize("cut", [None, 30, 9], ids=["whole", "cut", "cut short"])
+@pytest.mark.parametrize("store", ["file", "result"])
+def test_an_api_that_puts_the_token_and_a_key_into_its_own_fields_is_shown_without_them(
+    make_canary: Callable[..., Home], monkeypatch: pytest.MonkeyPatch, store: str, cut: int | None
+) -> None:
+    home = make_canary("gateway", store, COMETAPI_MCP_CONFIRM="destructive", COMETAPI_MCP_CONFIRM_FALLBACK="allow")
+    first = home.sandbox.add_key("first", remain_quota=5_000)
+    said = TOKEN[:cut]
+    of_key = first.key[:cut]
+    named = [home.sandbox.add_key(name, remain_quota=5_000, group=said) for name in (said, of_key, f"Bearer {said}")]
+    home.sandbox.account.username = said
+    monkeypatch.setattr(front.Front, "_request_id", lambda _: f"Bearer {said}")
+    shown: list[str] = []
+
+    def play(server: Process) -> list[bytes]:
+        took = shown if store == "result" else []
+        hidden = [_without_shown(server.call("save_api_key", {"id": first.id}), took)]
+        for row in named:
+            calls: list[tuple[str, dict[str, Any]]] = [
+                ("get_api_key", {}),
+                ("verify_api_key", {}),
+                ("save_api_key", {}),
+                ("delete_api_key", {}),
+            ]
+            hidden += [_without_shown(server.call(tool, {"id": row.id} | more), took) for tool, more in calls]
+            hidden.append(json.dumps(server.ask("resources/read", {"uri": f"cometapi://keys/{first.id}"})).encode())
+        home.sandbox.keys.extend(named)
+        for method, params in OTHERWISE:
+            hidden.append(json.dumps(server.ask(method, params)).encode())
+        for tool, arguments in [("list_api_keys", {}), ("get_account", {}), ("get_api_key", {"id": 404})]:
+            hidden.append(_without_shown(server.call(tool, arguments), took))
+        home.sandbox.faults.add("create", "refused", value=f"no luck with {said}")
+        hidden.append(json.dumps(server.call("create_api_key", {"name": "x", "remain_quota": 5_000})).encode())
+        return hidden
+
+    written = _run(home, play)
+    assert b"***" in written.everything
+    parts = [TOKEN[:8], first.key[4:12]]
+    assert [part for part in parts if part.encode() in written.everything] == []
+    assert leaks([TOKEN, first.key], written.everything) == []
+    assert [value for value in shown if value == f"sk-{first.key}"] == (
+        [f"sk-{first.key}"] if store == "result" else []
+    )
+    files = b"".join(path.read_bytes() + path.name.encode() for path in home.key_files)
+    assert leaks([TOKEN], files) == []
 
 
 @pytest.mark.parametrize("dialect", ["documented", "gateway", "gateway-2026-06", "gateway-2026-03"])
