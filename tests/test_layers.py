@@ -34,6 +34,7 @@ ALONE = {
     "uvicorn": {"sandbox/server.py", "sandbox/connection.py"},
     "keyring": {"secret_store/keychain.py"},
     "dotenv": {"secret_store/dotenv.py"},
+    "filelock": {"secret_store/directory.py"},
     "time": {"clock.py", "sandbox/front.py", "sandbox/sandbox.py"},
 }
 

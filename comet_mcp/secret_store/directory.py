@@ -24,7 +24,8 @@ _HAS_DIR_FD = os.open in os.supports_dir_fd
 _MOST_BYTES = 1024 * 1024
 _LEFTOVER_AFTER = 60.0
 _LOCK = ".lock"
-_LOCK_WAIT = 3.0
+_LOCK_WAIT = 6.0
+"""Seconds. An edit of the largest file takes about two; a call, which tries twice, has 15."""
 
 
 class Directory:
@@ -101,27 +102,22 @@ class Directory:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Alone among all processes that edit a file here. Raises OSError where somebody else stays too long."""
-        end = SYSTEM.monotonic() + _LOCK_WAIT
-        while True:
-            try:
-                self._write(_LOCK, b"")
-                break
-            except FileExistsError:
-                with contextlib.suppress(FileNotFoundError):
-                    age = (
-                        SYSTEM.of_machine()
-                        - os.stat(self._in(_LOCK), dir_fd=self._descriptor, follow_symlinks=False).st_mtime
-                    )
-                    if age > _LOCK_WAIT:
-                        self.remove(_LOCK)  # of a process that was killed
-                if SYSTEM.monotonic() > end:
-                    raise
-                SYSTEM.block(0.01)
+        """Alone among all who edit a file here: the system's own lock, which ends with the process that holds it.
+
+        Raises OSError where somebody else holds it too long, or something else has the place of the lock's file.
+        """
+        from filelock import lock_descriptor  # noqa: PLC0415 - only where a file is edited
+
+        descriptor = self._open_lock()
         try:
+            end = SYSTEM.monotonic() + _LOCK_WAIT
+            while not lock_descriptor(descriptor, blocking=False):
+                if SYSTEM.monotonic() > end:
+                    raise OSError(0, "another program is editing a file in it and does not come to an end")
+                SYSTEM.block(0.01)
             yield
         finally:
-            self.remove(_LOCK)
+            os.close(descriptor)  # ends the lock
 
     def remove_leftovers(self) -> None:
         """Remove what a process that was killed while it wrote has left."""
@@ -136,6 +132,16 @@ class Directory:
         """Remove a file, if it is there."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._in(name), dir_fd=self._descriptor)
+
+    def _open_lock(self) -> int:
+        """The file that is locked; it stays, for one that is removed could be locked twice."""
+        with contextlib.suppress(FileNotFoundError):
+            mode = os.stat(self._in(_LOCK), dir_fd=self._descriptor, follow_symlinks=False).st_mode
+            if not stat.S_ISREG(mode):
+                is_a = "a link" if stat.S_ISLNK(mode) else "a folder" if stat.S_ISDIR(mode) else "no plain file"
+                raise OSError(0, f"{_LOCK} in it is {is_a}, where a file has to be")
+        flags = os.O_CREAT | os.O_RDWR | _NO_FOLLOW | _NO_WAIT | _BINARY
+        return os.open(self._in(_LOCK), flags, 0o600, dir_fd=self._descriptor)
 
     def _in(self, name: str) -> str:
         return name if self._descriptor is not None else str(self.path / name)

@@ -74,6 +74,8 @@ def _checked(text: str, variable: str, value: str) -> str:
 
 def value_of(text: str, variable: str) -> str | None:
     """What `variable` is in the text, None where it isn't there."""
+    if variable not in text:
+        return None  # parsing a large file takes a second
     from dotenv.parser import parse_stream  # noqa: PLC0415
 
     found = [part.value for part in parse_stream(io.StringIO(text, newline="")) if part.key == variable]
