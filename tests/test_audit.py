@@ -559,14 +559,16 @@ def test_a_choice_of_what_is_shown_is_refused_with_a_command_that_takes_none(
 
 def test_models_are_shown_whatever_their_names_look_like_and_a_key_among_them_is_not() -> None:
     models = "accounts/fireworks/models/llama4scout17b,risk-analysis-v2-large,Qwen/Qwen2.5-72B-Instruct-Turbo-Int4Gptq"
-    assert without_secrets(models, name="model_limits") == models
+    assert without_secrets(models, Redactor(), name="model_limits") == models
     key = "EMaJXyHZ6RPnKbv3kcW0QeTGu1ofLBdVm2sA9tC5gI7jN8qD"
-    assert without_secrets(f"gpt-4o,sk-{key},{key},{key[:20]}+/=", name="model_limits") == "gpt-4o,***,***,***"
+    assert (
+        without_secrets(f"gpt-4o,sk-{key},{key},{key[:20]}+/=", Redactor(), name="model_limits") == "gpt-4o,***,***,***"
+    )
 
 
 def test_the_widest_address_at_the_end_of_a_long_list_is_in_the_trail_with_count_and_digest(tmp_path: Path) -> None:
     addresses = "\n".join([*(f"198.51.{n // 250}.{n % 250}" for n in range(500)), "0.0.0.0/0"])
-    shown = without_secrets(addresses, name="allow_ips")
+    shown = without_secrets(addresses, Redactor(), name="allow_ips")
     digest = hashlib.sha256(addresses.encode()).hexdigest()
     assert shown.startswith(f"501 entries, widest 0.0.0.0/0, 198.51.0.0, 198.51.0.1, SHA-256 {digest}: 198.51.0.0, ")
     assert len(shown) <= 2_001
@@ -582,7 +584,7 @@ def test_the_widest_address_of_a_list_that_a_line_of_the_table_cannot_hold_is_in
 
 def test_models_that_are_too_many_for_a_row_are_counted_and_have_a_digest() -> None:
     models = ",".join(f"model-{n}" for n in range(1_000))
-    shown = without_secrets(models, name="model_limits")
+    shown = without_secrets(models, Redactor(), name="model_limits")
     assert shown.startswith(f"1000 entries, SHA-256 {hashlib.sha256(models.encode()).hexdigest()}: model-0, model-1, ")
 
 
@@ -592,14 +594,14 @@ def test_models_that_are_too_many_for_a_row_are_counted_and_have_a_digest() -> N
     ids=["object", "nested", "huge", "nan", "inf"],
 )
 def test_what_no_argument_may_be_is_in_the_trail_as_stars(sent: Any) -> None:
-    shown = without_secrets(sent)
+    shown = without_secrets(sent, Redactor())
     assert shown in ("***", ["***"])
     assert json.loads(json.dumps(shown)) == shown
 
 
 def test_dollars_are_shown_as_they_were_given() -> None:
-    assert json.dumps(without_secrets({"add_budget_usd": 2.0}["add_budget_usd"])) == "2"
-    assert json.dumps(without_secrets(2.5)) == "2.5"
+    assert json.dumps(without_secrets({"add_budget_usd": 2.0}["add_budget_usd"], Redactor())) == "2"
+    assert json.dumps(without_secrets(2.5, Redactor())) == "2.5"
 
 
 def test_a_trail_replaced_by_a_forged_note_of_a_pruning_is_not_proven_by_the_head_it_names(journal: Path) -> None:

@@ -3,7 +3,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keyring
@@ -19,8 +21,9 @@ from pydantic import SecretStr
 from comet_mcp.clock import SYSTEM
 from comet_mcp.domain.key import with_prefix
 from comet_mcp.errors import ArgumentError, StoreError
-from comet_mcp.secret_store import KeyStore, Target, mask
+from comet_mcp.secret_store import KeyStore, Target, directory, mask
 from comet_mcp.secret_store.base import NoStore, ResultStore
+from comet_mcp.secret_store.dotenv import with_value
 from comet_mcp.secret_store.files import FileStore, load_line
 from comet_mcp.secret_store.keychain import KeychainStore
 from comet_mcp.secret_store.names import checked_file, checked_variable, file_name, host_directory
@@ -45,6 +48,11 @@ def saved(
 
 def files_below(directory: Path) -> list[Path]:
     return [path for path in directory.rglob("*") if path.is_file()]
+
+
+def names_in(store: FileStore) -> list[str]:
+    """The files there are, but for the one that is locked while another is edited."""
+    return [path.name for path in store.directory.iterdir() if path.name != ".lock"]
 
 
 def test_a_key_is_one_dotenv_file_with_its_name_and_id(store: FileStore) -> None:
@@ -365,6 +373,8 @@ HOSTILE_VARIABLES = [
         "COMSPEC",
         "PATHEXT",
     ],
+    *["HTTPS_PROXY", "https_proxy", "OPENAI_BASE_URL", "GIT_SSH_COMMAND", "MY_PATH", "LDX", "KEY", "MONKEY"],
+    *["COMETAPI_ACCESS_TOKEN", "cometapi_mcp_key", "BLOG_KEY_2"],
 ]
 
 
@@ -376,9 +386,16 @@ def test_a_hostile_variable_is_refused_and_nothing_is_written(store: FileStore, 
     assert files_below(tmp_path) == []
 
 
-@pytest.mark.parametrize("variable", ["COMETAPI_KEY", "blog_key", "_X", "A" * 100, "MY_PATH", "LDX"])
-def test_a_plain_variable_is_taken(variable: str) -> None:
+@pytest.mark.parametrize("variable", ["COMETAPI_KEY", "blog_key", "_KEY", "A" * 96 + "_KEY", "BLOG_TOKEN"])
+def test_a_variable_that_is_named_as_keys_are_is_taken(variable: str) -> None:
     assert checked_variable(variable) == variable
+
+
+@pytest.mark.parametrize("variable", ["BLOG_SECRET", "OPENAI_BASE_URL", "COMETAPI_ACCESS_TOKEN"])
+def test_any_other_variable_is_taken_where_the_operator_lists_it(variable: str) -> None:
+    assert checked_variable(variable, ["X", variable]) == variable
+    with pytest.raises(ArgumentError, match=r"ends in _KEY or _TOKEN.*COMETAPI_MCP_KEY_VARIABLES"):
+        checked_variable(variable, ["X"])
 
 
 def test_an_existing_dotenv_file_is_edited_in_place_and_keeps_all_else(store: FileStore) -> None:
@@ -388,9 +405,9 @@ def test_an_existing_dotenv_file_is_edited_in_place_and_keeps_all_else(store: Fi
     path.write_bytes(before)
     assert saved(store, target=Target("blog.env")) == path
     assert path.read_bytes() == before.replace(b"COMETAPI_KEY=", f"COMETAPI_KEY=sk-{VALUE}".encode())
-    saved(store, key=SecretStr("another" * 7), target=Target("blog.env", "OTHER"))
-    assert path.read_bytes().endswith(b"\nC\r\nOTHER=sk-" + b"another" * 7 + b"\r\n")
-    assert [file.name for file in store.directory.iterdir()] == ["blog.env"]
+    saved(store, key=SecretStr("another" * 7), target=Target("blog.env", "OTHER_KEY"))
+    assert path.read_bytes().endswith(b"\nC\r\nOTHER_KEY=sk-" + b"another" * 7 + b"\r\n")
+    assert names_in(store) == ["blog.env"]
 
 
 def test_a_new_file_of_a_chosen_name_holds_only_that_line(store: FileStore) -> None:
@@ -446,7 +463,7 @@ def test_a_directory_of_the_chosen_name_is_left_alone(store: FileStore) -> None:
     (store.directory / "blog.env").mkdir(parents=True)
     with pytest.raises(StoreError):
         store.save(7, "blog", KEY, Target("blog.env"))
-    assert [path.name for path in store.directory.iterdir()] == ["blog.env"]
+    assert names_in(store) == ["blog.env"]
 
 
 @pytest.mark.parametrize("other", [ResultStore(), NoStore(), KeychainStore("api.example")])
@@ -630,7 +647,7 @@ if sys.platform != "win32":
                 with pytest.raises(StoreError, match="No space left"):
                     store.save(7, "blog", KEY, target)
         assert path.read_text(encoding="utf-8") == "A=1\n"
-        assert [file.name for file in store.directory.iterdir()] == ["blog.env"]
+        assert names_in(store) == ["blog.env"]
 
 
 # What happens to values when their key is gone.
@@ -681,3 +698,76 @@ def test_what_another_process_writes_right_now_stays_although_the_apis_clock_is_
     monkeypatch.setattr(SYSTEM, "_difference", 7 * 3600.0)
     store.check()
     assert written_now.exists()
+
+
+# Two who edit a file at the same moment.
+
+
+def test_who_is_slow_to_edit_a_file_loses_nothing_to_who_waits(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first is held up in the middle of its edit, as long as any; the second writes after it."""
+    inside, go_on = threading.Event(), threading.Event()
+
+    def slow(text: str, variable: str, value: str) -> str:
+        if variable == "FIRST_KEY":
+            inside.set()
+            assert go_on.wait(30)
+        return with_value(text, variable, value)
+
+    monkeypatch.setattr("comet_mcp.secret_store.files.with_value", slow)
+    monkeypatch.setattr(directory, "_LOCK_WAIT", 60.0)
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(saved, store, target=Target("app.env", "FIRST_KEY"))
+        assert inside.wait(30)
+        lock = store.directory / ".lock"
+        os.utime(lock, (1, 1))  # however old it looks
+        second = threads.submit(saved, store, 8, key=SecretStr("another" * 7), target=Target("app.env", "SECOND_KEY"))
+        assert not second.done()
+        go_on.set()
+        path = first.result()
+        second.result()
+    assert dotenv_values(path) == {"FIRST_KEY": f"sk-{VALUE}", "SECOND_KEY": "sk-" + "another" * 7}
+
+
+def test_the_lock_of_another_process_is_waited_for_and_ends_with_it(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.check()
+    code = (
+        "import sys, pathlib; from comet_mcp.secret_store.directory import Directory\n"
+        "with Directory.opened(pathlib.Path(sys.argv[1])) as folder, folder.locked():\n"
+        "    print('locked', flush=True)\n    sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(store.directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline().strip() == b"locked"
+        monkeypatch.setattr(directory, "_LOCK_WAIT", 0.0)
+        with pytest.raises(StoreError, match="another program is editing a file in it"):
+            saved(store, target=Target("app.env"))
+        other.kill()
+    monkeypatch.undo()
+    assert saved(store, target=Target("app.env")).exists()
+
+
+def test_a_folder_in_the_place_of_the_lock_is_named(store: FileStore) -> None:
+    (store.directory / ".lock").mkdir(parents=True)
+    with pytest.raises(StoreError, match=r"\.lock in it is a folder, where a file has to be"):
+        saved(store, target=Target("app.env"))
+
+
+if sys.platform != "win32":
+
+    @pytest.mark.parametrize("to", ["target", "nothing"])
+    def test_a_link_in_the_place_of_the_lock_is_named_and_not_followed(
+        store: FileStore, tmp_path: Path, to: str
+    ) -> None:
+        (tmp_path / "target").write_text("precious", encoding="utf-8")
+        store.directory.mkdir(parents=True)
+        (store.directory / ".lock").symlink_to(tmp_path / to)
+        with pytest.raises(StoreError, match=r"\.lock in it is a link, where a file has to be"):
+            saved(store, target=Target("app.env"))
+        assert (tmp_path / "target").read_text(encoding="utf-8") == "precious"
+        assert not (tmp_path / "nothing").exists()

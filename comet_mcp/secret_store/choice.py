@@ -13,7 +13,7 @@ def key_store(settings: Settings) -> KeyStore:
     if settings.secrets == "file":
         from comet_mcp.secret_store.files import FileStore  # noqa: PLC0415 - only the store in use is loaded
 
-        return FileStore(settings.key_dir / host)
+        return FileStore(settings.key_dir / host, settings.key_variables)
     if settings.secrets == "keyring":
         from comet_mcp.secret_store.keychain import KeychainStore  # noqa: PLC0415
 

@@ -6,7 +6,7 @@ import contextlib
 import re
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -24,14 +24,15 @@ _MARK = r"# CometAPI key ([0-9]+), "
 
 
 class FileStore:
-    """The files of one host's keys, in `directory`."""
+    """The files of one host's keys, in `directory`. `variables` may be chosen for a value beside the usual ones."""
 
     needs_value = True
     keeps = True
     later = "finds the key and stores its value"
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, variables: Collection[str] = ()) -> None:
         self.directory = directory
+        self._variables = variables
 
     def note(self, saved: Saved) -> str:  # noqa: ARG002 - the interface
         """Its place says it all."""
@@ -39,7 +40,7 @@ class FileStore:
 
     def check(self, target: Target = DEFAULT) -> None:
         """Write and remove a file. Raises StoreError with what is wrong, ArgumentError for the target's names."""
-        checked_variable(target.variable)
+        checked_variable(target.variable, self._variables)
         if target.file:
             checked_file(target.file)
         with self._opened() as folder:
@@ -53,12 +54,13 @@ class FileStore:
             ArgumentError: The target's file or variable name is none.
             StoreError: It can't be written, or the file named holds another key's value.
         """
-        variable = checked_variable(target.variable)
+        variable = checked_variable(target.variable, self._variables)
+        file = checked_file(target.file) if target.file else None
         value = with_prefix(key).get_secret_value()
         with self._opened() as folder:
-            if target.file:
+            if file is not None:
                 with folder.locked():  # two saves into one file must not lose each other's line
-                    path = self._edit(folder, checked_file(target.file), variable, value)
+                    path = self._edit(folder, file, variable, value)
             else:
                 content = f"# CometAPI key {key_id}, {printable(name, 60)}\n{variable}={quoted_value(value)}\n"
                 path = self._add(folder, f"{file_name(name)}-{key_id}", content.encode())

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from comet_mcp.domain.identity import api_identity
 from comet_mcp.errors import ArgumentError
+from comet_mcp.settings import VARIABLE, is_ours_alone
 from comet_mcp.text import quoted
 
 _RESERVED_ON_WINDOWS = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
@@ -44,44 +46,27 @@ def checked_file(file: str) -> str:
     return file
 
 
-def checked_variable(variable: str) -> str:
-    """The name of an environment variable, if it is one that every shell takes. Raises ArgumentError."""
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,99}", variable):
+def checked_variable(variable: str, listed: Collection[str] = ()) -> str:
+    """The name of an environment variable, if it is one for a key: programs do something else with many names.
+
+    Args:
+        variable: The name.
+        listed: Names that the operator allows, whatever they are.
+
+    Raises:
+        ArgumentError: It is none; the message says what may be.
+    """
+    if not re.fullmatch(VARIABLE, variable):
         raise ArgumentError(
             f"variable {quoted(variable)} is no name of an environment variable. Give letters, digits and "
             '"_", such as "BLOG_API_KEY".'
         )
-    if variable.upper() in _DANGEROUS or variable.upper().startswith(("LD_", "DYLD_")):
-        raise ArgumentError(f"variable {variable} changes how programs run. Give a name of your own for the key.")
+    if variable not in listed and (not variable.upper().endswith(_OF_KEYS) or is_ours_alone(variable)):
+        raise ArgumentError(
+            f"variable {variable} may change how programs run. Give a name that ends in _KEY or _TOKEN, such as "
+            '"BLOG_API_KEY". The person who runs this server can allow others with COMETAPI_MCP_KEY_VARIABLES.'
+        )
     return variable
 
 
-_DANGEROUS = frozenset(
-    [
-        "PATH",
-        "HOME",
-        "SHELL",
-        "IFS",
-        "ENV",
-        "BASH_ENV",
-        "PROMPT_COMMAND",
-        "PS1",
-        "PS4",
-        "PYTHONPATH",
-        "PYTHONHOME",
-        "PYTHONSTARTUP",
-        "NODE_OPTIONS",
-        "PERL5OPT",
-        "RUBYOPT",
-        "PATHEXT",
-        "COMSPEC",
-        "SYSTEMROOT",
-        "TMPDIR",
-        "TEMP",
-        "TMP",
-        "USER",
-        "LOGNAME",
-        "EDITOR",
-        "PAGER",
-    ]
-)
+_OF_KEYS = ("_KEY", "_TOKEN")

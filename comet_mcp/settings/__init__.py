@@ -10,11 +10,21 @@ What is wrong never stops the server from starting (see loading).
 """
 
 from comet_mcp.settings.loading import Settings, how_to_mend, load, understood
-from comet_mcp.settings.table import PUBLIC_API, SETTINGS, AuditMode, Secrets, Setting, ToolName, is_ours_alone
+from comet_mcp.settings.table import (
+    PUBLIC_API,
+    SETTINGS,
+    VARIABLE,
+    AuditMode,
+    Secrets,
+    Setting,
+    ToolName,
+    is_ours_alone,
+)
 
 __all__ = [
     "PUBLIC_API",
     "SETTINGS",
+    "VARIABLE",
     "AuditMode",
     "Secrets",
     "Setting",

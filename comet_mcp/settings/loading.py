@@ -81,6 +81,7 @@ class Settings:
     user_id: str | None = None
     secrets: Secrets = "file"
     key_dir: Path = field(default_factory=lambda: _at_home(".config", "cometapi", "keys"))
+    key_variables: frozenset[str] = frozenset()
     state: Path = field(default_factory=default_state)
     units: Units = Units(is_assumed=True)  # noqa: RUF009 - frozen
     timeout: float = MAX_TIMEOUT
@@ -224,6 +225,7 @@ def understood(
         user_id=read("COMETAPI_USER_ID", values.user_id, None),
         secrets=read("COMETAPI_MCP_SECRETS", values.one_of(get_args(Secrets)), base.secrets),
         key_dir=place("COMETAPI_MCP_KEY_DIR", base.key_dir),
+        key_variables=read("COMETAPI_MCP_KEY_VARIABLES", values.variable_names, frozenset()),
         state=place("COMETAPI_MCP_STATE", default_state()),
         units=read("COMETAPI_MCP_UNITS_PER_USD", values.units_per_usd, base.units),
         timeout=read("COMETAPI_MCP_TIMEOUT", values.timeout, base.timeout),

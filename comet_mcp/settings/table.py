@@ -12,6 +12,8 @@ from comet_mcp.policy.rules import RULES
 
 PUBLIC_API = "https://api.cometapi.com"
 MAX_TIMEOUT = 15.0
+VARIABLE = r"[A-Za-z_][A-Za-z0-9_]{0,99}"
+"""The name of an environment variable, as every shell takes it."""
 
 Secrets = Literal["file", "keyring", "result", "none"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
@@ -70,6 +72,11 @@ SETTINGS = (
         "mcp.key_dir",
         "Directory of the key files.",
         str(Path("~/.config/cometapi/keys")),
+    ),
+    Setting(
+        "COMETAPI_MCP_KEY_VARIABLES",
+        "mcp.key_variables",
+        "Variables that save_api_key may set beside those whose names end in _KEY or _TOKEN, separated by commas.",
     ),
     Setting(
         "COMETAPI_MCP_STATE",

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from comet_mcp.domain.identity import is_loopback, plain_path
 from comet_mcp.domain.money import PER_USD, Units
 from comet_mcp.policy.rule import WrongValueError
-from comet_mcp.settings.table import MAX_TIMEOUT, PUBLIC_API, ToolName
+from comet_mcp.settings.table import MAX_TIMEOUT, PUBLIC_API, VARIABLE, ToolName
 from comet_mcp.text import printable, quoted
 
 _T = TypeVar("_T")
@@ -93,6 +93,14 @@ def tool_names(text: str) -> frozenset[ToolName]:
     if not names:
         raise WrongValueError(f"names no tool; the tools are {', '.join(known)}")
     return frozenset(known[name] for name in names)
+
+
+def variable_names(text: str) -> frozenset[str]:
+    """Names of environment variables, separated by commas."""
+    names = frozenset(name.strip() for name in text.split(",") if name.strip())
+    if not all(re.fullmatch(VARIABLE, name) for name in names):
+        raise WrongValueError('must be names of environment variables with commas between, such as "BLOG_SECRET"')
+    return names
 
 
 def path(text: str) -> Path:

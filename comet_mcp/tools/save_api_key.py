@@ -26,7 +26,7 @@ async def save_api_key(
     *,
     id: KeyId,
     file: Annotated[str, Field(description="A dotenv file in the key directory; empty makes one of its own")] = "",
-    variable: Annotated[str, Field(description="Its name in the file")] = KEY_VARIABLE,
+    variable: Annotated[str, Field(description="Its name in the file, ending in _KEY or _TOKEN")] = KEY_VARIABLE,
 ) -> SavedKey:
     """Store the value of an existing API key where the user's programs read it; the result says where."""
     target = Target(file, variable)

@@ -177,7 +177,7 @@ def test_every_tool_that_changes_something_is_in_the_matrix() -> None:
         ("rotate_api_key", {"id": 1}, ['"old" (id 1)', "up to $2.00", "24 hours from your answer", "both can spend"]),
         ("rotate_api_key", CALLS["rotate_api_key"], ["deleted for good", "stop working"]),
         ("save_api_key", {"id": 1}, ['"old" (id 1)', "in a file of its own"]),
-        ("save_api_key", {"id": 1, "file": "team.env", "variable": "TEAM"}, ['"team.env" as "TEAM"']),
+        ("save_api_key", {"id": 1, "file": "team.env", "variable": "TEAM_KEY"}, ['"team.env" as "TEAM_KEY"']),
     ],
 )
 async def test_the_question_says_what_will_happen_what_it_may_cost_and_what_it_replaces(

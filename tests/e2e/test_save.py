@@ -58,7 +58,8 @@ async def test_another_keys_value_under_that_name_is_left_and_the_call_says_so(h
         ({"file": "../x.env"}, "no plain file name"),
         ({"file": "/etc/passwd"}, "no plain file name"),
         ({"file": "con.env"}, "no plain file name"),
-        ({"variable": "LD_PRELOAD"}, "changes how programs run"),
+        ({"variable": "LD_PRELOAD"}, "may change how programs run"),
+        ({"variable": "HTTPS_PROXY"}, "Give a name that ends in _KEY or _TOKEN"),
         ({"variable": "A B"}, "no name of an environment variable"),
     ],
 )
@@ -70,6 +71,13 @@ async def test_a_hostile_file_or_variable_is_refused_without_spending_a_reveal_c
         assert said in error_of(await client.call_tool("save_api_key", {"id": row.id, **arguments}))
     assert not home.key_dir.exists() or home.key_files == []
     assert home.sandbox.count("reveal") == 0
+
+
+async def test_a_variable_that_the_operator_lists_is_taken(home: Home) -> None:
+    row = full_key(home.sandbox)
+    async with connected(home, COMETAPI_MCP_KEY_VARIABLES="BLOG_SECRET, OTHER") as client:
+        data_of(await client.call_tool("save_api_key", {"id": row.id, "variable": "BLOG_SECRET"}))
+    assert home.key_files[0].read_text(encoding="utf-8").endswith(f"\nBLOG_SECRET=sk-{row.key}\n")
 
 
 async def test_a_value_that_was_handed_to_nobody_is_stored_after_the_store_is_mended(home: Home) -> None:

@@ -168,7 +168,9 @@ if sys.platform != "win32":
             assert server.process.wait(LONG) == -signal.SIGKILL, "it was not killed at this step"
 
     def _leftovers(home: Home) -> list[Path]:
-        return [path for path in home.key_dir.rglob("*") if path.is_file() and path.suffix != ".env"]
+        return [
+            path for path in home.key_dir.rglob("*") if path.is_file() and not path.name.endswith((".env", ".lock"))
+        ]
 
     def _grow_old(home: Home) -> None:
         for path in _leftovers(home):
@@ -313,10 +315,10 @@ if sys.platform != "win32":
         home = make_home(dialect="gateway")
         row = home.sandbox.add_key("to be saved")
         async with served(home) as client:
-            data_of(await client.call_tool("save_api_key", {"id": row.id, "file": "app.env", "variable": "FIRST"}))
+            data_of(await client.call_tool("save_api_key", {"id": row.id, "file": "app.env", "variable": "FIRST_KEY"}))
         (file,) = home.key_files
         before = file.read_text(encoding="utf-8")
-        arguments = {"id": row.id, "file": "app.env", "variable": "SECOND"}
+        arguments = {"id": row.id, "file": "app.env", "variable": "SECOND_KEY"}
         method = "Directory._write" if step == "half" else "Directory.replace"
         _killed(home, (DIRECTORY, method, step, 2 if step == "half" else 1), "save_api_key", arguments)
         text = file.read_text(encoding="utf-8")
