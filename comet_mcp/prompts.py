@@ -67,7 +67,7 @@ def _make(arguments: dict[str, str]) -> str:
         "Propose something small for each; no budget or no end only if I insist.\n"
         "2. Call plan_api_key. Show me the budget, the end and every warning, and wait for my yes.\n"
         "3. Call create_api_key with exactly what the plan returned.\n"
-        "4. Call verify_api_key with the new id, and tell me where the value is and the line that loads it. Never "
+        "4. Call verify_api_key with the new id, and tell me where the value is and how a program gets it. Never "
         "ask me for a key's value, and don't read the file."
     )
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from shutil import which
 
 import keyring
 import keyring.backend
@@ -24,9 +25,10 @@ from comet_mcp.errors import ArgumentError, StoreError
 from comet_mcp.secret_store import KeyStore, Target, directory, mask
 from comet_mcp.secret_store.base import NoStore, ResultStore
 from comet_mcp.secret_store.dotenv import with_value
-from comet_mcp.secret_store.files import FileStore, load_line
+from comet_mcp.secret_store.files import FileStore
 from comet_mcp.secret_store.keychain import KeychainStore
 from comet_mcp.secret_store.names import checked_file, checked_variable, file_name, host_directory
+from comet_mcp.secret_store.shells import shell_lines
 
 VALUE = "madeUpKey0123456789" * 2 + "abcdefghij"
 KEY = SecretStr(VALUE)
@@ -59,6 +61,24 @@ def test_a_key_is_one_dotenv_file_with_its_name_and_id(store: FileStore) -> None
     path = saved(store)
     assert path == store.directory / "blog-7.env"
     assert path.read_text(encoding="utf-8") == f"# CometAPI key 7, blog\nCOMETAPI_KEY=sk-{VALUE}\n"
+
+
+def test_a_program_gets_the_key_by_run_first_and_by_the_line_for_a_shell(store: FileStore) -> None:
+    own = store.save(7, "blog", KEY, Target())
+    assert own.load == "cometapi-mcp run 7 -- PROGRAM"
+    assert VALUE[4:-4] not in str(own.shells)
+    other = store.save(7, "blog", KEY, Target("blog.env", "BLOG_KEY"))
+    assert other.load is None, "run sets COMETAPI_KEY"
+    assert all("BLOG_KEY" in line for line in other.shells.values())
+    assert store.save(8, "odd", SecretStr('a$b#c"d' * 5), Target()).shells == {}
+
+
+def test_powershell_reads_the_one_word_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert shell_lines(Path("C:/it's/blog.env"), "BLOG_KEY", f"sk-{VALUE}") == {
+        "PowerShell": "$env:BLOG_KEY = [regex]::Match((Get-Content -Raw -LiteralPath 'C:/it''s/blog.env'), "
+        "'sk-made[A-Za-z0-9._-]+ghij').Value"
+    }
 
 
 def test_saving_the_same_key_again_is_the_same_file(store: FileStore) -> None:
@@ -590,11 +610,28 @@ if sys.platform != "win32":
         assert saved(store).name == "blog-7-2.env"
         assert target.read_text(encoding="utf-8") == "precious"
 
-    def test_the_line_loads_the_key_into_a_shell_also_from_a_path_with_spaces_and_quotes(tmp_path: Path) -> None:
-        path = saved(FileStore(tmp_path / "it's a dir" / "api.example"))
-        script = f'{load_line(path)}; printf %s "$COMETAPI_KEY"'
-        shown = subprocess.run(["/bin/sh", "-c", script], capture_output=True, check=True, text=True)
-        assert shown.stdout == f"sk-{VALUE}"
+    FILES = {
+        "new": "",
+        "of Windows": "A=1\r\nCOMETAPI_KEY=\r\nB=2\r\n",
+        "that no shell can source": "NOTE=it's\nexport COMETAPI_KEY= # mine\nC=`touch ran` $(touch ran); touch ran\n",
+        "with the value in it": f'COMETAPI_KEY = "sk-{VALUE}"\n',
+        "with a value of the same name before": f"X='COMETAPI_KEY=sk-other'\nCOMETAPI_KEY='sk-{VALUE}'",
+    }
+
+    @pytest.mark.parametrize("before", FILES.values(), ids=FILES)
+    @pytest.mark.parametrize("shell", [name for name in ("sh", "bash", "dash", "zsh", "ksh", "fish") if which(name)])
+    def test_the_line_for_a_shell_reads_the_value_shows_nothing_and_runs_nothing_of_the_file(
+        tmp_path: Path, shell: str, before: str
+    ) -> None:
+        store = FileStore(tmp_path / "it's a dir" / "api.example")
+        store.check()
+        (store.directory / "blog.env").write_bytes(before.encode())
+        line = store.save(7, "blog", KEY, Target("blog.env")).shells["fish" if shell == "fish" else "bash, zsh, sh"]
+        assert VALUE not in line
+        script = f"{line}\n{sys.executable} -c 'import os; print(os.environ[\"COMETAPI_KEY\"])'"
+        done = subprocess.run([shell, "-c", script], capture_output=True, check=True, text=True, cwd=tmp_path)
+        assert (done.stdout, done.stderr) == (f"sk-{VALUE}\n", "")
+        assert not (tmp_path / "ran").exists()
 
     @pytest.mark.parametrize("file", ["blog.env", ".env"])
     def test_a_link_in_the_place_of_a_chosen_file_is_refused_and_not_followed(

@@ -70,7 +70,7 @@ async def _play(sandbox: Sandbox, url: str, directory: Path) -> None:
         value = _value_in(path)
         _expect(value.removeprefix("sk-") == sandbox.keys[0].key, "the stored key is not the one the API made")
         _expect(value not in json.dumps(key), "the key's value reached the agent")
-        print("\nIts value never reached the agent. It is in a file that only you can read, loaded by")
+        print("\nIts value never reached the agent. It is in a file that only you can read; a program gets it by")
         print(f"  {key['secret']['load']}")
 
         print("\nA program that loaded it can use the key at once, and only as it was meant:")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from pydantic import SecretStr
@@ -16,12 +17,16 @@ KEY_VARIABLE = "COMETAPI_KEY"
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What became of a key's value. `value` is there only for the store that hands it to the model."""
+    """What became of a key's value. `value` is there only for the store that hands it to the model.
+
+    `load` starts a program with it; `shells` has the lines that put it into a shell's environment, by shell.
+    """
 
     stored_in: str
     path: str | None = None
     variable: str | None = None
     load: str | None = None
+    shells: Mapping[str, str] = field(default_factory=dict)
     value: SecretStr | None = None
 
 
@@ -84,6 +89,11 @@ def mask(key: SecretStr) -> str:
     return f"sk-{value[:4]}***{value[-4:]}" if len(value) >= 16 else "sk-***"
 
 
+def run_line(key_id: int) -> str:
+    """The line that starts a program with a key in its environment, wherever its value is."""
+    return f"cometapi-mcp run {key_id} -- PROGRAM"
+
+
 def no_target(target: Target, store: str) -> None:
     """Refuse a file or variable name in a store that has none."""
     if target != DEFAULT:
@@ -137,7 +147,7 @@ class NoStore:
     def save(self, key_id: int, name: str, key: SecretStr, target: Target) -> Saved:  # noqa: ARG002 - the interface
         """Say that nothing was kept, and how a program gets the value from the API."""
         no_target(target, "none")
-        return Saved("none", load=f"cometapi-mcp run {key_id} -- PROGRAM")
+        return Saved("none", load=run_line(key_id))
 
     def find(self, key_id: int) -> SecretStr | None:  # noqa: ARG002 - the interface
         """Nothing is kept."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import shlex
-import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -13,10 +11,11 @@ from pydantic import SecretStr
 
 from comet_mcp.domain.key import with_prefix
 from comet_mcp.errors import StoreError
-from comet_mcp.secret_store.base import DEFAULT, KEY_VARIABLE, NOWHERE, Forgotten, Saved, Target
+from comet_mcp.secret_store.base import DEFAULT, KEY_VARIABLE, NOWHERE, Forgotten, Saved, Target, run_line
 from comet_mcp.secret_store.directory import Directory
 from comet_mcp.secret_store.dotenv import quoted_value, value_of, with_value, without_value
 from comet_mcp.secret_store.names import checked_file, checked_variable, file_name
+from comet_mcp.secret_store.shells import shell_lines
 from comet_mcp.text import printable, quoted
 
 _MOST_NAMESAKES = 100
@@ -64,7 +63,8 @@ class FileStore:
             else:
                 content = f"# CometAPI key {key_id}, {printable(name, 60)}\n{variable}={quoted_value(value)}\n"
                 path = self._add(folder, f"{file_name(name)}-{key_id}", content.encode())
-        return Saved("file", path=str(path), variable=variable, load=load_line(path, variable))
+        load = run_line(key_id) if variable == KEY_VARIABLE else None  # it sets that one
+        return Saved("file", str(path), variable, load, shell_lines(path, variable, value))
 
     def find(self, key_id: int) -> SecretStr | None:
         """The value in a file of this key's; None where there is none, or where it can't be read."""
@@ -167,14 +167,3 @@ class FileStore:
                 f"({printable(error.strerror or type(error).__name__)}). Ask the person who runs this server to mend "
                 "that, or to set COMETAPI_MCP_KEY_DIR to a directory of theirs."
             ) from None
-
-
-def load_line(path: Path, variable: str = KEY_VARIABLE) -> str:
-    """The line that puts the key into a shell's environment: sh, or PowerShell on Windows."""
-    if sys.platform == "win32":
-        literal = str(path).replace("'", "''")
-        return (
-            f"Get-Content -LiteralPath '{literal}' | Where-Object {{ $_ -like '{variable}=*' }} | "
-            f'ForEach-Object {{ $env:{variable} = $_.Substring({len(variable) + 1}).Trim("\'") }}'
-        )
-    return f"set -a; . {shlex.quote(str(path))}; set +a"

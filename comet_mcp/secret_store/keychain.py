@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from comet_mcp.domain.key import with_prefix
 from comet_mcp.errors import StoreError
-from comet_mcp.secret_store.base import DEFAULT, NOWHERE, Forgotten, Saved, Target, no_target
+from comet_mcp.secret_store.base import DEFAULT, NOWHERE, Forgotten, Saved, Target, no_target, run_line
 
 
 class KeychainStore:
@@ -48,7 +48,7 @@ class KeychainStore:
         return Saved(
             "keyring",
             path=f"{self._service}/{key_id}",
-            load=f"cometapi-mcp run {key_id} -- PROGRAM",
+            load=run_line(key_id),
         )
 
     def find(self, key_id: int) -> SecretStr | None:

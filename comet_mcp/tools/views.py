@@ -93,12 +93,13 @@ def record(row: Key, units: Units, now: float) -> dict[str, Any]:
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Secret(Result):
-    """Where the key's value is: `load` is the line that puts it into a shell's environment."""
+    """Where the key's value is: `load` starts a program with it, `shells` has the line for a shell's environment."""
 
     stored_in: str
     path: str | None = None
     variable: str | None = None
     load: str | None = None
+    shells: dict[str, str] | None = None
     value: SecretStr | None = None
     """Only where the operator wants it shown; it is unwrapped where the result is redacted."""
 
@@ -110,6 +111,7 @@ class Secret(Result):
             path=saved.path,
             variable=saved.variable,
             load=saved.load,
+            shells=dict(saved.shells) or None,
             value=saved.value,
         )
 
