@@ -119,7 +119,7 @@ class Services:
             progress=progress,
             creator=creator,
             taker=taker,
-            retirer=Retirer(core, changer, deleter, settings.units),
+            retirer=Retirer(core, changer, deleter, secrets.places, settings.units),
             deleter=deleter,
             secrets=secrets,
             quota=quota,

@@ -36,7 +36,8 @@ from comet_mcp.errors import ArgumentError, CometError, NotFoundError, StoreErro
 from comet_mcp.redaction import Redactor
 from comet_mcp.secret_store.base import KEY_VARIABLE
 from comet_mcp.services.listing import all_keys
-from comet_mcp.services.secrets import REVEALS, fits
+from comet_mcp.services.places import fits
+from comet_mcp.services.secrets import REVEALS
 from comet_mcp.settings import Settings, is_ours_alone
 from comet_mcp.text import quoted
 

@@ -56,6 +56,14 @@ class KeyLease:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """A file of a person's choice into which a key's value was put, and the variable that it is there."""
+
+    path: str
+    variable: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reads:
     """What a step reads; everything is of one account, but for the shares, the confirmations and the trail.
 
@@ -69,6 +77,7 @@ class Reads:
         spending: What was given out, for the policy's counts and sums.
         reveals: When values were revealed, in Unix seconds.
         key_lease: Who changes the key `key_id`.
+        places: The (id, time of creation) of a key of which it is asked where its value was put.
         shares: The shares of the calls of one API, by its origin.
         accounts: Every account, and the one that an alias stands for.
         alias: A digest of an access token.
@@ -84,6 +93,7 @@ class Reads:
     spending: bool = False
     reveals: bool = False
     key_lease: bool = False
+    places: tuple[int, int] | None = None
     shares: str | None = None
     accounts: bool = False
     alias: str | None = None
@@ -101,6 +111,7 @@ class Rows:
     spending: Spending = field(default_factory=Spending)
     reveals: list[float] = field(default_factory=list)
     key_lease: KeyLease | None = None
+    places: list[Place] = field(default_factory=list)
     shares: list[Share] = field(default_factory=list)
     accounts: list[Account] = field(default_factory=list)
     known_as: str | None = None
@@ -154,6 +165,15 @@ class PutKeyLease:
 
 
 @dataclass(frozen=True, slots=True)
+class PutPlace:
+    """A place of the value of a key, which its id and its time of creation tell from others."""
+
+    key_id: int
+    key_created: int
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
 class PutShares:
     """A server's shares of an API's calls, instead of those that it had. Those that count no more at `at` go."""
 
@@ -195,7 +215,17 @@ class DropAudit:
 
 
 Write = (
-    Put | Grant | DropGrants | AddReveals | PutKeyLease | PutShares | PutAccount | UseNonce | AppendAudit | DropAudit
+    Put
+    | Grant
+    | DropGrants
+    | AddReveals
+    | PutKeyLease
+    | PutPlace
+    | PutShares
+    | PutAccount
+    | UseNonce
+    | AppendAudit
+    | DropAudit
 )
 
 

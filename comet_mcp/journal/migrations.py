@@ -117,7 +117,12 @@ CREATE INDEX open_operation ON operation (account, state)
     WHERE kind IN ('create', 'rotate') AND state NOT IN ('not_done', 'released')
     AND (NOT acknowledged OR state IN ('abandoned', 'unstored'));
 DROP INDEX operation_of_key;
-CREATE INDEX operation_of_key ON operation (account, key_id) WHERE kind IN ('change', 'delete')
+CREATE INDEX operation_of_key ON operation (account, key_id) WHERE kind IN ('change', 'delete');
+CREATE TABLE place (
+    account TEXT NOT NULL, key_id INTEGER NOT NULL, key_created INTEGER NOT NULL, path TEXT NOT NULL,
+    variable TEXT NOT NULL,
+    PRIMARY KEY (account, key_id, key_created, path, variable)
+)
 """
 
 _STATES = {
@@ -190,15 +195,15 @@ def identities_and_operations(db: sqlite3.Connection) -> None:
         db.execute(f"DROP TABLE {table}")
 
 
-def shares_by_their_end_and_deletes(db: sqlite3.Connection) -> None:
-    """The third: a server's calls count until several moments, and a delete is an operation."""
+def shares_deletes_and_places(db: sqlite3.Connection) -> None:
+    """The third: a server's calls count until several moments, a delete is an operation, and values have places."""
     _all(db, _THIRD)
 
 
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     first,
     identities_and_operations,
-    shares_by_their_end_and_deletes,
+    shares_deletes_and_places,
 )
 """In order. The version of a file is how many of them were applied to it."""
 

@@ -18,9 +18,11 @@ from comet_mcp.journal.base import (
     DropGrants,
     Grant,
     KeyLease,
+    Place,
     Put,
     PutAccount,
     PutKeyLease,
+    PutPlace,
     PutShares,
     Reads,
     Rows,
@@ -55,7 +57,7 @@ _CLAIM = (
 _ANY = "surrogateescape"  # a damaged row has to be read to be named
 _NONCE_KEPT = 86_400.0
 _REVEAL_KEPT = 3_600.0
-_OF_ACCOUNT = ("operation", "granted", "reveal", "key_lease", "alias")
+_OF_ACCOUNT = ("operation", "granted", "reveal", "key_lease", "alias", "place")
 """The tables whose rows belong to an account."""
 
 
@@ -76,6 +78,9 @@ def read(db: sqlite3.Connection, reads: Reads) -> Rows:
         query = "SELECT holder, until FROM key_lease WHERE account = ? AND key_id = ?"
         found = _one(db, query, reads.account, reads.key_id)
         rows.key_lease = KeyLease(*found) if found else None
+    if reads.places is not None:
+        query = "SELECT path, variable FROM place WHERE account = ? AND key_id = ? AND key_created = ? ORDER BY rowid"
+        rows.places = [Place(*found) for found in db.execute(query, (reads.account, *reads.places))]
     _read_shared(db, reads, rows)
     return rows
 
@@ -231,6 +236,12 @@ def _(entry: PutKeyLease, db: sqlite3.Connection, account: str | None) -> None:
     else:
         values = (account, entry.key_id, entry.lease.holder, entry.lease.until)
         db.execute("INSERT OR REPLACE INTO key_lease VALUES (?, ?, ?, ?)", values)
+
+
+@_write.register
+def _(entry: PutPlace, db: sqlite3.Connection, account: str | None) -> None:
+    values = (account, entry.key_id, entry.key_created, entry.place.path, entry.place.variable)
+    db.execute("INSERT OR IGNORE INTO place VALUES (?, ?, ?, ?, ?)", values)
 
 
 @_write.register

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from comet_mcp.domain.key import with_prefix
 from comet_mcp.errors import ArgumentError
+from comet_mcp.journal.base import Place
 
 KEY_VARIABLE = "COMETAPI_KEY"
 """The variable that holds a model key, by the official cli's convention."""
@@ -42,16 +43,21 @@ DEFAULT = Target()
 
 
 class Forgotten(NamedTuple):
-    """The places a key's value was removed from, and those where it still stands because they are not ours."""
+    """The places a key's value was removed from, and those where it still stands because they are not ours.
+
+    `put` has the files, each with its variable, into which it was put as a person chose.
+    """
 
     removed: list[str]
     left: list[str]
+    put: str = ""
 
     def __str__(self) -> str:
         """In sentences; "" where it was nowhere."""
         removed = f"Its value was removed from {', '.join(self.removed)}." if self.removed else ""
         left = f"It is still in {', '.join(self.left)}: remove the line there." if self.left else ""
-        return " ".join(filter(None, (removed, left)))
+        put = f"It was put into {self.put}: remove the line there." if self.put else ""
+        return " ".join(filter(None, (removed, left, put)))
 
 
 NOWHERE = Forgotten([], [])
@@ -75,6 +81,9 @@ class KeyStore(Protocol):
 
     def save(self, key_id: int, name: str, key: SecretStr, target: Target) -> Saved:
         """Put the value where the person's programs find it; saving the same key twice is one place."""
+
+    def place(self, target: Target) -> Place | None:
+        """The file of the caller's choice that `save` writes to, None for a place of the store's own."""
 
     def find(self, key_id: int) -> SecretStr | None:
         """The value of a key that was saved here before, None where it was not."""
@@ -120,6 +129,10 @@ class ResultStore:
         no_target(target, "result")
         return Saved("result", value=with_prefix(key))
 
+    def place(self, target: Target) -> Place | None:  # noqa: ARG002 - the interface
+        """There are no files."""
+        return None
+
     def find(self, key_id: int) -> SecretStr | None:  # noqa: ARG002 - the interface
         """Nothing is kept."""
         return None
@@ -148,6 +161,10 @@ class NoStore:
         """Say that nothing was kept, and how a program gets the value from the API."""
         no_target(target, "none")
         return Saved("none", load=run_line(key_id))
+
+    def place(self, target: Target) -> Place | None:  # noqa: ARG002 - the interface
+        """There are no files."""
+        return None
 
     def find(self, key_id: int) -> SecretStr | None:  # noqa: ARG002 - the interface
         """Nothing is kept."""

@@ -65,15 +65,7 @@ class Directory:
         Raises:
             OSError: It is a link, no regular file, or larger than a dotenv file can be.
         """
-        try:
-            descriptor = os.open(self._in(name), os.O_RDONLY | _NO_FOLLOW | _NO_WAIT | _BINARY, dir_fd=self._descriptor)
-        except FileNotFoundError:
-            return None
-        with os.fdopen(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES:
-                raise OSError(0, f"{name} is no dotenv file")
-            return file.read()
+        return read_plain(self._in(name), self._descriptor)
 
     def write_temporary(self, content: bytes) -> str:
         """A new file, on disk, under a name of its own, which is returned."""
@@ -173,3 +165,16 @@ class Directory:
     def _sync(self) -> None:
         if self._descriptor is not None:
             os.fsync(self._descriptor)
+
+
+def read_plain(path: str, folder: int | None = None) -> bytes | None:
+    """A file's content, below an open folder or anywhere; None where there is none. Raises OSError as `read` does."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | _NO_FOLLOW | _NO_WAIT | _BINARY, dir_fd=folder)
+    except FileNotFoundError:
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES:
+            raise OSError(0, f"{Path(path).name} is no dotenv file")
+        return file.read()

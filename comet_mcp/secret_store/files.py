@@ -11,8 +11,9 @@ from pydantic import SecretStr
 
 from comet_mcp.domain.key import with_prefix
 from comet_mcp.errors import StoreError
+from comet_mcp.journal.base import Place
 from comet_mcp.secret_store.base import DEFAULT, KEY_VARIABLE, NOWHERE, Forgotten, Saved, Target, run_line
-from comet_mcp.secret_store.directory import Directory
+from comet_mcp.secret_store.directory import Directory, read_plain
 from comet_mcp.secret_store.dotenv import quoted_value, value_of, with_value, without_value
 from comet_mcp.secret_store.names import checked_file, checked_variable, file_name
 from comet_mcp.secret_store.shells import shell_lines
@@ -65,6 +66,10 @@ class FileStore:
                 path = self._add(folder, f"{file_name(name)}-{key_id}", content.encode())
         load = run_line(key_id) if variable == KEY_VARIABLE else None  # it sets that one
         return Saved("file", str(path), variable, load, shell_lines(path, variable, value))
+
+    def place(self, target: Target) -> Place | None:
+        """The file that the caller chose."""
+        return Place(str(self.directory / target.file), target.variable) if target.file else None
 
     def find(self, key_id: int) -> SecretStr | None:
         """The value in a file of this key's; None where there is none, or where it can't be read."""
@@ -167,3 +172,9 @@ class FileStore:
                 f"({printable(error.strerror or type(error).__name__)}). Ask the person who runs this server to mend "
                 "that, or to set COMETAPI_MCP_KEY_DIR to a directory of theirs."
             ) from None
+
+
+def value_at(path: str, variable: str) -> str | None:
+    """What a variable is in a file somewhere, None where it isn't there. Raises OSError where that can't be seen."""
+    content = read_plain(path)
+    return None if content is None else value_of(content.decode("utf-8", "replace"), variable)

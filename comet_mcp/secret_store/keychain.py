@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from comet_mcp.domain.key import with_prefix
 from comet_mcp.errors import StoreError
+from comet_mcp.journal.base import Place
 from comet_mcp.secret_store.base import DEFAULT, NOWHERE, Forgotten, Saved, Target, no_target, run_line
 
 
@@ -50,6 +51,10 @@ class KeychainStore:
             path=f"{self._service}/{key_id}",
             load=run_line(key_id),
         )
+
+    def place(self, target: Target) -> Place | None:  # noqa: ARG002 - the interface
+        """There are no files."""
+        return None
 
     def find(self, key_id: int) -> SecretStr | None:
         """The entry's value, None where there is none."""

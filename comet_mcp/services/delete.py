@@ -67,7 +67,7 @@ class Deleter:
         except APIError:
             await self._changes.note(hold, operation, State.NOT_DONE)
             raise
-        forgotten = await self._secrets.forget(row.id)
+        forgotten = await self._secrets.forget(row.id, row.created_time, row)
         for sent in hold.deletes:
             await self._changes.note(hold, sent, State.SETTLED)
         return [*notes, str(forgotten)]
@@ -81,14 +81,15 @@ class Deleter:
                 raise NotFoundError(said) from None
             raise
 
-    async def gone(self, key_id: int, *, was_ours: bool = False) -> Gone:
+    async def gone(self, key_id: int, was: Key | None = None) -> Gone:
         """Settle the deletes of a key that is not there. Where there were any, its stored value is removed.
 
-        `was_ours` tells that the account had the key for certain, so that the value goes in any case: of an id alone
-        that is not known, for another account of the same API may have it.
+        With the key as the account `was` known to have it, the value goes in any case: of an id alone that is not
+        known, for another account of the same API may have it.
         """
         sent = await self._changes.open_deletes(key_id)
-        forgotten = await self._secrets.forget(key_id) if sent or was_ours else NOWHERE
+        created = was.created_time if was else sent[-1].key_created if sent else None
+        forgotten = await self._secrets.forget(key_id, created, was) if sent or was else NOWHERE
         with contextlib.suppress(CometError):  # they are settled once more by the next call: no harm
             await self._changes.settle_deletes(sent)
         return Gone(sent[-1] if sent else None, forgotten)

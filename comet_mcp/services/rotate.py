@@ -227,7 +227,7 @@ class Rotator:
             f"To replace it once more, rotate key {row.id}."
         )
         if retirement is None:
-            gone = await self._deleter.gone(old.id, was_ours=True)
+            gone = await self._deleter.gone(old.id, old)
             done.steps.append(f"Key {old.id} is gone. {gone.forgotten}".strip())
             if new.saved is not None:
                 await self._note_retired(done)

@@ -8,13 +8,12 @@ call, which reads up to 100 keys at once where the release can.
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Sequence
 
 from pydantic import SecretStr
 
 from comet_mcp.concurrency import Deadline, Pending, SingleFlight, in_thread
-from comet_mcp.domain.key import Key, with_prefix
+from comet_mcp.domain.key import Key
 from comet_mcp.domain.lifetimes import when
 from comet_mcp.errors import CometError, NotFoundError, RateLimitedError, RefusedError, StoreError, UnclearError
 from comet_mcp.journal.base import AddReveals, Decision, Reads, Rows, Step
@@ -22,6 +21,7 @@ from comet_mcp.redaction import Redactor
 from comet_mcp.secret_store import NOWHERE, Forgotten, KeyStore, Saved, Target
 from comet_mcp.secret_store.base import DEFAULT
 from comet_mcp.services.core import Core
+from comet_mcp.services.places import Places, fits, listed
 
 REVEALS = 20
 """Calls of the API that reveal values or ask for usage, in `REVEAL_WINDOW` seconds."""
@@ -38,6 +38,7 @@ class Secrets:
         self._api, self._journal, self._identity = core.api, core.journal, core.identity
         self._clock = core.clock
         self.store = store
+        self.places = Places(core)
         self._redactor = redactor
         self.finding = Pending()
         """The creates that look for their rows: a reveal waits for them, since calls are few."""
@@ -87,6 +88,8 @@ class Secrets:
         """Store the value of a key; tried twice. Raises StoreError, or what reading the value raises."""
         value = await self.value_of(row, deadline) if self.store.needs_value else row.key
         name = self._redactor.text(row.name)
+        if (place := self.store.place(target)) is not None:
+            await self.places.note(row, place)
         try:
             return await in_thread(lambda: self.store.save(row.id, name, value, target))
         except StoreError:
@@ -138,12 +141,22 @@ class Secrets:
                 await self._identity.account()  # as whose they are counted, with this step
                 await self._journal.run(Step(Reads(), lambda _: Decision(None), durable=False))
 
-    async def forget(self, key_id: int) -> Forgotten:
-        """Remove the value of a key that was deleted from the store."""
+    async def forget(self, key_id: int, created: int | None, row: Key | None = None) -> Forgotten:
+        """Remove the value of a key that is gone from the store, and name where else it was put.
+
+        Args:
+            key_id: Its id.
+            created: When it was made, None where that is not known: then no other place is named.
+            row: Its last record, if there is one.
+        """
         try:
-            return await in_thread(lambda: self.store.forget(key_id))
+            forgotten = await in_thread(lambda: self.store.forget(key_id))
         except StoreError:
-            return NOWHERE  # it is of no use to anybody any more
+            forgotten = NOWHERE  # it is of no use to anybody any more
+        if created is None:
+            return forgotten
+        others = [p for p in await self.places.of(key_id, created, row) if p.path not in forgotten.left]
+        return forgotten._replace(put=listed(others))
 
     async def _reveal(self, key_ids: list[int], seconds: float) -> dict[int, SecretStr]:
         wanted = list(dict.fromkeys(key_ids))
@@ -180,16 +193,3 @@ class Secrets:
 
         counted = Decision(None, [AddReveals(self._clock.now(), calls)])
         return Step(Reads(account), lambda _: counted, after=after)
-
-
-def fits(value: SecretStr, row: Key) -> bool:
-    """Whether a value can be the key's, by the mask in its record: ids begin anew when a gateway's database does.
-
-    What a mask shows before and after its stars has to be there; how many stars there are says nothing. A record that
-    shows nothing decides nothing.
-    """
-    shown, whole = row.key.get_secret_value(), with_prefix(value).get_secret_value()
-    if row.is_masked and "*" not in shown:
-        return True
-    pattern = ".*".join(re.escape(part) for part in re.split(r"\*+", shown))
-    return any(re.fullmatch(pattern, form) for form in (whole, whole.removeprefix("sk-")))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -173,3 +175,56 @@ async def test_a_delete_waits_until_another_server_has_changed_the_key(home: Hom
             assert home.sandbox.count("delete") == 0
         await until(lambda: not home.sandbox.keys)
     await other.aclose()
+
+
+async def put(client: Client, home: Home, key_id: int, *variables: str) -> Path:
+    """A file of the person's, into which the key's value was put."""
+    for variable in variables:
+        data_of(await client.call_tool("save_api_key", {"id": key_id, "file": "app.env", "variable": variable}))
+    return next(path for path in home.key_files if path.name == "app.env")
+
+
+@pytest.mark.parametrize("dialect", ["documented", "gateway"])
+@pytest.mark.parametrize("own", [False, True])
+async def test_a_deleted_keys_file_that_a_person_chose_is_named_with_its_variables(
+    make_home: Callable[..., Home], dialect: str, own: bool
+) -> None:
+    home = make_home(dialect=dialect)
+    row = full_key(home.sandbox)
+    async with connected(home) as client:
+        path = await put(client, home, row.id, "BLOG_KEY", "OTHER_KEY")
+        if own:
+            data_of(await client.call_tool("save_api_key", {"id": row.id}))
+    async with connected(home) as client:  # another server, which has not seen the value
+        answer = data_of(await client.call_tool("delete_api_key", {"id": row.id}))
+    assert str(path) in answer["note"]
+    assert "remove the line there" in answer["note"]
+    if not own:
+        assert answer["note"] == (
+            f"It was put into {path} (as BLOG_KEY), {path} (as OTHER_KEY): remove the line there."
+        )
+    assert row.key not in home.state.read_bytes().decode("utf-8", "replace")
+
+
+async def test_a_file_that_holds_a_value_no_more_is_not_named_and_one_that_cannot_be_read_is(home: Home) -> None:
+    rows = [full_key(home.sandbox) for _ in range(3)]
+    async with connected(home) as client:
+        path = await put(client, home, rows[0].id, "BLOG_KEY")
+        path.write_text(f"BLOG_KEY=sk-{rows[1].key}\n", encoding="utf-8")
+        assert "note" not in data_of(await client.call_tool("delete_api_key", {"id": rows[0].id}))
+        path.unlink()
+        await put(client, home, rows[1].id, "BLOG_KEY")
+        path.unlink()
+        assert "note" not in data_of(await client.call_tool("delete_api_key", {"id": rows[1].id}))
+        await put(client, home, rows[2].id, "BLOG_KEY")
+        path.unlink()
+        path.mkdir()
+        assert str(path) in data_of(await client.call_tool("delete_api_key", {"id": rows[2].id}))["note"]
+
+
+async def test_a_key_of_the_same_id_in_a_database_begun_anew_has_no_places(home: Home) -> None:
+    row = full_key(home.sandbox)
+    async with connected(home) as client:
+        await put(client, home, row.id, "BLOG_KEY")
+        row.created_time += 100
+        assert "note" not in data_of(await client.call_tool("delete_api_key", {"id": row.id}))

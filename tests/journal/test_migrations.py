@@ -127,6 +127,20 @@ async def test_what_was_counted_for_a_create_is_still_known_as_its(tmp_path: Pat
         assert db.execute(joined).fetchone() == (11,)
 
 
+async def test_all_that_version_2_knows_is_kept_and_it_knows_no_places(tmp_path: Path) -> None:
+    path = made(tmp_path / "journal.sqlite3", 2)
+    kept = ("account", "alias", "granted", "operation", "reveal", "audit", "key_lease", "share")
+
+    def rows_of(table: str) -> list[Any]:
+        with closing(sqlite3.connect(path)) as db:
+            return db.execute(f"SELECT * FROM {table} ORDER BY rowid").fetchall()  # noqa: S608 - a table's name
+
+    before = {table: rows_of(table) for table in kept}
+    rows = await read(path, Reads(ACCOUNT, accounts=True, alias=ACCOUNT, key_id=9, key_lease=True, places=(9, BEGUN)))
+    assert (rows.known_as, rows.key_lease is not None, rows.places) == (ACCOUNT, True, [])
+    assert {table: rows_of(table) for table in kept} == before
+
+
 async def test_an_account_is_known_by_its_token_alone_until_its_number_is_heard(tmp_path: Path) -> None:
     path = made(tmp_path / "journal.sqlite3")
     settings = load({"COMETAPI_ACCESS_TOKEN": "token-1", "HOME": str(tmp_path)})

@@ -14,7 +14,8 @@ from comet_mcp.api.client import CometAPI
 from comet_mcp.concurrency import Deadline
 from comet_mcp.domain.key import Key
 from comet_mcp.errors import NotFoundError, RateLimitedError, UnclearError
-from comet_mcp.services.secrets import REVEAL_WINDOW, REVEALS, fits
+from comet_mcp.services.places import fits
+from comet_mcp.services.secrets import REVEAL_WINDOW, REVEALS
 from tests.e2e.steps import served, stored, values
 from tests.services.conftest import Serve
 from tests.support import Home, data_of
