@@ -57,15 +57,13 @@ class Redactor:
     def text(self, text: str) -> str:
         """The text with `***` for each secret and each piece of one."""
         shown: list[str] = []
-        done = at = 0
-        while at + _AT_CUT <= len(text):
-            found = self._parts.get(text[at : at + _AT_CUT])
-            begin, end = self._piece(text, at, done, *found) if found else (at, at)
-            if begin == end:
-                at += 1
-                continue
-            shown += [text[done:begin], HIDDEN]
-            done = at = end
+        done, parts = 0, self._parts
+        for at in range(len(text) - _AT_CUT + 1):
+            if text[at : at + _AT_CUT] in parts and at >= done:
+                begin, end = self._piece(text, at, done)
+                if begin < end:
+                    shown += [text[done:begin], HIDDEN]
+                    done = end
         clear = "".join([*shown, text[done:]]) if shown else text
         for word in self._words:
             clear = word.sub(HIDDEN, clear)
@@ -90,8 +88,9 @@ class Redactor:
         for place in {*range(0, len(secret) - _AT_CUT, _STEP), len(secret) - _AT_CUT}:
             self._parts.setdefault(secret[place : place + _AT_CUT], (secret, place))
 
-    def _piece(self, text: str, at: int, done: int, secret: str, place: int) -> tuple[int, int]:
-        """Where the piece of the secret begins and ends that has its character `place` at `at`; (at, at) for none."""
+    def _piece(self, text: str, at: int, done: int) -> tuple[int, int]:
+        """Where the piece of a secret begins and ends of which a part is at `at`; (at, at) where it is too short."""
+        secret, place = self._parts[text[at : at + _AT_CUT]]
         begin, first = at, place
         while begin > done and first > 0 and text[begin - 1] == secret[first - 1]:
             begin, first = begin - 1, first - 1

@@ -22,6 +22,7 @@ from tests.support import Home, error_of
 MakeHome = Callable[..., Home]
 
 TOKEN = "canary+access/token=0123456789abcdef=="
+PASSWORD = "canary-of-a-proxy-0123"
 STORES = ["file", "keyring", "result", "none"]
 SHOWING = ("create_api_key", "rotate_api_key", "save_api_key")
 """The tools that hand out a value where the operator asked for it."""
@@ -532,13 +533,14 @@ def test_a_program_that_is_run_with_a_key_has_it_in_its_environment_alone(
             config = home.directory / "config.toml"
             config.write_text(f'access_token = "{environment.pop("COMETAPI_ACCESS_TOKEN")}"\n', encoding="utf-8")
             environment["COMETAPI_MCP_CONFIG"] = str(config)
+        environment["COMETAPI_MCP_PROXY"] = f"http://me:{PASSWORD}@proxy.example:3128"
         done = _cometapi_mcp(environment, "run", "--openai", "blog", "--", sys.executable, "-c", SHOW)
         assert (done.returncode, done.stderr) == (0, b"")
         argv, given = json.loads(done.stdout)
         assert {name for name, value in given.items() if row.key in value} == {"COMETAPI_KEY", "OPENAI_API_KEY"}
         assert given["COMETAPI_KEY"] == given["OPENAI_API_KEY"] == f"sk-{row.key}"
         assert leaks([row.key], json.dumps(argv).encode()) == []
-        assert leaks([TOKEN], done.stdout) == []
+        assert leaks([TOKEN, PASSWORD], done.stdout) == []
     assert leaks([TOKEN, row.key], _files(home.state.parent)) == []
 
 
