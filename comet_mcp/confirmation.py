@@ -53,6 +53,9 @@ if TYPE_CHECKING:
 ANSWER_WITHIN = 300.0
 """Seconds a person has for an answer. They do not count against COMETAPI_MCP_TIMEOUT."""
 
+MOST_QUESTIONS = 500
+"""Calls that may wait for a person at the same time, where their questions stand in the middle of them."""
+
 LONGEST_QUESTION = 2000
 """Characters that a person can be expected to read. What is longer is not asked: cut, it would hide something."""
 
@@ -155,6 +158,7 @@ class Confirmations:
         self._journal = journal
         self._clock = clock
         self._redactor = redactor
+        self._waiting = 0
 
     async def run(
         self,
@@ -203,9 +207,35 @@ class Confirmations:
                 form = ElicitRequestFormParams(message=text, requested_schema=_FORM)
                 requests: InputRequests = {_QUESTION: ElicitRequest(params=form)}
                 return InputRequiredResult(input_requests=requests, request_state=self._sealed(grant))
-            answer = await _asked(context, text, note)
+            answer = await self._asked(context, text, note)
         await self._judge(answer, grant, note)
         return await call(Gate(self._use_up, grant))
+
+    async def _asked(self, context: ServerRequestContext[Any], text: str, note: Note) -> ElicitResult:
+        """The person's answer to a question in the middle of the call."""
+        if self._waiting >= MOST_QUESTIONS:
+            note.confirmation = "not asked: too many questions"
+            raise ConfirmationError(
+                f"{MOST_QUESTIONS} questions wait for the user's answer already, so this one was not asked. Nothing "
+                "was done. Call again when the user has answered some of them.",
+                code="confirmation_too_many",
+            )
+        self._waiting += 1
+        try:
+            with anyio.move_on_after(ANSWER_WITHIN):
+                return await context.session.elicit_form(text, _FORM, context.request_id)
+        except (MCPError, ValidationError) as error:
+            note.confirmation = "not asked: the client failed"
+            log.warning("the client did not show the question: %s", type(error).__name__)
+            raise ConfirmationError(
+                "The MCP client said it can show a question to the user, and then failed to. Nothing was done. Tell "
+                "the user.",
+                code="confirmation_needed",
+            ) from None
+        finally:
+            self._waiting -= 1
+        note.confirmation = "timed out"
+        raise _too_late()
 
     async def _unasked(self, note: Note, call: Callable[[Gate], Awaitable[CallToolResult]]) -> CallToolResult:
         note.confirmation = "not asked: the client can't"
@@ -289,23 +319,6 @@ class Confirmations:
 def digest_of(*parts: object) -> str:
     """A digest of what a question is about; equal for equal parts."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-async def _asked(context: ServerRequestContext[Any], text: str, note: Note) -> ElicitResult:
-    """The person's answer to a question in the middle of the call."""
-    try:
-        with anyio.move_on_after(ANSWER_WITHIN):
-            return await context.session.elicit_form(text, _FORM, context.request_id)
-    except (MCPError, ValidationError) as error:
-        note.confirmation = "not asked: the client failed"
-        log.warning("the client did not show the question: %s", type(error).__name__)
-        raise ConfirmationError(
-            "The MCP client said it can show a question to the user, and then failed to. Nothing was done. Tell the "
-            "user.",
-            code="confirmation_needed",
-        ) from None
-    note.confirmation = "timed out"
-    raise _too_late()
 
 
 def _too_late() -> ConfirmationError:

@@ -1,21 +1,22 @@
-"""The stdio transport: JSON-RPC, one message a line, over asyncio's pipes.
+"""The stdio transport: JSON-RPC, one message a line.
 
 Beside the SDK's own transport it adds what a server needs that holds somebody's money:
 
 - A line has a cap. A longer one is answered with an error and skipped, never held in memory.
-- Unanswered requests have a bound; at it, reading pauses and the client's pipe fills.
+- Calls that are worked on have a bound; at it, reading pauses and the client's pipe fills. One that waits for an answer
+  of the client's, to a question to a person, does not count: that answer has to be read. `confirmation` bounds those.
 - Every request whose id can be read at all gets an answer, also one that is no valid message.
 - It ends in order: at the end of input, on SIGTERM and on SIGINT no new call starts, and those under way get a while
-  to finish. Nothing that a library prints reaches the client, for fd 1 leads to stderr meanwhile.
+  to finish; calls out of a file get all the time that they need. Nothing that a library prints reaches the client, for
+  fd 1 leads to stderr meanwhile.
 
-Where asyncio has no pipes (Windows), or stdin or stdout is a regular file, the SDK's transport serves instead.
+asyncio serves pipes. Where it has none (Windows), or stdin or stdout is a file, threads read and write.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import stat
@@ -24,29 +25,24 @@ from collections import deque
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import BinaryIO, NoReturn, Self, cast
 
 import anyio
 import mcp_types as types
-from mcp.server.stdio import stdio_server
 from mcp.shared._stream_protocols import ReadStream, WriteStream
 from mcp.shared.message import ServerMessageMetadata, SessionMessage
-from pydantic_core import from_json
 
 from comet_mcp.deliveries import Deliveries
-
-MAX_LINE = 4 * 1024 * 1024
-"""Longest line taken, in bytes."""
+from comet_mcp.transports.lines import Cutter, Line, complaint, parsed
+from comet_mcp.transports.threads import ThreadReading, ThreadWriting
 
 MAX_UNANSWERED = 256
-"""Requests that may wait for their answers before reading pauses."""
+"""Requests that may be worked on before reading pauses."""
 
 GRACE = 1.5
 """Seconds that calls under way get at the end. Clients send SIGTERM 2 s after they closed stdin."""
 
 _LAST_MOMENT = 0.25
-_HEAD = 64 * 1024
-_ID = str | int
 
 
 class Ending:
@@ -73,24 +69,23 @@ async def stdio_streams(
         ending: Begun at the end of input, and by a signal.
         deliveries: Told of each answer once it is written.
     """
-    if not pipes_serve():
-        async with stdio_server() as (read, write):
-            yield read, _Telling(write, deliveries)
-        return
+    connection = _Connection(ending, deliveries, from_file=stat.S_ISREG(os.fstat(0).st_mode))
+    use_pipes = pipes_serve()
     wire_in, wire_out = _claim()
     loop = asyncio.get_running_loop()
-    connection = _Connection(ending, deliveries)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ending.begin, number)
-    reader, _ = await loop.connect_read_pipe(lambda: _Input(connection), wire_in)
-    writer, output = await loop.connect_write_pipe(lambda: _Output(ending), wire_out)
-    connection.reading, connection.output = reader, output
-    output.transport = writer
-    writer.set_write_buffer_limits(0)  # a line is written once none of it is left in the buffer
+    if sys.platform != "win32":
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, ending.begin, number)
+    if use_pipes:
+        await loop.connect_write_pipe(lambda: connection.output, wire_out)
+        await loop.connect_read_pipe(lambda: _Input(connection), wire_in)
+    else:
+        ThreadWriting(wire_out, connection.output)
+        ThreadReading(wire_in, _Input(connection))
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(connection.end_in_order)
         yield _Incoming(connection), _Outgoing(connection)
-        await output.finish()
+        await connection.output.finish()
         leave(ending)
 
 
@@ -106,7 +101,7 @@ def _is_pipe(descriptor: int) -> bool:
     return stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind) or os.isatty(descriptor)
 
 
-def _claim() -> tuple[Any, Any]:
+def _claim() -> tuple[BinaryIO, BinaryIO]:
     """Take the wire for us alone: fd 0 becomes empty, and fd 1 leads to stderr."""
     wire_in, wire_out = os.fdopen(os.dup(0), "rb", 0), os.fdopen(os.dup(1), "wb", 0)
     with Path(os.devnull).open("rb") as nothing:
@@ -118,21 +113,34 @@ def _claim() -> tuple[Any, Any]:
 class _Connection:
     """What both directions share: the lines read, and the requests not answered yet."""
 
-    def __init__(self, ending: Ending, deliveries: Deliveries) -> None:
+    def __init__(self, ending: Ending, deliveries: Deliveries, *, from_file: bool) -> None:
         self.ending = ending
         self.deliveries = deliveries
-        self.lines: deque[bytes | _TooLong] = deque()
+        self.lines: deque[Line] = deque()
         self.waiting: asyncio.Future[None] | None = None
         self.closed = False
-        self.unanswered = 0
-        self.idle = anyio.Event()
-        self.reading: asyncio.ReadTransport
-        self.output: _Output
+        self.output = _Output(ending)
+        self.reading: asyncio.ReadTransport | None = None
+        self.asked: set[str | int] = set()
+        """Our own requests that the client has not answered yet; a call waits behind each."""
+        self._from_file = from_file
+        self._unanswered = 0
+        self._idle = anyio.Event()
+        self._ended = False
         self._paused = False
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is left to do that needs nothing of the client."""
+        return bool(self.lines) or self._worked_on > 0
+
+    @property
+    def _worked_on(self) -> int:
+        return self._unanswered - len(self.asked)
 
     def took(self, request_id: str | int) -> ServerMessageMetadata:
         """Count a request that is handed to the server."""
-        self.unanswered += 1
+        self._unanswered += 1
         self._throttle()
 
         async def unanswered() -> None:
@@ -143,14 +151,36 @@ class _Connection:
 
     def answered(self) -> None:
         """Count an answer, or that there will be none: the client cancelled the request."""
-        self.unanswered -= 1
+        self._unanswered -= 1
         self.settled()
+
+    def ask(self, request_id: str | int) -> None:
+        """Count a request of ours: the call behind it waits for the client."""
+        self.asked.add(request_id)
+        self.settled()
+
+    def heard(self, request_id: object) -> None:
+        """The client has answered a request of ours, or need not answer it any more."""
+        if isinstance(request_id, str | int):
+            self.asked.discard(request_id)
+            self._throttle()
 
     def settled(self) -> None:
         """Note that there is room again, and perhaps nothing left to do."""
         self._throttle()
-        if not self.lines and not self.unanswered:
-            self.idle.set()
+        if not self.is_busy:
+            self._idle.set()
+            if self._ended:
+                self.ending.begin()
+
+    def input_ended(self) -> None:
+        """Nothing else comes. Whoever closed a pipe may soon not read any more; who gave a file reads it later."""
+        self._ended = True
+        self.wake()
+        if self._from_file:
+            self.settled()
+        else:
+            self.ending.begin()
 
     def wake(self) -> None:
         """Something was read, or the input has ended."""
@@ -159,10 +189,11 @@ class _Connection:
             self.waiting.set_result(None)
 
     def _throttle(self) -> None:
-        full = self.unanswered >= MAX_UNANSWERED or len(self.lines) >= MAX_UNANSWERED
-        if full is not self._paused and not self.closed and not self.reading.is_closing():
+        full = self._worked_on >= MAX_UNANSWERED or len(self.lines) >= MAX_UNANSWERED
+        reading = self.reading
+        if full is not self._paused and not self.closed and reading is not None and not reading.is_closing():
             self._paused = full
-            (self.reading.pause_reading if full else self.reading.resume_reading)()
+            (reading.pause_reading if full else reading.resume_reading)()
 
     async def end_in_order(self) -> None:
         """Wait for the end of input or a signal; then give the calls under way their time, and close."""
@@ -170,9 +201,9 @@ class _Connection:
         if self.ending.signal is not None:
             self.lines.clear()
         with anyio.move_on_after(GRACE):
-            while self.lines or self.unanswered:
-                self.idle = anyio.Event()
-                await self.idle.wait()
+            while self.is_busy:
+                self._idle = anyio.Event()
+                await self._idle.wait()
         self.closed = True
         if self.waiting is not None and not self.waiting.done():
             self.waiting.set_result(None)
@@ -180,56 +211,29 @@ class _Connection:
         leave(self.ending)  # a call that can't be cancelled is still at work: the journal knows of it
 
 
-class _TooLong:
-    """A line beyond the cap: its first bytes, from which the id may be read."""
-
-    def __init__(self, head: bytes) -> None:
-        self.head = head
-
-
 class _Input(asyncio.Protocol):
-    """Cuts what comes into lines."""
+    """What is read, as the connection's lines."""
 
     def __init__(self, connection: _Connection) -> None:
         self._connection = connection
-        self._rest = bytearray()
-        self._skipping: bytes | None = None
+        self._cutter = Cutter()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # here and not later: the first bytes may come at once
+        self._connection.reading = cast("asyncio.ReadTransport", transport)
 
     def data_received(self, data: bytes) -> None:
         if self._connection.ending.begun.is_set():
             return
-        start = 0
-        while (end := data.find(b"\n", start)) >= 0:
-            self._finish(data[start:end])
-            start = end + 1
-        self._keep(data[start:])
+        self._connection.lines.extend(self._cutter.cut(data))
         self._connection.wake()
 
     def eof_received(self) -> None:
-        if self._rest:
-            self._finish(b"")  # a last line without its end
-        self._connection.wake()
-        self._connection.ending.begin()
+        self._connection.lines.extend(self._cutter.end())
+        self._connection.input_ended()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the interface
-        self._connection.ending.begin()
-
-    def _finish(self, piece: bytes) -> None:
-        self._keep(piece)
-        if self._skipping is not None:
-            self._connection.lines.append(_TooLong(self._skipping))
-        elif line := bytes(self._rest).strip():
-            self._connection.lines.append(line)
-        self._skipping = None
-        self._rest.clear()
-
-    def _keep(self, piece: bytes) -> None:
-        if self._skipping is not None:
-            return
-        self._rest += piece
-        if len(self._rest) > MAX_LINE:
-            self._skipping = bytes(self._rest[:_HEAD])
-            self._rest.clear()
+        self._connection.input_ended()
 
 
 class _Output(asyncio.Protocol):
@@ -242,6 +246,10 @@ class _Output(asyncio.Protocol):
         self._ready = anyio.Event()
         self._ready.set()
         self._closed = anyio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.WriteTransport", transport)
+        self.transport.set_write_buffer_limits(0)  # a line is written once none of it is left in the buffer
 
     def pause_writing(self) -> None:
         self._ready = anyio.Event()
@@ -311,12 +319,14 @@ class _Incoming(_Stream):
         while True:
             while connection.lines:
                 line = connection.lines.popleft()
-                message = None if isinstance(line, _TooLong) else _parsed(line)
+                message = parsed(line)
                 if isinstance(message, types.JSONRPCRequest):
                     return SessionMessage(message, connection.took(message.id))
+                if isinstance(message, types.JSONRPCResponse | types.JSONRPCError):
+                    connection.heard(message.id)
                 if message is not None:
                     return SessionMessage(message)
-                await connection.output.write(_complaint(line))
+                await connection.output.write(complaint(line))
             if connection.closed:
                 raise anyio.EndOfStream
             connection.settled()
@@ -332,67 +342,21 @@ class _Outgoing(_Stream):
 
     async def send(self, item: SessionMessage, /) -> None:
         """Write one message; waits while the client reads too slowly."""
-        message = item.message
+        connection, message = self._connection, item.message
         line = message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n"
+        if isinstance(message, types.JSONRPCRequest):
+            connection.ask(message.id)
+        elif isinstance(message, types.JSONRPCNotification) and message.method == "notifications/cancelled":
+            connection.heard((message.params or {}).get("requestId"))
         written = False
         try:
-            await self._connection.output.write(line)
+            await connection.output.write(line)
             written = True
         finally:
             if isinstance(message, types.JSONRPCResponse | types.JSONRPCError):
                 with anyio.CancelScope(shield=True):
-                    await self._connection.deliveries.written(message.id, read=written)
-                self._connection.answered()
-
-
-class _Telling(_Stream):
-    """The SDK's stream to the client, which tells of the answers that were written."""
-
-    def __init__(self, stream: WriteStream[SessionMessage], deliveries: Deliveries) -> None:
-        self._stream = stream
-        self._deliveries = deliveries
-
-    async def send(self, item: SessionMessage, /) -> None:
-        """Write one message."""
-        await self._stream.send(item)
-        if isinstance(item.message, types.JSONRPCResponse | types.JSONRPCError):
-            await self._deliveries.written(item.message.id)
-
-    async def aclose(self) -> None:
-        """Close the SDK's stream."""
-        await self._stream.aclose()
-
-
-def _parsed(line: bytes) -> types.JSONRPCMessage | None:
-    try:
-        return types.jsonrpc_message_adapter.validate_json(line, by_name=False)
-    except ValueError:
-        return None
-
-
-def _complaint(line: bytes | _TooLong) -> bytes:
-    """The error that answers a line which is no message, with its id where one can be read."""
-    if isinstance(line, _TooLong):
-        code, text = types.INVALID_REQUEST, f"The message is longer than {MAX_LINE} bytes and was skipped."
-        found = _id_in(line.head, partial=True)
-    else:
-        found = _id_in(line, partial=False)
-        try:
-            from_json(line)
-            code, text = types.INVALID_REQUEST, "This is no JSON-RPC message."
-        except ValueError:
-            code, text = types.PARSE_ERROR, "This is no valid JSON: bad syntax, bad UTF-8 or a lone surrogate."
-    error = {"jsonrpc": "2.0", "id": found, "error": {"code": code, "message": text}}
-    return json.dumps(error).encode() + b"\n"
-
-
-def _id_in(text: bytes, *, partial: bool) -> _ID | None:
-    """The id of a message that can't be taken; None where it is none, or can't be read."""
-    value: Any = None
-    with contextlib.suppress(ValueError, RecursionError):
-        value = from_json(text, allow_partial=True) if partial else json.loads(text.decode("utf-8", "replace"))
-    found = value.get("id") if isinstance(value, dict) else None
-    return found if isinstance(found, str | int) and not isinstance(found, bool) else None
+                    await connection.deliveries.written(message.id, read=written)
+                connection.answered()
 
 
 def leave(ending: Ending) -> NoReturn:
