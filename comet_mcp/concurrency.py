@@ -9,7 +9,6 @@ from typing import Any, Generic, Self, TypeVar
 from weakref import WeakValueDictionary
 
 import anyio
-import anyio.to_thread
 
 from comet_mcp.clock import Clock
 from comet_mcp.errors import CometError, UnclearError, UnsentError
@@ -19,11 +18,6 @@ _T = TypeVar("_T")
 
 MARGIN = 1.0
 """Seconds kept for what comes after the last call of the API: writing a file, writing the answer."""
-
-
-async def in_thread(work: Callable[[], _T]) -> _T:
-    """What blocking `work` gives, while the event loop goes on. Everything that may block goes through here."""
-    return await anyio.to_thread.run_sync(work)
 
 
 @asynccontextmanager

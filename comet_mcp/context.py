@@ -202,7 +202,7 @@ class Services:
             await self.deliveries.give_up()
         await self._leave_share()
         await self.api.aclose()
-        self.journal.close()
+        await self.journal.aclose()
 
 
 @dataclass(frozen=True, slots=True)

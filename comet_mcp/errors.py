@@ -4,6 +4,7 @@
     ├── ArgumentError             an argument of a tool is wrong; nothing was sent
     ├── SettingsError             the server's own configuration is missing or wrong
     ├── StoreError                the key store can't be written
+    │   └── SlowStoreError        it has not answered, and what it was asked for may still happen
     ├── JournalError              the journal can't be opened or written
     ├── PolicyError               the operator's policy does not allow it; nothing was sent
     ├── AuditError                the audit trail is required and can't be written
@@ -65,6 +66,12 @@ class StoreError(CometError):
     """The key store can't be written."""
 
     code = "key_store_unavailable"
+
+
+class SlowStoreError(StoreError):
+    """The key store has not answered. What it was asked for may still happen."""
+
+    code = "key_store_hangs"
 
 
 class JournalError(CometError):

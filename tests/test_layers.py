@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "comet_mcp"
 # From the ground up: a part imports only what stands before it here.
 PARTS = (
     *("errors", "text", "clock", "redaction"),
-    *("domain", "policy", "concurrency"),
+    *("domain", "policy", "concurrency", "threads"),
     *("api", "settings"),
     *("journal", "secret_store"),
     "services",

@@ -200,7 +200,7 @@ def _judge(settings: Settings, body: KeySpec, counted: Spending | None, *, asks:
 async def _spending(settings: Settings) -> Spending | None:
     """What the journal counted for the account, None where it does not know it. Raises JournalError."""
     journal = SQLiteJournal(settings.state)
-    if not journal.exists:
+    if not await journal.exists():
         return NOTHING
     known = Step(
         Reads(accounts=True, alias=digest_of_token(settings)), lambda rows: Decision(rows.known_as), durable=False

@@ -112,7 +112,7 @@ async def _found(settings: Settings, wanted: str, redactor: Redactor) -> _Found:
     app = Services.of(settings, redactor=redactor)
     try:
         if re.fullmatch(r"[0-9]{1,18}", wanted):
-            known = app.store.find(int(wanted))
+            known = await app.secrets.stored(int(wanted), Deadline(app.clock, settings.timeout))
             if known is not None:
                 return _Found(int(wanted), known)
             row = await _row(app.api, int(wanted))
@@ -154,7 +154,7 @@ async def _replaced(settings: Settings, row: Key, redactor: Redactor) -> _Found:
     try:
         found = await _of(app, row)
         try:
-            await app.secrets.replace(row, found.value)
+            await app.secrets.replace(row, found.value, Deadline(app.clock, settings.timeout))
         except StoreError as error:
             said += (
                 f", and the key's own could not be stored instead: {error} Until then each start reads it from the "

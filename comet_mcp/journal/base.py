@@ -258,8 +258,7 @@ class Step(Generic[_T]):
 class Journal(Protocol):
     """Carries out steps. Every method raises JournalError where the journal can't be used."""
 
-    @property
-    def exists(self) -> bool:
+    async def exists(self) -> bool:
         """Whether there is a journal already: one that never was has nothing to reconcile."""
 
     async def run(self, step: Step[_T], *also: Step[Any]) -> _T:
@@ -268,5 +267,5 @@ class Journal(Protocol):
     def add_rider(self, rider: Callable[[], Step[Any] | None]) -> None:
         """Ask for a step with each one that is carried out, and carry it out in the same transaction."""
 
-    def close(self) -> None:
-        """End the use."""
+    async def aclose(self) -> None:
+        """End the use; without an error where the journal does not answer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import Callable
@@ -12,16 +13,18 @@ from typing import Any, TypeVar, cast
 import anyio
 
 from comet_mcp.clock import SYSTEM, Clock
-from comet_mcp.concurrency import in_thread
 from comet_mcp.errors import JournalError
 from comet_mcp.journal import tables
 from comet_mcp.journal.base import Step
 from comet_mcp.journal.migrations import MIGRATIONS
 from comet_mcp.text import printable, quoted
+from comet_mcp.threads import LateError, Threads
 
 _T = TypeVar("_T")
 
 _LOCK_WAIT = 3.0
+_ANSWER_WITHIN = 8.0
+"""Seconds after which a file that does not answer is given up: it is not locked, but its disk or network hangs."""
 _MARKS = {"reveal", "audit"}
 """Tables by which a journal of any version is known."""
 
@@ -39,13 +42,19 @@ class SQLiteJournal:
         self._file: tuple[int, int] | None = None
         self._riders: list[Callable[[], Step[Any] | None]] = []
         self._one_at_a_time = anyio.Lock(fast_acquire=True)
+        self._threads = Threads(1)  # while one hangs it has the connection: nobody else uses it then
         self._waiting: list[_Use] = []
         self._locked: tuple[float, JournalError] | None = None
 
-    @property
-    def exists(self) -> bool:
-        """Whether there is a journal already: one that never was has nothing to reconcile."""
-        return self._file is not None or self.path.exists()
+    async def exists(self) -> bool:
+        """Whether there is a journal already: one that never was has nothing to reconcile. Raises JournalError."""
+        if self._file is not None:
+            return True
+        async with self._one_at_a_time:
+            try:
+                return await self._threads.run(self.path.exists, _ANSWER_WITHIN)
+            except LateError as late:
+                raise _explained(self.path, late) from None
 
     def add_rider(self, rider: Callable[[], Step[Any] | None]) -> None:
         """Ask for a step with each one that is carried out, and carry it out in the same transaction."""
@@ -56,6 +65,12 @@ class SQLiteJournal:
         if self._db is not None:
             self._db.close()
             self._db = None
+
+    async def aclose(self) -> None:
+        """The same while an event loop runs. A file that does not answer stays open until the process ends."""
+        if self._db is not None:
+            with contextlib.suppress(LateError):
+                await self._threads.run(self.close, _ANSWER_WITHIN)
 
     async def run(self, step: Step[_T], *also: Step[Any]) -> _T:
         """Carry out a step, and others in the same transaction, on a thread: SQLite waits for locks and for the disk.
@@ -72,8 +87,9 @@ class SQLiteJournal:
         finally:
             if use in self._waiting:
                 self._waiting.remove(use)  # given up before it was begun
-        if use.error is not None:
-            raise use.error
+        error = use.given_up or use.error  # what is given up may still be carried out, and told of to nobody
+        if error is not None:
+            raise error
         return cast("_T", use.results[0])
 
     async def _run_waiting(self) -> None:
@@ -87,7 +103,12 @@ class SQLiteJournal:
             return
         riders = [_Use([rider], 0.0) for ask in self._riders if (rider := ask()) is not None]
         try:
-            await in_thread(lambda: self._until_free([*uses, *riders]))
+            await self._threads.run(lambda: self._until_free([*uses, *riders]), _ANSWER_WITHIN)
+        except LateError as late:
+            explained = _explained(self.path, late)
+            for use in uses:
+                use.given_up, use.is_done = explained, True
+            return
         except BaseException:  # cancelled before it was begun: those who wait behind do it
             self._waiting = [*(use for use in uses if not use.is_done), *self._waiting]
             raise
@@ -144,6 +165,7 @@ class _Use:
     asked: float
     results: list[Any] = field(default_factory=list)
     error: Exception | None = None
+    given_up: JournalError | None = None
     is_done: bool = False
 
 
@@ -256,6 +278,11 @@ _FAULTS: tuple[tuple[Callable[[Exception, str], bool], str, str], ...] = (
         lambda error, said: isinstance(error, _NotOursError) or "no such table" in said,
         "{where} is no journal of cometapi-mcp",
         _ANOTHER,
+    ),
+    (
+        lambda error, _: isinstance(error, LateError),
+        "The journal {where} does not answer ({said})",
+        "Its disk or network hangs: try again when it answers, or set COMETAPI_MCP_STATE to a file on another disk",
     ),
     (
         lambda error, _: _lacks_locks(error),

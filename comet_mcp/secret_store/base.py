@@ -45,19 +45,21 @@ DEFAULT = Target()
 class Forgotten(NamedTuple):
     """The places a key's value was removed from, and those where it still stands because they are not ours.
 
-    `put` has the files, each with its variable, into which it was put as a person chose.
+    `put` has the files, each with its variable, into which it was put as a person chose; `doubt` is a sentence where it
+    is not known whether it was removed.
     """
 
     removed: list[str]
     left: list[str]
     put: str = ""
+    doubt: str = ""
 
     def __str__(self) -> str:
         """In sentences; "" where it was nowhere."""
         removed = f"Its value was removed from {', '.join(self.removed)}." if self.removed else ""
         left = f"It is still in {', '.join(self.left)}: remove the line there." if self.left else ""
         put = f"It was put into {self.put}: remove the line there." if self.put else ""
-        return " ".join(filter(None, (removed, left, put)))
+        return " ".join(filter(None, (removed, left, put, self.doubt)))
 
 
 NOWHERE = Forgotten([], [])
@@ -72,6 +74,10 @@ class KeyStore(Protocol):
     """Whether a value is stored for good, so that nobody has to read the answer that tells of it."""
     later: str
     """What a list does with a key that it finds, to go on a sentence: "finds the key"."""
+    title: str
+    """Its name, to begin a sentence with."""
+    hangs: str
+    """Why it may not answer, and what to do then, in a sentence; "" where it always does."""
 
     def note(self, saved: Saved) -> str:
         """What is to be said of a new key beside the place of its value; "" where there is nothing."""
@@ -115,6 +121,8 @@ class ResultStore:
     needs_value = True
     keeps = False
     later = "finds the key, whose value save_api_key then gives"
+    title = "The result"
+    hangs = ""
 
     def note(self, saved: Saved) -> str:  # noqa: ARG002 - the interface
         """The value is beside it."""
@@ -148,6 +156,8 @@ class NoStore:
     needs_value = False
     keeps = False
     later = "finds the key"
+    title = "The API's own console"
+    hangs = ""
 
     def note(self, saved: Saved) -> str:
         """Where the value is instead."""

@@ -29,10 +29,15 @@ class FileStore:
     needs_value = True
     keeps = True
     later = "finds the key and stores its value"
+    hangs = (
+        "It may be on a network or a disk that does not answer: try again when it does, or set COMETAPI_MCP_KEY_DIR to "
+        "a directory of this machine."
+    )
 
     def __init__(self, directory: Path, variables: Collection[str] = ()) -> None:
         self.directory = directory
         self._variables = variables
+        self.title = f"The key directory {quoted(str(directory), 200)}"
 
     def note(self, saved: Saved) -> str:  # noqa: ARG002 - the interface
         """Its place says it all."""

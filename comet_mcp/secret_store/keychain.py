@@ -19,6 +19,10 @@ class KeychainStore:
     needs_value = True
     keeps = True
     later = "finds the key and stores its value"
+    title = "The keychain"
+    hangs = (
+        "It may be asking for a password on the screen: answer there and try again, or set COMETAPI_MCP_SECRETS=file."
+    )
 
     def __init__(self, host: str) -> None:
         self._service = f"cometapi-mcp:{host}"

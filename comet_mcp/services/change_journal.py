@@ -149,7 +149,7 @@ class ChangeJournal:
 
     async def open_deletes(self, key_id: int) -> list[Operation]:
         """The deletes of a key of which nobody knows what came; none where the journal can't be asked."""
-        if not self._journal.exists:
+        if not await self._journal.exists():
             return []
         with contextlib.suppress(CometError):
             reads = Reads(await self._identity.account(), operations="of_key", key_id=key_id)

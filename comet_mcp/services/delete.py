@@ -67,21 +67,21 @@ class Deleter:
         except APIError:
             await self._changes.note(hold, operation, State.NOT_DONE)
             raise
-        forgotten = await self._secrets.forget(row.id, row.created_time, row)
+        forgotten = await self._secrets.forget(row.id, row.created_time, deadline, row)
         for sent in hold.deletes:
             await self._changes.note(hold, sent, State.SETTLED)
         return [*notes, str(forgotten)]
 
-    async def read(self, key_id: int) -> Key:
+    async def read(self, key_id: int, deadline: Deadline) -> Key:
         """The key of that id. Raises NotFoundError; where a delete of it was left open, that says so and settles it."""
         try:
             return await self._api.get_token(key_id)
         except NotFoundError:
-            if said := str(await self.gone(key_id)):
+            if said := str(await self.gone(key_id, deadline)):
                 raise NotFoundError(said) from None
             raise
 
-    async def gone(self, key_id: int, was: Key | None = None) -> Gone:
+    async def gone(self, key_id: int, deadline: Deadline, was: Key | None = None) -> Gone:
         """Settle the deletes of a key that is not there. Where there were any, its stored value is removed.
 
         With the key as the account `was` known to have it, the value goes in any case: of an id alone that is not
@@ -89,7 +89,7 @@ class Deleter:
         """
         sent = await self._changes.open_deletes(key_id)
         created = was.created_time if was else sent[-1].key_created if sent else None
-        forgotten = await self._secrets.forget(key_id, created, was) if sent or was else NOWHERE
+        forgotten = await self._secrets.forget(key_id, created, deadline, was) if sent or was else NOWHERE
         with contextlib.suppress(CometError):  # they are settled once more by the next call: no harm
             await self._changes.settle_deletes(sent)
         return Gone(sent[-1] if sent else None, forgotten)

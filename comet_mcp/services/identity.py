@@ -60,7 +60,7 @@ class Identity:
 
     async def known(self) -> str | None:
         """The account's id in the journal, None where the API would have to be asked first. Raises JournalError."""
-        if self._account is None and self._journal.exists:
+        if self._account is None and await self._journal.exists():
             self._account = await self._journal.run(self._known())
         return self._account.id if self._account else None
 

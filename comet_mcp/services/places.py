@@ -7,11 +7,15 @@ import re
 
 from pydantic import SecretStr
 
-from comet_mcp.concurrency import in_thread
 from comet_mcp.domain.key import Key, with_prefix
 from comet_mcp.errors import CometError
 from comet_mcp.journal.base import Decision, Place, PutPlace, Reads, Step
 from comet_mcp.services.core import Core
+from comet_mcp.threads import LateError, Threads
+
+_WITHIN = 2.0
+"""Seconds for looking into the files."""
+_MOST_LEFT = 4
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +25,7 @@ class Places:
 
     def __init__(self, core: Core) -> None:
         self._journal, self._identity = core.journal, core.identity
+        self._threads = Threads(_MOST_LEFT)
 
     async def note(self, row: Key, place: Place) -> None:
         """Note where a value is about to be put. Where the journal fails that is logged, and no delete will name it."""
@@ -36,7 +41,7 @@ class Places:
 
         Its record, where there is one, tells its value from another key's that stands there by now.
         """
-        if not self._journal.exists:
+        if not await self._journal.exists():
             return []
         try:
             reads = Reads(await self._identity.account(), places=(key_id, created))
@@ -44,7 +49,10 @@ class Places:
         except CometError as error:
             log.warning("where the value of key %s was put can't be read: %s", key_id, error)
             return []
-        return await in_thread(lambda: [place for place in noted if _may_hold(place, row)])
+        try:
+            return await self._threads.run(lambda: [place for place in noted if _may_hold(place, row)], _WITHIN)
+        except LateError:
+            return noted  # on a disk that does not answer: each may hold it
 
 
 def _may_hold(place: Place, row: Key | None) -> bool:

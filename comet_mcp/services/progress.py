@@ -95,8 +95,6 @@ class Progress:
 
     async def saved(self, row: Key) -> None:
         """Note that the value of a key was stored by a call of its own, where a create could not."""
-        if not self._journal.exists:
-            return
         claim = (row.id, row.created_time)
 
         def decide(rows: Rows) -> Decision[None]:
@@ -105,5 +103,7 @@ class Progress:
             return Decision(None, [Put(found.moved(State.STORED)) for found in unstored])
 
         with contextlib.suppress(CometError):  # a list then says once more that it is not stored: no harm
+            if not await self._journal.exists():
+                return
             account = await self._identity.account()
             await self._journal.run(Step(Reads(account, operations="open"), decide))

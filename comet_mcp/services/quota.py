@@ -55,7 +55,7 @@ class Quota:
 
     async def spending(self) -> Spending:
         """What was given out so far. It is read only where it counts, and nothing was where no journal ever was."""
-        if not self.is_limited or not self._journal.exists:
+        if not self.is_limited or not await self._journal.exists():
             return NOTHING
         if self._read is not None and self._clock.monotonic() - self._read[0] < _FRESH:
             return self._read[1]  # read together with the call's row in the trail

@@ -66,9 +66,9 @@ class Reconciler:
         Never raises for the journal or the API: it rides on calls that have their own answer to give.
         """
         done = Reconciled()
-        if not self._journal.exists:
-            return done
         try:
+            if not await self._journal.exists():
+                return done
             account = await self._identity.account()
             opened = await self._journal.run(
                 Step(Reads(account, operations="open"), lambda rows: Decision(rows.operations), durable=False)

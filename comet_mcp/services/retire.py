@@ -112,7 +112,7 @@ class Retirer:
                     wanted = wanted.model_copy(update={"expired_time": until})
                 changed = await self._changer.change(hold, KeyChange(old, wanted, status), deadline)
         except NotFoundError:
-            gone = await self._deleter.gone(key_id, done.old)
+            gone = await self._deleter.gone(key_id, deadline, done.old)
             done.steps.append(f"Key {key_id} is gone. {gone.forgotten}".strip())
             return None
         done.warnings += changed.warnings

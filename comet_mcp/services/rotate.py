@@ -125,7 +125,7 @@ class Rotator:
 
     async def _rotations(self, key_id: int) -> list[Operation]:
         """The rotations of a key that have made another one, or may have, oldest first."""
-        if not self._journal.exists:
+        if not await self._journal.exists():
             return []
         reads = Reads(await self._identity.account(), key_id=key_id, rotations=True)
         found = await self._journal.run(Step(reads, lambda rows: Decision(rows.rotations), durable=False))
@@ -145,7 +145,7 @@ class Rotator:
         spec = writable_spec(old)
         replaced = OldKey(old.id, old.created_time, retirement.end, retirement.until, spec.remain_quota)
         over = {rotation.id for rotation in known if rotation.state is State.RETIRED}
-        await self._secrets.check()
+        await self._secrets.check(deadline)
         end = self._clock.monotonic() + self._api.timeout * 0.8
         while True:
             try:
@@ -227,7 +227,7 @@ class Rotator:
             f"To replace it once more, rotate key {row.id}."
         )
         if retirement is None:
-            gone = await self._deleter.gone(old.id, old)
+            gone = await self._deleter.gone(old.id, deadline, old)
             done.steps.append(f"Key {old.id} is gone. {gone.forgotten}".strip())
             if new.saved is not None:
                 await self._note_retired(done)

@@ -8,20 +8,32 @@ call, which reads up to 100 keys at once where the release can.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from pydantic import SecretStr
 
-from comet_mcp.concurrency import Deadline, Pending, SingleFlight, in_thread
+from comet_mcp.concurrency import Deadline, Pending, SingleFlight
 from comet_mcp.domain.key import Key
 from comet_mcp.domain.lifetimes import when
-from comet_mcp.errors import CometError, NotFoundError, RateLimitedError, RefusedError, StoreError, UnclearError
+from comet_mcp.errors import (
+    CometError,
+    NotFoundError,
+    RateLimitedError,
+    RefusedError,
+    SlowStoreError,
+    StoreError,
+    UnclearError,
+)
 from comet_mcp.journal.base import AddReveals, Decision, Reads, Rows, Step
 from comet_mcp.redaction import Redactor
 from comet_mcp.secret_store import NOWHERE, Forgotten, KeyStore, Saved, Target
 from comet_mcp.secret_store.base import DEFAULT
 from comet_mcp.services.core import Core
 from comet_mcp.services.places import Places, fits, listed
+from comet_mcp.threads import LateError, Threads
+
+_T = TypeVar("_T")
 
 REVEALS = 20
 """Calls of the API that reveal values or ask for usage, in `REVEAL_WINDOW` seconds."""
@@ -29,6 +41,10 @@ REVEALS = 20
 REVEAL_WINDOW = 20 * 60.0
 _BATCH = 100
 _MAX_WAIT = 1.5
+_LEAST = 0.5
+"""Seconds that the store gets in any case: a key that exists is better stored late than not."""
+_MOST_LEFT = 8
+"""Calls of the store that may hang; each could be a question on the person's screen."""
 
 
 class Secrets:
@@ -47,11 +63,12 @@ class Secrets:
         )
         self._has_batch = True
         self._uncounted = 0
+        self._threads = Threads(_MOST_LEFT)
         self._journal.add_rider(self._counting)
 
-    async def check(self, target: Target = DEFAULT) -> None:
+    async def check(self, deadline: Deadline, target: Target = DEFAULT) -> None:
         """Find out whether a value could be stored. Raises StoreError, ArgumentError for the target."""
-        await in_thread(lambda: self.store.check(target))
+        await self._ask_store(lambda: self.store.check(target), deadline.left)
 
     def require_reveal(self, reveals: Sequence[float], in_flight: int = 0) -> None:
         """Raise RateLimitedError where a value is needed and could not be read.
@@ -91,9 +108,15 @@ class Secrets:
         if (place := self.store.place(target)) is not None:
             await self.places.note(row, place)
         try:
-            return await in_thread(lambda: self.store.save(row.id, name, value, target))
+            return await self._ask_store(lambda: self.store.save(row.id, name, value, target), deadline.left)
+        except SlowStoreError:
+            raise
         except StoreError:
-            return await in_thread(lambda: self.store.save(row.id, name, value, target))
+            return await self._ask_store(lambda: self.store.save(row.id, name, value, target), deadline.left)
+
+    async def stored(self, key_id: int, deadline: Deadline) -> SecretStr | None:
+        """The value that the store has for a key, None for none; leaves time to ask the API. Raises StoreError."""
+        return await self._ask_store(lambda: self.store.find(key_id), deadline.left / 2)
 
     async def value_of(self, row: Key, deadline: Deadline) -> SecretStr:
         """The value of a key: from its record or the store where they have it, which spares a reveal call.
@@ -110,7 +133,7 @@ class Secrets:
         if not row.is_masked:
             return row.key
         try:
-            known = await in_thread(lambda: self.store.find(row.id))
+            known = await self.stored(row.id, deadline)
         except StoreError:
             known = None  # a locked keychain: the API has it too
         if known is not None and fits(known, row):
@@ -125,14 +148,14 @@ class Secrets:
             )
         return values[row.id]
 
-    async def replace(self, row: Key, value: SecretStr) -> None:
+    async def replace(self, row: Key, value: SecretStr, deadline: Deadline) -> None:
         """Store the value of a key in the place of another key's, of which nothing is left. Raises StoreError."""
 
         def store() -> None:
             self.store.forget(row.id)
             self.store.save(row.id, row.name, value, DEFAULT)
 
-        await in_thread(store)
+        await self._ask_store(store, deadline.left)
 
     async def note_reveals(self) -> None:
         """Count the reveals in the journal now: for who makes no other use of it. What fails is not counted."""
@@ -141,22 +164,34 @@ class Secrets:
                 await self._identity.account()  # as whose they are counted, with this step
                 await self._journal.run(Step(Reads(), lambda _: Decision(None), durable=False))
 
-    async def forget(self, key_id: int, created: int | None, row: Key | None = None) -> Forgotten:
+    async def forget(self, key_id: int, created: int | None, deadline: Deadline, row: Key | None = None) -> Forgotten:
         """Remove the value of a key that is gone from the store, and name where else it was put.
 
         Args:
             key_id: Its id.
             created: When it was made, None where that is not known: then no other place is named.
+            deadline: Of the call.
             row: Its last record, if there is one.
         """
         try:
-            forgotten = await in_thread(lambda: self.store.forget(key_id))
+            forgotten = await self._ask_store(lambda: self.store.forget(key_id), deadline.left)
+        except SlowStoreError as error:
+            forgotten = Forgotten([], [], doubt=f"Whether its value was removed too is not known: {error.args[0]}")
         except StoreError:
             forgotten = NOWHERE  # it is of no use to anybody any more
         if created is None:
             return forgotten
         others = [p for p in await self.places.of(key_id, created, row) if p.path not in forgotten.left]
         return forgotten._replace(put=listed(others))
+
+    async def _ask_store(self, work: Callable[[], _T], seconds: float) -> _T:
+        """What the store does, which may wait for a person or for a disk. Raises SlowStoreError if it is too slow."""
+        try:
+            return await self._threads.run(work, max(seconds, _LEAST))
+        except LateError as late:
+            raise SlowStoreError(
+                f"{self.store.title} has not answered in {late.seconds:.0f} s. {self.store.hangs}".strip()
+            ) from None
 
     async def _reveal(self, key_ids: list[int], seconds: float) -> dict[int, SecretStr]:
         wanted = list(dict.fromkeys(key_ids))

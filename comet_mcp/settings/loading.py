@@ -40,12 +40,14 @@ from comet_mcp.settings.table import (
     ToolName,
 )
 from comet_mcp.text import is_placeholder, quoted
+from comet_mcp.threads import LateError, run_blocking
 
 _T = TypeVar("_T")
 _NAMES = Names(
     {setting.variable: setting.key for setting in SETTINGS},
     [setting.variable for setting in SETTINGS if setting.guard],
 )
+_FILE_WITHIN = 3.0
 _NO_TOKEN = "COMETAPI_ACCESS_TOKEN is not set."  # noqa: S105 - a message
 
 
@@ -254,12 +256,18 @@ def _config_file(path: Path, problems: list[str], *, named: bool) -> dict[str, A
     if not named and not path.is_absolute():
         return {}
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = run_blocking(lambda: path.read_text(encoding="utf-8-sig"), _FILE_WITHIN)
     except FileNotFoundError:
         if named:
             problems.append(
                 f"COMETAPI_MCP_CONFIG names {quoted(str(path.absolute()), 300)}, and there is no such file."
             )
+        return {}
+    except LateError:
+        problems.append(
+            f"The config file {quoted(str(path), 300)} has not answered in {_FILE_WITHIN:.0f} s; it may be on a "
+            "network or a disk that hangs."
+        )
         return {}
     except (OSError, UnicodeDecodeError) as error:
         problems.append(f"The config file {quoted(str(path), 300)} can't be read ({type(error).__name__}).")

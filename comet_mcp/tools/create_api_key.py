@@ -67,7 +67,7 @@ async def create_api_key(
     await context.gate.require_confirmed(_question(body, warnings, context.app.units))
 
     async def make() -> Created:
-        await context.app.secrets.check()
+        await context.app.secrets.check(context.deadline)
         app = context.app
         return await make_key(app.creator, app.taker, body, context.deadline, context.told, asked=app.clock.now())
 

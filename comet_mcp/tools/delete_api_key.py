@@ -49,7 +49,7 @@ async def _asked_to_delete(context: Context, row: Key) -> None:
 
 async def _gone(context: Context, key_id: int) -> DeletedKey:
     """The answer where there is no such key: an earlier delete of it may have been carried out."""
-    gone = await context.app.deleter.gone(key_id)
+    gone = await context.app.deleter.gone(key_id, context.deadline)
     if gone.by is None:
         note = f"There is no key {key_id}: it is gone already, or never was."
         return DeletedKey(id=key_id, deleted=False, note=note)

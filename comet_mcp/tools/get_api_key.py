@@ -12,7 +12,7 @@ from comet_mcp.tools.views import (
 
 async def get_api_key(context: Context, *, id: KeyId) -> APIKey:
     """Show one API key with every field; its value is masked."""
-    return APIKey.of(await context.app.deleter.read(id), context.app.units, context.app.clock.now())
+    return APIKey.of(await context.app.deleter.read(id, context.deadline), context.app.units, context.app.clock.now())
 
 
 TOOL = Tool.of(get_api_key, "Show an API key", read_only=True)

@@ -31,13 +31,13 @@ async def save_api_key(
     """Store the value of an existing API key where the user's programs read it; the result says where."""
     target = Target(file, variable)
     if context.gate.asks:
-        row = await context.app.deleter.read(id)
+        row = await context.app.deleter.read(id, context.deadline)
         context.app.quota.enforcer.require_own(row)
-        await context.app.secrets.check(target)
+        await context.app.secrets.check(context.deadline, target)
         await context.gate.require_confirmed(_question(row, target, context.app.settings.secrets))
     app = context.app
-    await app.secrets.check(target)
-    row = await app.deleter.read(id)
+    await app.secrets.check(context.deadline, target)
+    row = await app.deleter.read(id, context.deadline)
     app.quota.enforcer.require_own(row)
     saved = await app.secrets.save(row, context.deadline, target)
     await app.progress.saved(row)

@@ -73,10 +73,10 @@ async def update_api_key(
     wishes: dict[str, Any] = {"status": status, "added": add_budget_usd, "unlimited_quota": unlimited_quota}
     wishes["known"] = await app.catalog.odd(ModelList.parse(model_limits or ""))
     if context.gate.is_unanswered:  # this run ends with the question: nobody is kept from the key meanwhile
-        row = await app.deleter.read(id)
+        row = await app.deleter.read(id, context.deadline)
         await _asked_to_change(context, *_change(context, row, changes, **wishes), changes)
     async with app.changer.holding(id, deadline) as hold:
-        row = await app.deleter.read(id)
+        row = await app.deleter.read(id, context.deadline)
         app.quota.enforcer.require_own(row)
         row, settled = await app.changer.settle_open(hold, row, deadline)
         with _telling_first(settled):

@@ -18,7 +18,7 @@ _MODELS_SHOWN = 20
 
 async def verify_api_key(context: Context, *, id: KeyId) -> VerifiedKey:
     """Find out whether an API key works, by asking as that key: why not, what it may still spend, which models."""
-    row = await context.app.deleter.read(id)
+    row = await context.app.deleter.read(id, context.deadline)
     value = await context.app.secrets.value_of(row, context.deadline)
     verdict = await verify_key(context.app.api, row, value, ask_usage=await _may_ask_usage(context))
     if verdict.usage is not None:  # fresher than the record

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Callable
 from queue import SimpleQueue
 from threading import Event, Thread
 from typing import BinaryIO
@@ -46,7 +48,7 @@ class ThreadReading(asyncio.ReadTransport):
                 data = self._file.read(_AT_ONCE)
             except OSError:
                 data = b""
-            self._loop.call_soon_threadsafe(self._take, data)
+            _on_loop(self._loop, self._take, data)
 
     def _take(self, data: bytes) -> None:
         if data:
@@ -92,10 +94,15 @@ class ThreadWriting(asyncio.WriteTransport):
                     line = line[self._file.write(line) :]
             except OSError as error:
                 lost = error
-            self._loop.call_soon_threadsafe(self._written)
-        self._loop.call_soon_threadsafe(self._protocol.connection_lost, lost)
+            _on_loop(self._loop, self._written)
+        _on_loop(self._loop, self._protocol.connection_lost, lost)
 
     def _written(self) -> None:
         self._unwritten -= 1
         if not self._unwritten:
             self._protocol.resume_writing()
+
+
+def _on_loop(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *arguments: object) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits any more
+        loop.call_soon_threadsafe(call, *arguments)

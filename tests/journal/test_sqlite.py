@@ -251,7 +251,7 @@ if sys.platform != "win32":  # which neither deletes nor replaces a file that is
                 await journal.run(writing(Put(operation("two"))))
             assert raised.value.code == "journal_replaced"
             assert "Put the file back, or restart the client to begin a new one" in str(raised.value)
-        assert journal.exists, "or a list would not look for what is open"
+        assert await journal.exists(), "or a list would not look for what is open"
         away.rename(journal.path)
         assert [one.id for one in (await journal.run(reading(operations="open"))).operations] == ["one"]
 
@@ -322,10 +322,10 @@ async def test_a_step_that_is_durable_is_synced_and_one_that_is_not_is_left_to_t
 async def test_nothing_is_made_before_the_first_step(tmp_path: Path) -> None:
     for used in (False, True):
         journal = SQLiteJournal(tmp_path / "state" / "journal.sqlite3")
-        assert not journal.exists
+        assert not await journal.exists()
         if used:
             await journal.run(reading())
-            assert journal.exists
+            assert await journal.exists()
         journal.close()
         assert journal.path.exists() is used
 

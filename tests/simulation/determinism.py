@@ -14,8 +14,8 @@ from unittest import mock
 import anyio
 import anyio._backends._asyncio as backend
 import anyio.lowlevel
-import anyio.to_thread
 
+from comet_mcp.threads import Threads
 from tests.simulation.loop import Ordered, require_going_on
 
 _T = TypeVar("_T")
@@ -49,8 +49,8 @@ def installed() -> Iterator[None]:
 def seeded(random: Random) -> Iterator[None]:
     """A context in which one history is drawn."""
 
-    async def inline(work: Callable[[], _T]) -> _T:
-        """What `in_thread` does with its work: at some moment soon, others before it, and sometimes before its end."""
+    async def inline(_threads: Threads, work: Callable[[], _T], _within: float) -> _T:
+        """What `Threads` does with its work: at some moment soon, others before it, and sometimes before its end."""
         require_going_on()
         await anyio.lowlevel.checkpoint_if_cancelled()
         with anyio.CancelScope(shield=True):
@@ -67,7 +67,7 @@ def seeded(random: Random) -> Iterator[None]:
         return "".join(random.choices(_LETTERS, k=48))
 
     with contextlib.ExitStack() as stack:
-        stack.enter_context(mock.patch.object(anyio.to_thread, "run_sync", inline))
+        stack.enter_context(mock.patch.object(Threads, "run", inline))
         for name, module in list(sys.modules.items()):
             if name.startswith("comet_mcp.sandbox.") and "new_secret" in vars(module):
                 stack.enter_context(mock.patch.object(module, "new_secret", secret))
