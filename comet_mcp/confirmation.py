@@ -105,6 +105,8 @@ class Gate:
     use_up: Callable[[Grant], Awaitable[None]] | None = None
     """Notes on disk that an answer has served. Raises ConfirmationError where it had already."""
     grant: Grant | None = None
+    begin: Callable[[], Awaitable[None]] | None = None
+    """Notes on disk that the call begins to change something. Raises AuditError where it must not without."""
 
     @property
     def asks(self) -> bool:
@@ -125,6 +127,7 @@ class Gate:
                 served already.
         """
         if self.use_up is None:
+            await self.passed()
             return
         if len(question.text) > LONGEST_QUESTION:
             raise ConfirmationError(
@@ -143,6 +146,12 @@ class Gate:
                 code="confirmation_stale",
             )
         await self.use_up(self.grant)
+        await self.passed()
+
+    async def passed(self) -> None:
+        """The call goes on to its first write."""
+        if self.begin is not None:
+            await self.begin()
 
 
 OPEN = Gate()

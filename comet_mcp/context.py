@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from secrets import token_hex
@@ -200,6 +201,7 @@ class Services:
         """Close connections and files."""
         if self.deliveries is not None:
             await self.deliveries.give_up()
+        await self.audit.aclose()
         await self._leave_share()
         await self.api.aclose()
         await self.journal.aclose()
@@ -207,10 +209,14 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What one call has: the services, the gate before its first write, its end, and what its answer tells of."""
+    """What one call has: the services, the gate before its first write, its end, and what its answer tells of.
+
+    `begin` puts a writing call's row into the trail; the gate does, once it lets the call pass.
+    """
 
     app: Services
     deadline: Deadline
     gate: Gate = OPEN
     told: Told = field(default_factory=Told)
     note: Note = field(default_factory=Note)
+    begin: Callable[[], Awaitable[None]] | None = None

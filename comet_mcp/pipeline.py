@@ -1,8 +1,8 @@
 """What every call passes, as lists of small steps; a tool is what stands at their end.
 
 errors        a failure becomes a tool's answer
-audited       a row of the trail before and after, also where the arguments are wrong; after, what the answer has told
-              of is noted too
+audited       a row of the trail before the first change and after, also where the arguments are wrong; after, what the
+              answer has told of is noted too
 understood    the arguments are what the tool takes
 confirmed     a person's yes, where one is asked for; their time does not count
 in_time       the call answers within its time-out
@@ -22,7 +22,7 @@ from mcp_types import CallToolRequestParams, CallToolResult, InputRequiredResult
 
 from comet_mcp.concurrency import Deadline
 from comet_mcp.context import Context, Services
-from comet_mcp.errors import CometError
+from comet_mcp.errors import CometError, RefusedError, UnsentError
 from comet_mcp.services.delivery import acknowledging, released
 from comet_mcp.text import printable
 
@@ -105,10 +105,16 @@ async def errors(call: Call, go_on: Next) -> Answer:
 async def audited(call: Call, go_on: Next) -> Answer:
     """Rows of the trail around the call; the one after it, and what was told, once the answer is written."""
     app, note, told = call.context.app, call.context.note, call.context.told
-    begun = await app.audit.begin(call.tool.name, call.given, _client_of(call.request))
+    begun: list[int | None] = []
     written = False
+
+    async def begin() -> None:
+        begun.append(await app.audit.begin(call.tool.name, call.given, _client_of(call.request)))
+        note.arguments = call.given
+
+    await app.audit.require_writable()
     try:
-        result = await go_on(call)
+        result = await go_on(replace(call, context=replace(call.context, begin=begin)))
         # what the call did last may have been shielded from a cancellation that has come
         await anyio.lowlevel.checkpoint_if_cancelled()
         written = not app.client_disconnected.is_set()
@@ -117,6 +123,8 @@ async def audited(call: Call, go_on: Next) -> Answer:
     except CometError as error:
         note.outcome = error.code
         note.policy = str(error.args[0]) if error.code.startswith("policy") else None
+        if isinstance(error, RefusedError | UnsentError):
+            note.arguments = {}  # it changed nothing
         written = not app.client_disconnected.is_set()
         raise
     except Exception:
@@ -144,7 +152,7 @@ async def acknowledged(call: Call, go_on: Next) -> Answer:
     """What a reading call's answer has told of is noted once it is written."""
     result = await go_on(call)
     if call.context.told.operations or call.context.told.ambiguous:
-        await _finish(call, None, written=not call.context.app.client_disconnected.is_set())
+        await _finish(call, [None], written=not call.context.app.client_disconnected.is_set())
     return result
 
 
@@ -153,6 +161,7 @@ async def confirmed(call: Call, go_on: Next) -> Answer:
 
     async def run(gate: Gate) -> CallToolResult:
         app = call.context.app
+        gate = replace(gate, begin=call.context.begin)
         context = replace(call.context, gate=gate, deadline=Deadline(app.clock, app.settings.timeout))
         result = await go_on(replace(call, context=context))
         assert isinstance(result, CallToolResult)  # noqa: S101 - only this step asks
@@ -187,15 +196,25 @@ async def _through(steps: tuple[Step, ...], call: Call) -> Answer:
     return await first(call, lambda later: _through(tuple(rest), later))
 
 
-async def _finish(call: Call, begun: int | None, *, written: bool) -> None:
-    """Note the end of a call: now, or once the transport says that the answer was written."""
+async def _finish(call: Call, begun: list[int | None], *, written: bool) -> None:
+    """Note the end of a call: now, or once the transport says that the answer was written.
+
+    Args:
+        call: It.
+        begun: The number of its row in the trail, None where it has none; empty where it did not come so far.
+        written: Whether somebody may read the answer.
+    """
     app, told = call.context.app, call.context.told
 
     async def finish(read: bool) -> None:
         is_told = read and not told.cut_short
         done = [(acknowledging if is_told else released)(told)] if told.operations or told.ambiguous else []
         with anyio.CancelScope(shield=True):
-            await app.audit.end(begun, call.tool.name, call.context.note, *done)
+            if begun:
+                await app.audit.end(begun[0], call.tool.name, call.context.note, *done)
+            else:
+                client = _client_of(call.request)
+                await app.audit.unbegun(call.tool.name, call.given, client, call.context.note, *done)
 
     request_id = call.request.request_id
     if written and app.deliveries is not None and request_id is not None:

@@ -11,6 +11,8 @@ from comet_mcp.journal.base import AuditRow
 UNDER_WAY_FOR = 330.0
 """Seconds in which a call without an end may still be running: a person's time to answer, and the call itself."""
 
+_MORE = ("key_name", "confirmation", "policy")
+
 
 def calls(rows: Iterable[AuditRow], moment: str) -> list[dict[str, Any]]:
     """The calls of a trail, oldest first, each with what its two rows say.
@@ -44,9 +46,11 @@ def calls(rows: Iterable[AuditRow], moment: str) -> list[dict[str, Any]]:
                 {"call": number, "begun": None, "tool": fields.get("tool"), "arguments": None, "key_ids": []},
             )
             call |= {"ended": fields.get("time"), "state": "ended", "outcome": fields.get("outcome")}
-            call |= {name: fields[name] for name in ("key_name", "confirmation", "policy") if name in fields}
+            call |= {name: fields[name] for name in ("arguments", *_MORE) if name in fields}
             if fields.get("key_id") not in (None, *call["key_ids"]):
                 call["key_ids"] = [*call["key_ids"], fields["key_id"]]
+        elif fields.get("kind") == "refused":
+            found[row.id] = _refused(row.id, fields)
         elif fields.get("kind") == "settled":
             found[row.id] = {
                 "call": row.id,
@@ -63,3 +67,20 @@ def calls(rows: Iterable[AuditRow], moment: str) -> list[dict[str, Any]]:
         elif fields.get("kind") != "pruned":
             found[row.id] = {"call": row.id, "begun": None, "state": "unreadable", "tool": None, "key_ids": []}
     return list(found.values())
+
+
+def _refused(number: int, fields: dict[str, Any]) -> dict[str, Any]:
+    """The calls of one row that were refused."""
+    return {
+        "call": number,
+        "begun": fields.get("first"),
+        "ended": fields.get("last"),
+        "state": "ended",
+        "tool": fields.get("tool"),
+        "arguments": fields.get("arguments"),
+        "outcome": fields.get("outcome"),
+        "count": fields.get("count", 1),
+        "key_ids": [fields["key_id"]] if "key_id" in fields else [],
+        "client": fields.get("client"),
+        "account": fields.get("account"),
+    } | {name: fields[name] for name in _MORE if name in fields}

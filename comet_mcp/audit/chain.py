@@ -16,7 +16,7 @@ NO_HASH = "0" * 64
 """What stands before the first row of a trail."""
 
 _ANY = "surrogateescape"  # a damaged row has to be read to be named
-_TYPES: dict[str, type] = {"call": int, "key_id": int, "through": int, "rows": int, "arguments": dict}
+_TYPES: dict[str, type] = {"call": int, "key_id": int, "through": int, "rows": int, "count": int, "arguments": dict}
 """What is no text in an entry."""
 
 

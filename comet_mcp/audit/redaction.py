@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import re
 from typing import Any
@@ -76,6 +77,23 @@ def _models(text: str) -> str:
 
 def _text(text: str) -> str:
     return _LONG_WORD.sub(_hidden, _KEY.sub(_HIDDEN, text))
+
+
+def shortened(arguments: dict[str, Any], most: int = 240) -> dict[str, Any]:
+    """Arguments that take about `most` characters as JSON: long values are cut, and a digest stands for the whole."""
+    whole = json.dumps(arguments, sort_keys=True)
+    if len(whole) <= most:
+        return arguments
+    each = max(most // (2 * len(arguments)), 8)
+    cut = {name: _cut(value, each) for name, value in arguments.items()}
+    return cut | {"sha256": hashlib.sha256(whole.encode()).hexdigest()[:16]}
+
+
+def _cut(value: Any, most: int) -> Any:
+    text = value if isinstance(value, str) else json.dumps(value)
+    if len(json.dumps(text)) <= most + 2:
+        return value
+    return f"{ascii(text[:most])[1 : most // 2]}... ({len(text)} characters)"
 
 
 def _hidden(found: re.Match[str]) -> str:

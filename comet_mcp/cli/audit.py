@@ -88,6 +88,7 @@ def _prune(journal: SQLiteJournal, trail: Rows, options: argparse.Namespace) -> 
         )
         return 1
     dropped = anyio.run(journal.run, chain.pruning(before, SYSTEM))
+    journal.compact()
     print(f"{dropped} rows{'' if options.all else f' from before {before}'} were dropped.")
     return 0
 
@@ -116,13 +117,12 @@ def _cells(call: dict[str, Any]) -> tuple[str, ...]:
     given = call.get("arguments") or {}
     # each value is cut by itself: a long one must not hide the argument after it
     words = [f"{name}={_value(name, value)}" for name, value in given.items()]
-    state = call["state"].replace("_", " ")
     cells = (
         f"{time[:19]}Z" if (time := call.get("begun") or call.get("ended")) else "?",
         call["tool"] or "?",
         ", ".join(map(str, call["key_ids"])) or "-",
         quoted(str(call["key_name"]), _NARROW) if call.get("key_name") else "-",
-        call["outcome"] if call["state"] == "ended" else state,
+        _outcome(call),
         call.get("confirmation") or "-",
         printable(_rules(str(call.get("policy") or "-")), _NARROW),
         printable(call.get("client") or "-", _NARROW),
@@ -135,6 +135,13 @@ def _value(name: str, value: Any) -> str:
     if name == "allow_ips" and isinstance(value, str) and len(value) > _SHOWN and "\n" in value:
         value = measure(AddressList.parse(value))
     return printable(json.dumps(value, ensure_ascii=False), _SHOWN)
+
+
+def _outcome(call: dict[str, Any]) -> str:
+    """How it ended, and how often where equal refusals have one row."""
+    if call["state"] != "ended":
+        return str(call["state"].replace("_", " "))
+    return f"{call['outcome']} ({call['count']} times)" if call.get("count", 1) > 1 else str(call["outcome"])
 
 
 def _rules(verdict: str) -> str:

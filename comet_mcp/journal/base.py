@@ -82,7 +82,8 @@ class Reads:
         accounts: Every account, and the one that an alias stands for.
         alias: A digest of an access token.
         nonce: A confirmation, of which it is asked whether it has served.
-        audit: The last row of the trail (`tail`) or all of them, and the number that was given last.
+        audit: The last row of the trail (`tail`) or all of them, the number that was given last, and the bytes that the
+            journal's file has in use.
     """
 
     account: str | None = None
@@ -118,6 +119,7 @@ class Rows:
     nonce_used: bool = False
     audit: list[AuditRow] = field(default_factory=list)
     audit_last: int = 0
+    size: int = 0
 
     def operation(self, id: str) -> Operation:
         """The operation of that id, which the step asked for."""

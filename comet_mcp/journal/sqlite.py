@@ -60,6 +60,16 @@ class SQLiteJournal:
         """Ask for a step with each one that is carried out, and carry it out in the same transaction."""
         self._riders.append(rider)
 
+    def compact(self) -> None:
+        """Give the space of dropped rows back to the disk. Raises JournalError."""
+        try:
+            if self._db is None:
+                self._db = _open(self.path)
+            self._db.execute("VACUUM")
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except (sqlite3.Error, OSError) as error:
+            raise _explained(self.path, error) from None
+
     def close(self) -> None:
         """Close the file, if it was opened."""
         if self._db is not None:

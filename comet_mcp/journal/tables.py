@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -30,7 +31,7 @@ from comet_mcp.journal.base import (
     UseNonce,
     Write,
 )
-from comet_mcp.journal.operations import OldKey, Operation, State, Target, Watermark
+from comet_mcp.journal.operations import CLOSED, OldKey, Operation, State, Target, Watermark
 from comet_mcp.policy.windows import LONGEST_WINDOW, Spending
 
 _COLUMNS = (
@@ -54,7 +55,9 @@ _CLAIM = (
     "SELECT 1 FROM operation WHERE account = ? AND key_id = ? AND key_created = ? "
     "AND kind IN ('create', 'rotate') AND state != 'released'"
 )
+_DIGEST = "sha256:"
 _ANY = "surrogateescape"  # a damaged row has to be read to be named
+_SIZE = ("page_count", "freelist_count", "page_size")
 _NONCE_KEPT = 86_400.0
 _REVEAL_KEPT = 3_600.0
 _OF_ACCOUNT = ("operation", "granted", "reveal", "key_lease", "alias", "place")
@@ -106,6 +109,8 @@ def _read_shared(db: sqlite3.Connection, reads: Reads, rows: Rows) -> None:
         # SQLite keeps the number that was given last, although the row may be gone
         last = _one(db, "SELECT seq FROM sqlite_sequence WHERE name = 'audit'")
         rows.audit_last = int(last[0]) if last else 0
+        pages, free, each = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in _SIZE)
+        rows.size = (pages - free) * each
 
 
 def _one(db: sqlite3.Connection, query: str, *values: object) -> tuple[Any, ...] | None:
@@ -179,6 +184,14 @@ def _spending(db: sqlite3.Connection, account: str | None) -> Spending:
     return Spending(keys, units, tuple(recent))
 
 
+def _kept(operation: Operation) -> str:
+    """The key's settings; of an operation that is closed a digest in their form, for nothing needs them any more."""
+    text = operation.spec.model_dump_json()
+    if operation.state not in CLOSED or operation.spec.name.startswith(_DIGEST):
+        return text
+    return json.dumps({"name": _DIGEST + hashlib.sha256(text.encode()).hexdigest()[:32]})
+
+
 @singledispatch
 def _write(entry: Write, db: sqlite3.Connection, account: str | None) -> None:
     raise TypeError(f"no table for {type(entry).__name__} of {account} in {db}")
@@ -192,8 +205,8 @@ def _(entry: Put, db: sqlite3.Connection, account: str | None) -> None:  # noqa:
         operation.account,
         operation.kind,
         operation.state.value,
-        operation.spec.model_dump_json(),
-        json.dumps(operation.extra) if operation.extra else None,
+        _kept(operation),
+        json.dumps(operation.extra) if operation.extra and operation.state not in CLOSED else None,
         operation.begun,
         json.dumps(operation.watermark),
         operation.holder,

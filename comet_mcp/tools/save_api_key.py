@@ -35,6 +35,8 @@ async def save_api_key(
         context.app.quota.enforcer.require_own(row)
         await context.app.secrets.check(context.deadline, target)
         await context.gate.require_confirmed(_question(row, target, context.app.settings.secrets))
+    else:
+        await context.gate.passed()
     app = context.app
     await app.secrets.check(context.deadline, target)
     row = await app.deleter.read(id, context.deadline)

@@ -175,9 +175,9 @@ def test_servers_that_write_at_the_same_time_and_are_killed_at_any_moment_leave_
     make_home: MakeHome,
 ) -> None:
     home = make_home()
-    for name in ("the doomed one's", "the steady one's"):  # a server that is killed holds its key for some seconds
-        home.sandbox.add_key(name)
     rounds = 6
+    for number in range(1 + rounds):  # a server that is killed holds its key for some seconds: each has its own
+        home.sandbox.add_key(f"key {number}")
     with started(home.environment) as steady:
         steady.initialize()
         for number in range(rounds):
@@ -185,9 +185,9 @@ def test_servers_that_write_at_the_same_time_and_are_killed_at_any_moment_leave_
                 doomed.initialize()
                 rows = verified(home).rows if number else 0
                 for call in range(20):
-                    doomed.start_call("update_api_key", {"id": 1, "name": f"doomed {number} {call}"})
+                    doomed.start_call("update_api_key", {"id": 2 + number, "name": f"doomed {number} {call}"})
                 for call in range(3):
-                    result = steady.call("update_api_key", {"id": 2, "name": f"steady {number} {call}"})
+                    result = steady.call("update_api_key", {"id": 1, "name": f"steady {number} {call}"})
                     assert not result.get("isError"), result
                 blocking_until(lambda rows=rows, number=number: verified(home).rows > rows + 3 * number)  # type: ignore[misc]
                 doomed.kill()
@@ -285,7 +285,7 @@ async def test_no_secret_is_in_the_trail_even_where_a_model_puts_one_into_an_arg
         await client.call_tool("delete_api_key", {"id": home.sandbox.keys[-1].id})
     with closing(sqlite3.connect(home.state)) as db:
         rows = json.dumps(db.execute("SELECT entry FROM audit").fetchall()).encode()
-    assert verified(home).rows == 16
+    assert verified(home).rows == 14
     assert leaks([TOKEN, *(row.key for row in home.sandbox.keys)], rows) == []
 
 

@@ -66,7 +66,7 @@ def keychain() -> Iterator[Asking]:
 
 @pytest.fixture
 def home(make_home: MakeHome) -> Home:
-    home = make_home(COMETAPI_MCP_SECRETS="keyring", COMETAPI_MCP_TIMEOUT="3")
+    home = make_home(dialect="gateway", COMETAPI_MCP_SECRETS="keyring", COMETAPI_MCP_TIMEOUT="3")
     home.sandbox.add_key("here", remain_quota=1_000_000)
     return home
 

@@ -69,7 +69,20 @@ async def test_an_operation_comes_back_as_it_was_put(journal: SQLiteJournal) -> 
     assert (await journal.run(reading(operations=("one", "two")))).operations == [full, changed]
     moved = replace(changed, state=State.SETTLED, target=Target(10, 5, 2, 11))
     await journal.run(writing(Put(moved)))
-    assert (await journal.run(reading(operations="of_key", key_id=3))).operations == [moved]
+    (closed,) = (await journal.run(reading(operations="of_key", key_id=3))).operations
+    assert closed.spec.name.startswith("sha256:")
+    assert replace(closed, spec=moved.spec) == moved
+
+
+async def test_what_is_closed_keeps_a_digest_of_what_was_asked_for(journal: SQLiteJournal) -> None:
+    wide = operation(spec=KeySpec(name="x", model_limits="a" * 50_000), extra={"y": "z" * 50_000})
+    await journal.run(writing(Put(wide)))
+    await journal.run(writing(Put(wide.moved(State.NOT_DONE))))
+    for _ in range(2):  # also where it is put once more
+        (closed,) = (await journal.run(reading(operations=("one",)))).operations
+        await journal.run(writing(Put(closed)))
+        assert (len(closed.spec.model_dump_json()) < 300, closed.extra) == (True, None)
+    assert closed.spec == (await journal.run(reading(operations=("one",)))).operations[0].spec
 
 
 async def test_what_is_open_is_read_and_what_is_done_is_not(journal: SQLiteJournal) -> None:
