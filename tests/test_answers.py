@@ -15,7 +15,7 @@ from comet_mcp.errors import RefusedError
 from comet_mcp.server import create_server
 from comet_mcp.settings import Settings, load
 from comet_mcp.text import quoted
-from tests.support import error_of
+from tests.support import error_of, text_of
 
 TOKEN = "made-up-access-token-2"
 REQUEST_ID = {"x-oneapi-request-id": "202611240000000000made-up"}
@@ -49,7 +49,10 @@ def refused(message: str) -> httpx.Response:
         (refused("Unauthorized, invalid access token"), "unauthorized", "new personal access token"),
         (refused("无权进行此操作，access token 无效"), "unauthorized", "new personal access token"),
         (
-            httpx.Response(401, json={"code": "AUTH_UNAUTHORIZED", "message": "Unauthorized, invalid access token"}),
+            httpx.Response(
+                401,
+                json={"code": "AUTH_UNAUTHORIZED", "message": "Unauthorized, invalid access token", "success": False},
+            ),
             "unauthorized",
             "new personal access token",
         ),
@@ -71,12 +74,17 @@ def refused(message: str) -> httpx.Response:
             "no_such_call",
             "COMETAPI_BASE_URL",
         ),
-        (httpx.Response(404, html="<h1>nginx</h1>"), "no_such_call", "COMETAPI_BASE_URL"),
-        (httpx.Response(403, html="<h1>Access <b>denied</b></h1>"), "refused", "(403)"),
+        (httpx.Response(404, html="<h1>nginx</h1>"), "no_usable_answer", "COMETAPI_BASE_URL"),
+        (httpx.Response(401, html="<h1>Sign in</h1>"), "no_usable_answer", "is HTML, with the status 401"),
+        (httpx.Response(401), "no_usable_answer", "is empty, with the status 401"),
+        (httpx.Response(403, html="<h1>Access <b>denied</b></h1>"), "no_usable_answer", "status 403"),
+        (httpx.Response(403, json={"message": "Forbidden"}), "no_usable_answer", "another shape than the API's"),
+        (httpx.Response(429, html="<h1>Just a moment...</h1>"), "no_usable_answer", "status 429"),
+        (httpx.Response(511, html="<h1>Log in to the network</h1>"), "no_usable_answer", "login page of a network"),
         (httpx.Response(403, json={"error": {"message": "no <i>way</i>\x1b[31m"}}), "refused", r"no way \u001b[31m"),
-        (httpx.Response(302, headers={"Location": "https://login.example"}), "redirected", "not followed"),
+        (httpx.Response(302, headers={"Location": "https://login.example"}), "no_usable_answer", "not followed"),
         (httpx.Response(500, json={"error": {"message": "boom"}}), "api_failed", "boom"),
-        (httpx.Response(502, html="<html>Bad gateway</html>"), "api_failed", "(502)"),
+        (httpx.Response(502, html="<html>Bad gateway</html>"), "no_usable_answer", "status 502"),
         (httpx.Response(200, html="<html>Please log in</html>"), "no_usable_answer", "is HTML"),
         (httpx.Response(200, content=b'{"success":tru'), "no_usable_answer", "not JSON"),
         (httpx.Response(200), "no_usable_answer", "is empty"),
@@ -101,7 +109,8 @@ async def test_an_answer_becomes_a_sentence_with_a_code(answer: httpx.Response, 
 
 
 async def test_a_hostile_request_id_is_shown_harmless() -> None:
-    answer = httpx.Response(500, headers={"x-oneapi-request-id": "a\tb" + "x" * 500})
+    hostile = {"x-oneapi-request-id": "a\tb" + "x" * 500}
+    answer = httpx.Response(500, headers=hostile, json={"success": False, "message": ""})
     text = await answer_to("get_api_key", {"id": 7}, answer)
     assert r"a\tb" in text
     assert len(text) < 300
@@ -111,7 +120,11 @@ async def test_a_hostile_request_id_is_shown_harmless() -> None:
     ("answer", "variables", "keys"),
     [
         (refused("Unauthorized, invalid access token"), ["ACCESS_TOKEN"], ["access_token"]),
-        (httpx.Response(401, json={"message": "New-Api-User does not match"}), ["USER_ID"], ["user_id"]),
+        (
+            httpx.Response(401, json={"success": False, "message": "New-Api-User does not match"}),
+            ["USER_ID"],
+            ["user_id"],
+        ),
         (httpx.Response(404, html="<h1>nginx</h1>"), ["BASE_URL"], ["base_url"]),
         (httpx.Response(302), ["BASE_URL"], ["base_url"]),
         (httpx.Response(200, html="<html>log in</html>"), ["BASE_URL"], ["base_url"]),
@@ -226,3 +239,40 @@ async def test_numbers_that_a_release_leaves_out_or_sends_as_null_do_no_harm() -
         key = (await client.call_tool("get_api_key", {"id": 1})).structured_content
     assert key is not None
     assert (key["name"], key["key"], key["remaining"], key["status"]) == ("", "sk-***", "$0.00", "unknown (0)")
+
+
+PAGES = [200, 302, 401, 403, 404, 429, 503]
+EVERY_CALL: dict[str, dict[str, Any]] = {
+    "plan_api_key": {"name": "new", "budget_usd": 1},
+    "create_api_key": {"name": "new", "remain_quota": 5_000},
+    "list_api_keys": {},
+    "get_api_key": {"id": 7},
+    "update_api_key": {"id": 7, "name": "new"},
+    "delete_api_key": {"id": 7},
+    "rotate_api_key": {"id": 7},
+    "save_api_key": {"id": 7},
+    "verify_api_key": {"id": 7},
+    "list_models": {},
+    "get_account": {},
+}
+
+
+@pytest.mark.parametrize("status", PAGES)
+@pytest.mark.parametrize("tool", EVERY_CALL)
+async def test_a_page_in_the_apis_place_is_never_a_verdict_in_any_tool(tool: str, status: int, tmp_path: Path) -> None:
+    environment = {
+        "COMETAPI_ACCESS_TOKEN": TOKEN,
+        "COMETAPI_BASE_URL": "https://api.example",
+        "COMETAPI_MCP_STATE": str(tmp_path / "journal.sqlite3"),
+        "COMETAPI_MCP_KEY_DIR": str(tmp_path / "keys"),
+    }
+    transport = always(httpx.Response(status, html="<h1>Unauthorized: not found, invalid access token</h1>"))
+    async with Client(create_server(load(environment), transport=transport)) as client:
+        result = await client.call_tool(tool, EVERY_CALL[tool])
+    text = text_of(result)
+    if tool == "plan_api_key":  # it needs nothing of the API
+        assert "no_usable_answer" not in text
+        return
+    assert text.startswith("[no_usable_answer] "), text
+    assert "says nothing of the access token or of a key" in text
+    assert "COMETAPI_BASE_URL" in text

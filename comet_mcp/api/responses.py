@@ -1,4 +1,8 @@
-"""What the API answered, read: an answer becomes a payload or one of `errors`, and each such rule is here once."""
+"""What the API answered, read: an answer becomes a payload or one of `errors`, and each such rule is here once.
+
+What is no answer of the API's own (a firewall's page, a challenge, a captive portal, a proxy) says nothing of the token
+or of a key, whatever its status: it becomes `no_usable_answer`.
+"""
 
 from __future__ import annotations
 
@@ -50,27 +54,27 @@ def checked(answer: Answer, host: str, *, as_key: bool = False) -> Answer:
     status, reference = answer.status, answer.request_id
     if status == 200:
         return answer
+    if 300 <= status < 400:  # the API has none for the calls that are made here
+        raise RefusedError(
+            f"{host} answered with a redirect ({status}), which was not followed: nothing was read or changed, and it "
+            f"says nothing of the access token or of a key. {_between(answer)}",
+            code=UnclearError.code,
+            request_id=reference,
+        )
+    if status == 429 and not answer.body:  # measured: the API's own is empty
+        raise _rate_limited(answer)
+    own = _own(answer)
+    if status == 404:
+        raise _no_such_call(host, answer, is_own=own is not None)
+    if own is None:
+        raise unusable(answer, f"is {_looks(answer)}, with the status {status}")
+    said = backend_text(own)
     if status == 429:
         raise _rate_limited(answer)
-    said = _said(answer)
     if as_key and status in (401, 403):
         raise RefusedError(said or f"refused ({status})", code="key_refused", request_id=reference)
     if status == 401:
         raise _unauthorized(said, answer)
-    if 300 <= status < 400:
-        raise RefusedError(
-            f"{host} answered with a redirect ({status}), which was not followed. "
-            f"{answer.source('COMETAPI_BASE_URL')} is probably not the API's address; it is the part before /api/.",
-            code="redirected",
-            request_id=reference,
-        )
-    if status == 404:
-        raise RefusedError(
-            f"{host} has no such call (404). Either {answer.source('COMETAPI_BASE_URL')} is not the API's address (the "
-            "part before /api/), or this release of the API lacks it.",
-            code="no_such_call",
-            request_id=reference,
-        )
     if 400 <= status < 500 and status != 408:
         raise RefusedError(
             f"{host} refused the request ({status}){said and f': {said}'}. Nothing was changed.",
@@ -102,8 +106,7 @@ def json_of(answer: Answer) -> Any:
     try:
         return parse_json(answer.body)
     except ValueError:
-        looks = "HTML" if answer.body.lstrip()[:1] == b"<" else "not JSON" if answer.body else "empty"
-        raise unusable(answer, f"is {looks}") from None
+        raise unusable(answer, f"is {_looks(answer)}") from None
 
 
 def _refusal(said: str, reference: str | None) -> RefusedError:
@@ -160,6 +163,18 @@ def _unauthorized(said: str, answer: Answer) -> UnauthorizedError:
     )
 
 
+def _no_such_call(host: str, answer: Answer, *, is_own: bool) -> RefusedError:
+    """What a 404 means. A wrong path is answered in JSON (measured), or with a page: then it may be anybody's."""
+    said = (
+        f"{host} has no such call (404). Either {answer.source('COMETAPI_BASE_URL')} is not the API's address (the "
+        "part before /api/), or this release of the API lacks it."
+    )
+    if is_own:
+        return RefusedError(said, code="no_such_call", request_id=answer.request_id)
+    more = "The answer is not the API's own, so it says nothing of the access token or of a key."
+    return RefusedError(f"{said} {more} {_between(answer)}", code=UnclearError.code, request_id=answer.request_id)
+
+
 def _rate_limited(answer: Answer) -> RateLimitedError:
     text = answer.headers.get("retry-after", "")
     seconds = float(text) if text.isascii() and text.isdigit() and len(text) < 6 else None
@@ -171,25 +186,51 @@ def _rate_limited(answer: Answer) -> RateLimitedError:
     )
 
 
-def _said(answer: Answer) -> str:
-    """The message inside an error answer, sanitised; "" where it holds none that is worth quoting."""
+def _own(answer: Answer) -> str | None:
+    """The message of an error answer in one of the API's two shapes (measured); None for what is not the API's own."""
     try:
         value = parse_json(answer.body)
     except ValueError:
-        return ""
-    inner = value.get("error", value) if isinstance(value, dict) else None
-    message = inner.get("message") if isinstance(inner, dict) else None
-    return backend_text(message) if isinstance(message, str) else ""
+        return None
+    if not isinstance(value, dict):
+        return None
+    error = value.get("error")
+    if isinstance(error, dict):
+        return message if isinstance(message := error.get("message"), str) else None
+    if not isinstance(value.get("success"), bool):
+        return None
+    return message if isinstance(message := value.get("message"), str) else ""
+
+
+def _looks(answer: Answer) -> str:
+    """What the body of an answer that is not the API's own is, in a word or two."""
+    body = answer.body.lstrip()
+    if not body:
+        return "empty"
+    if body[:1] == b"<":
+        return "HTML"
+    try:
+        parse_json(body)
+    except ValueError:
+        return "not JSON"
+    return "JSON of another shape than the API's"
+
+
+def _between(answer: Answer) -> str:
+    return (
+        "Something else may have answered in the API's place: a firewall, a proxy, or the login page of a network. Ask "
+        "the person who runs this server to open the API's address in a browser on this machine, and to check the "
+        f"network and {answer.source('COMETAPI_BASE_URL')}, the part before /api/."
+    )
 
 
 def unusable(answer: Answer, what: str) -> UnclearError:
-    """The error for an answer that `what` ("is empty") makes useless."""
-    advice = (
-        f"; nothing was read. A proxy or a login page may be between: check {answer.source('COMETAPI_BASE_URL')}."
-        if answer.reading
-        else ", so what it did is not known."
+    """The error for an answer that `what` ("is empty") makes useless, and that says nothing of a key or the token."""
+    effect = "nothing was read" if answer.reading else "so what the call did is not known"
+    return UnclearError(
+        f"The answer {what}; {effect}, and it says nothing of the access token or of a key. {_between(answer)}",
+        request_id=answer.request_id,
     )
-    return UnclearError(f"The API's answer {what}{advice}", request_id=answer.request_id)
 
 
 def parse(model: type[_Model], value: Any, answer: Answer) -> _Model:

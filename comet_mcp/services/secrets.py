@@ -202,7 +202,7 @@ class Secrets:
                     self._uncounted += 1
                     values |= await self._api.reveal_keys(wanted[start : start + _BATCH], seconds=seconds)
             except RefusedError as error:
-                if error.code != "no_such_call":
+                if error.code not in ("no_such_call", UnclearError.code):  # a 404, in JSON or as a page
                     raise
                 self._has_batch = False  # a release between the first with a reveal call and the first with a batch
             else:
