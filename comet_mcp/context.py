@@ -43,11 +43,12 @@ from comet_mcp.services.secrets import Secrets
 from comet_mcp.services.take_up import TakeUp
 from comet_mcp.services.units import UnitsCheck
 from comet_mcp.services.update import Changer
+from comet_mcp.services.verify import Verifier
 
 if TYPE_CHECKING:
     import httpx
 
-    from comet_mcp.settings import Settings
+from comet_mcp.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class Services:
     changer: Changer
     deleter: Deleter
     rotator: Rotator
+    verifier: Verifier
     audit: AuditTrail
     confirmations: Confirmations
     deliveries: Deliveries | None
@@ -125,6 +127,7 @@ class Services:
             secrets=secrets,
             quota=quota,
         )
+        catalog = Catalog(api, clock)
         services = cls(
             settings=settings,
             redactor=redactor,
@@ -134,7 +137,7 @@ class Services:
             identity=identity,
             store=store,
             secrets=secrets,
-            catalog=Catalog(api, clock),
+            catalog=catalog,
             pages=KeyPages(api),
             quota=quota,
             units_check=UnitsCheck(settings.units, api),
@@ -146,6 +149,7 @@ class Services:
             changer=changer,
             deleter=deleter,
             rotator=rotator,
+            verifier=Verifier(api, catalog, secrets, settings.units),
             audit=AuditTrail(journal, settings.audit, clock, lambda: identity.label, redactor),
             confirmations=Confirmations(settings, journal, clock, redactor),
             deliveries=deliveries,

@@ -74,6 +74,16 @@ class Catalog:
         """Every group of the account. Raises APIError, RefusedError where this API doesn't tell them."""
         return list(await self._groups.get())
 
+    async def group_ratio(self, group: str) -> float | None:
+        """What a group pays of a price; None where that is not one number (measured: of `auto` it is a text).
+
+        Raises:
+            APIError: This API doesn't tell it.
+        """
+        found = (await self._groups.get()).get(group)
+        ratio = found.get("ratio") if isinstance(found, dict) else None
+        return ratio if isinstance(ratio, int | float) and not isinstance(ratio, bool) and ratio >= 0 else None
+
     async def balance(self) -> int | None:
         """What the account has left, in quota units; None where the API does not tell it soon."""
         with anyio.move_on_after(min(MAX_WAIT, self._api.seconds / 2)):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr, ValidationError
 
-from comet_mcp.api.models import Account, CatalogModel, CreateAnswer, ModelList, TokenPage, Usage
+from comet_mcp.api.models import Account, CatalogModel, CreateAnswer, ModelList, TokenPage
 from comet_mcp.api.rate_limit import RateLimit
 from comet_mcp.api.responses import Answer, checked, envelope, json_of, parse, unusable
 from comet_mcp.api.transport import Transport
@@ -99,12 +99,6 @@ class CometAPI:
     async def delete_token(self, token_id: int, *, seconds: float | None = None) -> None:
         """`DELETE /api/token/{id}`, for good. Raises NotFoundError where there is none."""
         envelope(await self._manage("DELETE", f"/api/token/{token_id}", None, seconds), token_id)
-
-    async def usage(self, key: SecretStr) -> Usage:
-        """`GET /api/usage/token/` as the key: what it has left. Measured: a dead key is answered too, mostly."""
-        answer = await self._as_key(key, "/api/usage/token/")
-        value = json_of(answer)
-        return parse(Usage, value.get("data") if isinstance(value, dict) else None, answer)
 
     async def callable_models(self, key: SecretStr) -> list[str]:
         """`GET /v1/models` as the key: the ids it may call. Raises RefusedError, with the API's words, where dead."""

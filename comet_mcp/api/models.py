@@ -44,16 +44,6 @@ class Envelope(BaseModel):
     data: Any = None
 
 
-class Usage(BaseModel):
-    """What a key has left, as the key itself asks."""
-
-    model_config = _LENIENT
-
-    total_available: Number = 0
-    total_used: Number = 0
-    unlimited_quota: bool = False
-
-
 class Account(BaseModel):
     """The account, of `GET /api/user/self`; `quota` is the balance, `id` 0 where it is not told."""
 

@@ -83,11 +83,13 @@ async def _play(sandbox: Sandbox, url: str, directory: Path) -> None:
         print(f"  {OTHER_MODEL:13} refused: {refused.split(' (request id')[0]}")
 
         print('\nYou: "Is it working? Give it two dollars more. And replace it, the old one may have leaked."')
-        await _ask(client, "verify_api_key", {"id": key["id"]}, show=("works", "remaining", "models"))
+        await _ask(client, "verify_api_key", {"id": key["id"]}, show=("verdict", "remaining", "models"))
         await _ask(client, "update_api_key", {"id": key["id"], "add_budget_usd": 2}, show=("changed", "remaining"))
         done = await _ask(client, "rotate_api_key", {"id": key["id"], "old_key": "disable"}, show=("steps",))
-        dead = await _ask(client, "verify_api_key", {"id": key["id"]}, show=("works", "reasons"))
-        _expect(not dead["works"] and done["old_key"]["status"] == "disabled", "the old key still works")
+        dead = await _ask(client, "verify_api_key", {"id": key["id"]}, show=("verdict", "reasons"))
+        _expect(
+            dead["verdict"] == "does not work" and done["old_key"]["status"] == "disabled", "the old key still works"
+        )
         await _ask(client, "delete_api_key", {"id": key["id"]}, show=("deleted",))
         (left,) = (await _ask(client, "list_api_keys", {}, show=("items",)))["items"]
         _expect([left["id"]] == [row.id for row in sandbox.keys], "the list does not show the key that is left")

@@ -129,17 +129,22 @@ class Key(BaseModel):
         """
         ended = self.expired_time != NEVER and self.expired_time <= now
         spent = not self.unlimited_quota and self.remain_quota <= 0
+        enabling = 'status "enabled"'
         obstacles = []
         if self.status not in (Status.ENABLED, Status.EXPIRED, Status.EXHAUSTED):
-            obstacles.append(Obstacle("disabled", f"is {status_word(self.status)}"))
+            obstacles.append(Obstacle("disabled", f"is {status_word(self.status)}", enabling))
         if ended:
-            obstacles.append(Obstacle("expired", f"expired at {when(self.expired_time)}"))
+            too = f" and {enabling}" if self.status == Status.EXPIRED else ""
+            obstacles.append(Obstacle("expired", f"expired at {when(self.expired_time)}", f"a later expired_time{too}"))
         elif self.status == Status.EXPIRED:
-            obstacles.append(Obstacle("stale", "still has the status expired, although it has not ended"))
+            text = "still has the status expired, although it has not ended"
+            obstacles.append(Obstacle("stale", text, enabling))
         if spent:
-            obstacles.append(Obstacle("exhausted", "has nothing left to spend"))
+            too = f" and {enabling}" if self.status == Status.EXHAUSTED else ""
+            obstacles.append(Obstacle("exhausted", "has nothing left to spend", f"add_budget_usd{too}"))
         elif self.status == Status.EXHAUSTED:
-            obstacles.append(Obstacle("stale", "still has the status exhausted, although it has something left"))
+            text = "still has the status exhausted, although it has something left"
+            obstacles.append(Obstacle("stale", text, enabling))
         word = status_word(self.status)
         if self.status == Status.ENABLED and obstacles:
             word = status_word(Status.EXPIRED if ended else Status.EXHAUSTED)
@@ -150,11 +155,12 @@ class Key(BaseModel):
 class Obstacle:
     """Something for which the API refuses a key; `text` goes on a sentence that begins with the key: "is disabled".
 
-    `stale` is a status that does not fit the rest of the record: enabling the key mends it.
+    `mend` is what update_api_key has to be called with. `stale` is a status that does not fit the rest of the record.
     """
 
     kind: Literal["disabled", "expired", "exhausted", "stale"]
     text: str
+    mend: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,6 +191,7 @@ _BEFORE: Mapping[str, Act] = {
     "reset_before": _reset,
     "status": _made_up(_json_status),
     "rate_limit": _limit,
+    "page": _made_up(_proxy_page),
     "html": _PAGE,
     "refused": _made_up(_refusal),
     "echo": _made_up(lambda it: Answer.json({"success": False, "message": json.dumps(_echo(it))}, 400)),

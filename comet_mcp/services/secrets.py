@@ -25,7 +25,7 @@ from comet_mcp.errors import (
     StoreError,
     UnclearError,
 )
-from comet_mcp.journal.base import AddReveals, Decision, Reads, Rows, Step
+from comet_mcp.journal.base import AddReveals, Decision, Reads, Step
 from comet_mcp.redaction import Redactor
 from comet_mcp.secret_store import NOWHERE, Forgotten, KeyStore, Saved, Target
 from comet_mcp.secret_store.base import DEFAULT
@@ -36,7 +36,7 @@ from comet_mcp.threads import LateError, Threads
 _T = TypeVar("_T")
 
 REVEALS = 20
-"""Calls of the API that reveal values or ask for usage, in `REVEAL_WINDOW` seconds."""
+"""Calls of the API that reveal values, in `REVEAL_WINDOW` seconds; those that ask for usage count too (measured)."""
 
 REVEAL_WINDOW = 20 * 60.0
 _BATCH = 100
@@ -89,18 +89,6 @@ class Secrets:
             retry_after=None,
         )
 
-    async def may_ask_usage(self) -> bool:
-        """Count a call of the same limit, if fewer than half are used; else tell that there is none to spare."""
-        account = await self._identity.account()
-        now = self._clock.now()
-
-        def decide(rows: Rows) -> Decision[bool]:
-            if len(self._counted(rows.reveals)) >= REVEALS // 2:
-                return Decision(result=False)
-            return Decision(result=True, writes=[AddReveals(now, 1)])
-
-        return await self._journal.run(Step(Reads(account, reveals=True), decide))
-
     async def save(self, row: Key, deadline: Deadline, target: Target = DEFAULT) -> Saved:
         """Store the value of a key; tried twice. Raises StoreError, or what reading the value raises."""
         value = await self.value_of(row, deadline) if self.store.needs_value else row.key
@@ -130,13 +118,7 @@ class Secrets:
         return value
 
     async def _value_of(self, row: Key, deadline: Deadline) -> SecretStr:
-        if not row.is_masked:
-            return row.key
-        try:
-            known = await self.stored(row.id, deadline)
-        except StoreError:
-            known = None  # a locked keychain: the API has it too
-        if known is not None and fits(known, row):
+        if (known := await self.known_value_of(row, deadline)) is not None:
             return known
         values = await self._values.join(row.id, deadline.left)
         if row.id not in values:
@@ -147,6 +129,16 @@ class Secrets:
                 "not stored. Try again; if it stays so, tell the API's support."
             )
         return values[row.id]
+
+    async def known_value_of(self, row: Key, deadline: Deadline) -> SecretStr | None:
+        """The value of a key as far as its record or the store has it, without a call of the API."""
+        if not row.is_masked:
+            return row.key
+        try:
+            known = await self.stored(row.id, deadline)
+        except StoreError:
+            return None  # a locked keychain
+        return known if known is not None and fits(known, row) else None
 
     async def replace(self, row: Key, value: SecretStr, deadline: Deadline) -> None:
         """Store the value of a key in the place of another key's, of which nothing is left. Raises StoreError."""

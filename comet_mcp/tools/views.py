@@ -241,17 +241,23 @@ class RotatedKey(Result):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class VerifiedKey(Result):
-    """Whether a key works, by asking as that key."""
+    """Whether a key works. `verdict` is "works", "does not work" or "can't be told"; `reasons` say why not.
+
+    `models` are what the API lets the key call, left out where it could not be asked as that key.
+    """
+
+    unpublished = frozenset({"notes"})
 
     id: int
     name: str
-    works: bool
+    verdict: str
     reasons: list[str] | None = None
+    notes: list[str] | None = None
     remaining: str
     remain_quota: int
     expires: str
-    models: list[str]
-    models_total: int
+    models: list[str] | None = None
+    models_total: int | None = None
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -44,6 +44,17 @@ def test_a_reservation_is_for_at_least_500_tokens_and_the_longest_answer(api: AP
     assert needed(api, max_completion_tokens=1000) == 3 * units
 
 
+def test_a_reservation_follows_from_the_price_of_the_catalog_where_that_is_told(api: API) -> None:
+    if not api.dialect.public_catalog:
+        assert needed(api) in (500, 625)  # the sandbox's gpt-4o, and that of live servers
+        return
+    catalog = {model["id"]: model["pricing"] for model in api.request("GET", "/api/models").json()["data"]}
+    for model in ("gpt-4o", "gpt-5", "midjourney-imagine"):
+        price = catalog[model]
+        units = price["per_request"] * 500_000 if price["per_request"] else 500 * price["input"] / 2
+        assert needed(api, model=model) == round(units)
+
+
 def test_a_key_with_more_than_ten_dollars_reserves_nothing(api: API) -> None:
     trusted, other = (api.create(remain_quota=TEN_USD + more) for more in (1, 0))
     assert api.chat(api.secret(trusted), max_tokens=12_000_000).status_code == 200

@@ -77,6 +77,17 @@ def test_a_status_that_means_nothing_is_stored_too(api: API) -> None:
     assert api.set_status(api.create(), 7)["status"] == 7
 
 
+def test_a_negative_budget_is_taken_only_of_a_key_without_one_and_kept_by_a_gateways_status_only(api: API) -> None:
+    row = api.create(unlimited_quota=True, remain_quota=-48_211)
+    assert row["remain_quota"] == -48_211
+    fields = {"id": row["id"], "name": row["name"], "expired_time": -1, "status": 2}
+    for query in ("", "?status_only=1"):
+        assert no(api.put(query, **fields, remain_quota=-48_211)).lower() == "quota value cannot be negative"
+    kept = yes(api.put("?status_only=1", **fields, remain_quota=0))
+    assert kept["status"] == 2
+    assert kept["remain_quota"] == (0 if api.dialect.status_in_put else -48_211)
+
+
 def test_what_is_not_the_owners_to_change_stays(api: API) -> None:
     row = api.create()
     secret = api.secret(row)

@@ -153,6 +153,15 @@ def test_using_a_key_that_has_run_out_sets_its_status_except_with_redis(api: API
         assert api.rows()[0]["status"] == (1 if api.dialect.redis else status)
 
 
+def test_a_key_that_listed_its_models_when_used_up_stays_dead_after_topping_up_except_with_redis(api: API) -> None:
+    row = api.create(remain_quota=0)
+    secret = api.secret(row)
+    assert api.as_key(secret).status_code == 401
+    after = yes(api.put(id=row["id"], name=row["name"], expired_time=-1, remain_quota=1000))
+    assert after["status"] == (1 if api.dialect.redis else 4)
+    assert api.as_key(secret).status_code == (200 if api.dialect.redis else 401)
+
+
 def test_an_exhausted_key_is_refused_in_words_by_dialect(api: API) -> None:
     secret = made_unusable(api, "exhausted")
     shown = f"sk-{secret[:3]}***{secret[-3:]}"

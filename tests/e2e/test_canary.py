@@ -459,14 +459,15 @@ def test_a_check_of_a_dead_key_repeats_nothing_of_it_whatever_the_release_says(
     def play(server: Process) -> list[bytes]:
         server.call("save_api_key", {"id": alive.id})  # what is stored needs no reveal call
         results = verify(server)
-        assert [result["structuredContent"]["works"] for result in results] == [False] * len(rows) + [True]
+        verdicts = [result["structuredContent"]["verdict"] for result in results]
+        assert verdicts == ["does not work"] * 4 + ["can't be told", "works"]
         # and a release that repeats the whole key, in words or encoded, on a key whose record tells no reason
         monkeypatch.setattr(home.sandbox.account, "find", lambda _: None)
         for message in _said_of(alive.key):
             for words in (messages._ENGLISH, messages._CHINESE):
                 monkeypatch.setitem(words, "key.invalid", message.replace("{", "{{").replace("}", "}}"))
             results += verify(server)[-1:]
-        assert not results[-1]["structuredContent"]["works"]
+        assert results[-1]["structuredContent"]["verdict"] != "works"
         return [json.dumps(results, ensure_ascii=False).encode()]
 
     written = _run(home, play)

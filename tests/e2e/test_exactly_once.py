@@ -74,6 +74,8 @@ CASES = [
     Case("status_after", CREATED, 1, "504"),
     Case("rate_limit", "rate_limited", 0),
     Case("rate_limit", "rate_limited", 0, "180"),
+    Case("page", UNKNOWN, 0, timeout="2"),
+    Case("page", UNKNOWN, 0, "401", timeout="2"),
     Case("html", UNKNOWN, 0, timeout="2"),
     Case("html_after", CREATED, 1),
     Case("garbage", CREATED, 1),

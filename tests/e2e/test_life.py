@@ -33,12 +33,13 @@ async def test_a_key_is_planned_made_checked_changed_replaced_and_deleted(mode: 
         first = row_of(home.sandbox, key_id)
 
         verdict = await call("verify_api_key", id=key_id)
-        assert (verdict["works"], verdict["models"], verdict["remaining"]) == (True, ["gpt-4.1-mini"], "$5.00")
+        assert (verdict["verdict"], verdict["models"], verdict["remaining"]) == ("works", ["gpt-4.1-mini"], "$5.00")
 
         changed = await call("update_api_key", id=key_id, add_budget_usd=2.5, allow_ips="127.0.0.1")
         assert changed["changed"] == {"remain_quota": [2_500_000, 3_750_000], "allow_ips": ["", "127.0.0.1"]}
         await call("update_api_key", id=key_id, status="disabled")
-        assert (await call("verify_api_key", id=key_id))["reasons"] == ["It is disabled."]
+        mended = 'It is disabled. Call update_api_key with status "enabled".'
+        assert (await call("verify_api_key", id=key_id))["reasons"] == [mended]
         await call("update_api_key", id=key_id, status="enabled")
 
         rotated = await call("rotate_api_key", id=key_id, grace="2 hours")
@@ -46,7 +47,7 @@ async def test_a_key_is_planned_made_checked_changed_replaced_and_deleted(mode: 
         new = rotated["new_key"]
         assert isinstance(new, dict)
         second = row_of(home.sandbox, new["id"])
-        assert (await call("verify_api_key", id=new["id"]))["works"] is True
+        assert (await call("verify_api_key", id=new["id"]))["verdict"] == "works"
 
         for row in (first, second):
             assert (await call("delete_api_key", id=row.id))["deleted"] is True

@@ -13,7 +13,7 @@ from comet_mcp.sandbox.faults import ONLY
 from tests.sandbox.conftest import Served, kept
 
 MIB = 1024 * 1024
-BEFORE = {"reset_before", "status", "rate_limit", "html", "refused", "redirect", "echo"}
+BEFORE = {"reset_before", "status", "page", "rate_limit", "html", "refused", "redirect", "echo"}
 OF_CREATES = [fault for fault in FAULTS if "create" in ONLY.get(fault, {"create"})]
 
 
