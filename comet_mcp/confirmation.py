@@ -9,7 +9,8 @@ answer. An answer holds for this tool, these arguments and the key as it was sho
                         answer, and with a state that this process sealed
     2025-11-25, before  the question is a request of its own in the middle of the call
 
-It rests on the client: one that answers without showing the question to anybody can't be told from one that does.
+It rests on the client: one that says yes without showing the question to anybody can't be told from one that does. A no
+that comes faster than a person can read is the client's own: some decline or cancel at once where they run unattended.
 """
 
 from __future__ import annotations
@@ -56,6 +57,9 @@ ANSWER_WITHIN = 300.0
 MOST_QUESTIONS = 500
 """Calls that may wait for a person at the same time, where their questions stand in the middle of them."""
 
+QUICKEST_PERSON = 1.0
+"""Seconds that a person needs at least to say no. Seen: clients that ask nobody decline within 20 ms."""
+
 LONGEST_QUESTION = 2000
 """Characters that a person can be expected to read. What is longer is not asked: cut, it would hide something."""
 
@@ -63,10 +67,40 @@ _QUESTION = "confirm"
 _FORM: dict[str, Any] = {
     "type": "object",
     "properties": {
-        "confirm": {"type": "boolean", "title": "Do it", "description": "Leave unticked to refuse", "default": False}
+        "confirm": {
+            "type": "boolean",
+            "title": "Do it",
+            "description": "Tick the box, or choose True or Yes, to have it done. Else nothing is done.",
+            "default": False,
+        }
     },
     "required": ["confirm"],
 }
+_NOES = {
+    "decline": ("declined", "The user said no. Nothing was done. Do not call again unless the user asks for it."),
+    "cancel": (
+        "cancelled",
+        "The user closed the question unanswered. Nothing was done. Ask them what they want before you call again.",
+    ),
+    "accept": (
+        "unticked",
+        (
+            "The question was accepted, but its box was not ticked, or False or No was left in it. Nothing was done: "
+            "only the box ticked, or True or Yes chosen, is a yes. Tell the user so; if they want it, call again."
+        ),
+    ),
+    "clients": (
+        "unasked",
+        (
+            "The client declined without asking a person, or nobody could be asked: its answer came faster than "
+            "anybody can read. No person has said no. Nothing was done, and calling again here would get the same "
+            "answer. Tell the user what you wanted to do, and that it takes a session of their client that can show "
+            "them a question: README describes confirmation_unasked."
+        ),
+    ),
+}
+"""What every answer but yes is: a word for it, and what the agent is told."""
+
 _ASKED_IN_RESULTS_SINCE = "2026-07-28"
 
 log = logging.getLogger(__name__)
@@ -90,12 +124,16 @@ class Asked(Exception):  # noqa: N818 - no error: a call that waits for a person
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A person's yes: to which call, to which state of the key, until when (Unix seconds), and its nonce."""
+    """A person's yes: to which call, to which state of the key, until when (Unix seconds), and its nonce.
+
+    `asked` is when the question was sent, by this process's monotonic clock.
+    """
 
     call: str
     state: str
     expires: float
     nonce: str
+    asked: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +248,8 @@ class Confirmations:
                 question = asked.question
             text = self._redactor.text(question.text)
             expires = self._clock.now() + ANSWER_WITHIN
-            grant = Grant(asked_for, question.state, expires, secrets.token_urlsafe(16))
+            nonce = secrets.token_urlsafe(16)
+            grant = Grant(asked_for, question.state, expires, nonce, self._clock.monotonic())
             if in_results:
                 note.outcome = "asked"
                 form = ElicitRequestFormParams(message=text, requested_schema=_FORM)
@@ -271,19 +310,11 @@ class Confirmations:
         if answer.action == "accept" and (answer.content or {}).get("confirm") is True:
             note.confirmation = "confirmed"
             return
-        cancelled = answer.action == "cancel"
-        note.confirmation = "cancelled" if cancelled else "declined"
+        is_clients = answer.action != "accept" and self._clock.monotonic() - grant.asked < QUICKEST_PERSON
+        word, said = _NOES["clients" if is_clients else answer.action]
+        note.confirmation = word
         await self._use_up(grant)
-        if cancelled:
-            raise ConfirmationError(
-                "The user closed the question without an answer. Nothing was done. Ask them what they want before you "
-                "call again.",
-                code="confirmation_cancelled",
-            )
-        raise ConfirmationError(
-            "The user said no. Nothing was done. Do not call again unless the user asks for it.",
-            code="confirmation_declined",
-        )
+        raise ConfirmationError(said, code=f"confirmation_{word}")
 
     async def _use_up(self, grant: Grant) -> None:
         """Note on disk that this answer has served."""

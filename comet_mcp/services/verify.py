@@ -129,8 +129,8 @@ class Verifier:
             return
         verdict.doubts.append(
             f'The API refuses it here: "{said}". The address that it sees, this machine\'s or that of a proxy or '
-            f"balancer between, is not on its IP list ({listed}). From those addresses it may work: have it tried there "
-            "before you change or delete it."
+            f"balancer between, is not on its IP list ({listed}). From those addresses it may work: have it tried "
+            "there before you change or delete it."
         )
 
     async def _group_reasons(self, row: Key) -> list[str]:

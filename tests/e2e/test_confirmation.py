@@ -46,10 +46,10 @@ CALLS: dict[str, dict[str, Any]] = {
 ASKED_FOR = {"never": set(), "destructive": {"update_api_key", "delete_api_key", "rotate_api_key"}, "writes": {*CALLS}}
 YES = ElicitResult(action="accept", content={"confirm": True})
 NOES = {
-    "unticked": (ElicitResult(action="accept", content={"confirm": False}), "confirmation_declined"),
-    "empty": (ElicitResult(action="accept", content={}), "confirmation_declined"),
-    "a word for yes": (ElicitResult(action="accept", content={"confirm": "true"}), "confirmation_declined"),
-    "without content": (ElicitResult(action="accept"), "confirmation_declined"),
+    "unticked": (ElicitResult(action="accept", content={"confirm": False}), "confirmation_unticked"),
+    "empty": (ElicitResult(action="accept", content={}), "confirmation_unticked"),
+    "a word for yes": (ElicitResult(action="accept", content={"confirm": "true"}), "confirmation_unticked"),
+    "without content": (ElicitResult(action="accept"), "confirmation_unticked"),
     "decline": (ElicitResult(action="decline"), "confirmation_declined"),
     "decline with a tick": (ElicitResult(action="decline", content={"confirm": True}), "confirmation_declined"),
     "cancel": (ElicitResult(action="cancel"), "confirmation_cancelled"),
@@ -78,6 +78,14 @@ class Person:
 def era(request: pytest.FixtureRequest) -> str:
     era: str = request.param
     return era
+
+
+@pytest.fixture(autouse=True)
+def quick_person(monkeypatch: pytest.MonkeyPatch) -> float:
+    """A person who answers at once, which nobody else does. Returns the time that a real one takes at least."""
+    seconds = confirmation.QUICKEST_PERSON
+    monkeypatch.setattr(confirmation, "QUICKEST_PERSON", 0.0)
+    return seconds
 
 
 @pytest.fixture
@@ -243,6 +251,47 @@ async def test_any_answer_but_yes_changes_nothing_and_says_so(make: MakeHome, er
     assert {request.method for request in home.sandbox.requests} <= {"GET"}
     assert len(person.asked) == 1
     assert (brief(home)[-1][1], trail(home)[-1]["confirmation"]) == (code, code.removeprefix("confirmation_"))
+
+
+@pytest.mark.parametrize("given", ["decline", "cancel"])
+async def test_a_no_that_comes_at_once_is_the_clients_and_not_said_of_a_person(
+    make: MakeHome, era: str, given: str, quick_person: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(confirmation, "QUICKEST_PERSON", 60 * quick_person)  # no machine is as slow as that
+    home = make()
+    before = state(home)
+    async with served(home, mode=era, elicitation_callback=Person(NOES[given][0])) as client:
+        said = error_of(await client.call_tool("delete_api_key", {"id": 1}))
+    assert said.startswith(
+        "[confirmation_unasked] The client declined without asking a person, or nobody could be asked"
+    )
+    assert "No person has said no. Nothing was done" in said
+    assert state(home) == before
+    assert trail(home)[-1]["confirmation"] == "unasked"
+
+
+@pytest.mark.fast_time
+@pytest.mark.parametrize("given", ["decline", "cancel"])
+async def test_a_no_that_took_as_long_as_a_person_needs_is_the_persons(
+    make: MakeHome, era: str, given: str, quick_person: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(confirmation, "QUICKEST_PERSON", quick_person)
+    answer_, code = NOES[given]
+    person = Person(answer_, meanwhile=lambda: anyio.sleep(quick_person + 0.2))
+    async with served(make(), mode=era, elicitation_callback=person) as client:
+        assert code_of(await client.call_tool("delete_api_key", {"id": 1})) == code
+
+
+async def test_accepting_without_the_tick_asks_for_the_tick_and_the_call_may_be_repeated(
+    make: MakeHome, era: str
+) -> None:
+    home, person = make(), Person(NOES["unticked"][0])
+    async with served(home, mode=era, elicitation_callback=person) as client:
+        said = error_of(await client.call_tool("delete_api_key", {"id": 1}))
+        assert "the box ticked, or True or Yes chosen" in said
+        assert "call again" in said
+        person.answer = YES
+        assert data_of(await client.call_tool("delete_api_key", {"id": 1}))["deleted"]
 
 
 @pytest.mark.parametrize("mode", ["destructive", "writes"])
@@ -563,7 +612,7 @@ async def test_a_real_client_that_asks_and_one_that_can_not_both_work_over_stdio
     home, person = make(), Person()
     async with home.client(mode=era, elicitation_callback=person) as client:
         key = data_of(await client.call_tool("create_api_key", CALLS["create_api_key"]))
-        person.answer = ElicitResult(action="decline")
+        person.answer, person.meanwhile = ElicitResult(action="decline"), lambda: anyio.sleep(1.1)
         assert code_of(await client.call_tool("delete_api_key", {"id": key["id"]})) == "confirmation_declined"
     async with home.client(mode=era) as client:
         assert code_of(await client.call_tool("delete_api_key", {"id": key["id"]})) == "confirmation_needed"

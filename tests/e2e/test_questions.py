@@ -18,10 +18,12 @@ from comet_mcp.sandbox.catalog import CATALOG
 from comet_mcp.secret_store.keychain import KeychainStore
 from comet_mcp.tools import update_api_key
 from tests.e2e.steps import code_of, served
-from tests.e2e.test_confirmation import ERAS, Person, state
+from tests.e2e.test_confirmation import ERAS, Person, quick_person, state
 from tests.support import Home, data_of, error_of
 
 MakeHome = Callable[..., Home]
+
+__all__ = ["quick_person"]
 
 NO = ElicitResult(action="decline")
 ADDRESSES = [f"192.0.2.{number}" for number in range(1, 40)]
