@@ -50,21 +50,44 @@ class KeyChange:
         return self.before.model_copy(update=fields | ({} if self.status is None else {"status": self.status}))
 
 
+def expansions(before: Key, wanted: KeySpec) -> list[str]:
+    """What the key could do after the change that it could not do before, each as an ending of "it may"."""
+    old = before.spec
+    found = []
+    if not old.unlimited_quota and wanted.unlimited_quota:
+        found.append("spend the account's whole balance")
+    elif not old.unlimited_quota and wanted.remain_quota > max(old.remain_quota, 0):
+        found.append("spend more")
+    if old.expired_time != NEVER and not NEVER < wanted.expired_time <= old.expired_time:
+        found.append("be used longer")
+    if old.model_limits_enabled and not wanted.model_limits_enabled:
+        found.append("call every model")
+    elif old.model_limits_enabled and not old.models.allows(wanted.models):
+        found.append("call other models")
+    if wanted.group != old.group:
+        found.append("use another group" if wanted.group else "use the account's own group, for it loses its group")
+    if wanted.cross_group_retry and not old.cross_group_retry:
+        found.append("go on in another group")
+    if not old.addresses.covers(wanted.addresses):
+        found.append("be used from other addresses" if wanted.addresses.restricts else "be used from every address")
+    return found
+
+
 def expands_access(before: Key, wanted: KeySpec) -> bool:
     """Whether the key could do, after the change, anything at all that it could not do before."""
-    old = before.spec
-    if not old.unlimited_quota and (wanted.unlimited_quota or wanted.remain_quota > max(old.remain_quota, 0)):
-        return True
-    if old.expired_time != NEVER and not NEVER < wanted.expired_time <= old.expired_time:
-        return True
-    if old.model_limits_enabled and not (wanted.model_limits_enabled and old.models.allows(wanted.models)):
-        return True
-    if wanted.group != old.group or (wanted.cross_group_retry and not old.cross_group_retry):
-        return True
-    return not old.addresses.covers(wanted.addresses)
+    return bool(expansions(before, wanted))
+
+
+def expansion_warnings(before: Key, wanted: KeySpec) -> list[str]:
+    """One sentence on all that the key could not do before; none where there is nothing of that."""
+    found = expansions(before, wanted)
+    return [f"This change lets the key do what it could not before: {', '.join(found)}."] if found else []
 
 
 def added_units(before: Key, wanted: KeySpec) -> int:
-    """The quota units that a change adds to what a key may spend; all it has then, where it had no budget before."""
-    left = 0 if before.unlimited_quota else max(before.remain_quota, 0)
-    return 0 if wanted.unlimited_quota else max(wanted.remain_quota - left, 0)
+    """The quota units that a change adds to what a key may spend; all it has then, where it had no budget before.
+
+    Where it has spent more than it had, what makes that good is added too.
+    """
+    left = 0 if before.unlimited_quota else before.remain_quota
+    return 0 if wanted.unlimited_quota or wanted.remain_quota <= max(left, 0) else wanted.remain_quota - left

@@ -89,7 +89,8 @@ class Changer:
                 await self._journal.not_done(hold, operation, before)
                 raise
             await self._journal.settle(hold, operation, after, total)
-        return Changed(before, after, self._surprises(change, total, after, exact=exact))
+        surprises = self._surprises(change, total, after, exact=exact)
+        return Changed(before, after, surprises if exact else [*self._made_good(change, total, after), *surprises])
 
     async def settle_open(self, hold: Hold, row: Key, deadline: Deadline) -> tuple[Key, list[str]]:
         """Settle a change that was left open, by the key as it was read under the hold.
@@ -157,11 +158,11 @@ class Changer:
     def _total(self, hold: Hold, change: KeyChange, *, exact: bool) -> int:
         """What the change means the key to have in all. A drift that earlier writes left is made good with it."""
         before, wanted = change.before, change.wanted
-        meant = hold.meant(before)
-        if exact or before.unlimited_quota or meant is None:
+        if exact or before.unlimited_quota:
             return before.used_quota + wanted.remain_quota
-        old = max(before.remain_quota, 0)
-        return meant + (wanted.remain_quota - old)
+        meant = hold.meant(before)
+        total = before.total if meant is None else meant
+        return total + _asked_to_add(change)
 
     async def _written(self, change: KeyChange, total: int | None, deadline: Deadline, *, exact: bool) -> Key:
         """Write the fields and then the status, as far as they differ. Returns the key as it is then."""
@@ -204,6 +205,11 @@ class Changer:
             found.append(
                 f"The API did not keep {', '.join(lost)} of the key as it was: look at it in the API's console."
             )
+        if before.remain_quota < 0 == after.remain_quota and not before.unlimited_quota:
+            found.append(
+                f"The key had spent {self._units.usd(-before.remain_quota)} more than its budget. The API takes no "
+                "budget below 0, so remain_quota is 0 now: the key has nothing to spend either way."
+            )
         if total is not None and not after.unlimited_quota:
             found += self._drift(total, before, after, exact=exact)
         if status is not None and after.status != status:
@@ -213,6 +219,20 @@ class Changer:
                 f'The status is still {status_word(after.status)}: send status "enabled" too if it shall work again.'
             )
         return found
+
+    def _made_good(self, change: KeyChange, total: int | None, after: Key) -> list[str]:
+        """That the budget is not what was asked for, because an earlier change had left it apart from what it meant."""
+        before = change.before
+        if total is None or before.unlimited_quota or after.unlimited_quota or after.total != total:
+            return []
+        apart = before.total + _asked_to_add(change) - total
+        if not apart:
+            return []
+        said = (
+            f"The key's budget was {self._units.usd(abs(apart))} too {'high' if apart > 0 else 'low'} since an earlier "
+            f"change, which was made good: {self._units.usd(after.remain_quota)} is left now."
+        )
+        return [said]
 
     def _drift(self, total: int, before: Key, after: Key, *, exact: bool) -> list[str]:
         """What calls in flight have moved, where it could not be made good."""
@@ -235,6 +255,15 @@ class Changer:
             f"{'high' if apart > 0 else 'low'} now. Its next change makes that good."
         )
         return [said]
+
+
+def _asked_to_add(change: KeyChange) -> int:
+    """The quota units by which a change means to move the total of a key with a budget; 0 where it keeps that.
+
+    A key that has spent more than it had keeps that too: the API takes 0 for what remains, and no less.
+    """
+    before, wanted = change.before.remain_quota, change.wanted.remain_quota
+    return 0 if wanted == max(before, 0) else wanted - before
 
 
 def _with(error: UnclearError, more: str) -> UnclearError:

@@ -11,7 +11,7 @@ from pydantic import Field
 from comet_mcp.api.catalog import MAX_WAIT
 from comet_mcp.confirmation import Question, digest_of
 from comet_mcp.context import Context
-from comet_mcp.domain.change import KeyChange
+from comet_mcp.domain.change import KeyChange, expands_access, expansion_warnings
 from comet_mcp.domain.key import Key, KeySpec, Status, status_word
 from comet_mcp.domain.lifetimes import NEVER, expiry
 from comet_mcp.domain.models import ModelList
@@ -125,9 +125,10 @@ def _change(
     """The change of a key that is asked for, and warnings of the checks. Raises ArgumentError."""
     app, old = context.app, writable_spec(row)
     if added is not None:
-        changes = changes | {"remain_quota": _topped_up(context, old, unlimited_quota, added)}
+        changes = changes | {"remain_quota": _topped_up(context, row, unlimited_quota, added)}
     now, asked = app.clock.now(), old.model_copy(update=changes)
     wanted, warnings = check_changed_key(old, asked, changes.keys(), now, app.units, known=known)
+    warnings = [*expansion_warnings(row, wanted), *warnings]
     change = KeyChange(row, wanted, Status[status.upper()] if status else None)
     if status == "enabled":
         _check_can_work(change.after, now)
@@ -144,8 +145,11 @@ async def _asked_to_change(context: Context, change: KeyChange, warnings: list[s
     await context.gate.require_confirmed(_question(change.before, change.wanted, change.status, warnings, app.units))
 
 
-def _topped_up(context: Context, old: KeySpec, unlimited_quota: bool | None, amount: float) -> int:
-    """What is left and `amount` US dollars; for a key that had no budget, the amount is its whole one."""
+def _topped_up(context: Context, old: Key, unlimited_quota: bool | None, amount: float) -> int:
+    """What is left and `amount` US dollars; for a key that had no budget, the amount is its whole one.
+
+    What a key has spent more than it had comes off it.
+    """
     units = context.app.units.from_usd(amount)
     if units == 0:
         raise ArgumentError(f"add_budget_usd {amount} is less than one quota unit, {context.app.units.usd(1)}.")
@@ -155,6 +159,11 @@ def _topped_up(context: Context, old: KeySpec, unlimited_quota: bool | None, amo
             "which makes the sum the key's whole budget."
         )
     left = 0 if old.unlimited_quota else old.remain_quota
+    if left + units <= 0:
+        raise ArgumentError(
+            f"The key has spent {context.app.units.usd(-left)} more than its budget, which comes off what is added: it "
+            "would still have nothing to spend. Give a larger add_budget_usd."
+        )
     if left + units > MAX_QUOTA:
         raise ArgumentError(f"That would be more than the API allows, {context.app.units.usd(MAX_QUOTA)}.")
     return left + units
@@ -177,7 +186,7 @@ def _difference(before: Key, after: Key) -> dict[str, list[Any]]:
 
 def _question(row: Key, wanted: KeySpec, status: Status | None, warnings: list[str], units: Units) -> Question:
     """The question before a key is changed: each field's old and new value. `warnings` are those of the checks."""
-    old = row.spec
+    old = writable_spec(row) if wanted.remain_quota == max(row.remain_quota, 0) else row.spec
     named = [name for name in KeySpec.model_fields if (getattr(old, name) or "") != (getattr(wanted, name) or "")]
     changes = [_said(name, getattr(old, name), getattr(wanted, name), units) for name in named]
     if status is not None and status != row.status:
@@ -187,13 +196,25 @@ def _question(row: Key, wanted: KeySpec, status: Status | None, warnings: list[s
         "; ".join(changes) + "." if changes else "Nothing of it would differ.",
         *wording.warned(warnings),
     ]
+    if status == Status.ENABLED != row.status:
+        parts += wording.whole_key(wanted, units, None)  # all that it may do is allowed anew
+    elif expands_access(row, wanted):
+        parts += wording.whole_key(wanted, units, wording.SOME)  # what is added stands whole before it
+    else:
+        parts += _narrowed(wanted, named)
+    return Question(" ".join(parts), digest_of("update", wording.state_of(row)))
+
+
+def _narrowed(wanted: KeySpec, named: Collection[str]) -> list[str]:
+    """What the fields that are named let the key do, which is no more than before."""
+    parts = []
     if "allow_ips" in named and not wanted.addresses.restricts:
         parts.append(wording.addresses(wanted.addresses, wording.SOME))
     if "model_limits" in named:
         parts += [] if wanted.model_limits_enabled else [wording.models(wanted, None)]  # the new list has no effect
     elif "model_limits_enabled" in named:
         parts.append(wording.models(wanted, wording.SOME))
-    return Question(" ".join(parts), digest_of("update", wording.state_of(row)))
+    return parts
 
 
 def _said(name: str, old: object, wanted: object, units: Units) -> str:

@@ -44,6 +44,11 @@ def end(expired_time: int) -> str:
     return "never expires" if expired_time == NEVER else f"expires at {when(expired_time)}"
 
 
+def whole_key(body: KeySpec, units: Units, most: int | None) -> list[str]:
+    """All that a key may do after a change; at most so many entries of a list, None for all of them."""
+    return [f"It may then spend {budget(body, units)}, and {end(body.expired_time)}.", *scope(body, most)]
+
+
 def scope(body: KeySpec, most: int | None = None) -> list[str]:
     """Models, addresses and group, at most so many entries of a list; None for all of them."""
     parts = [models(body, most), addresses(body.addresses, most)]

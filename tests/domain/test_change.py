@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from comet_mcp.domain.change import KeyChange, KeyHistory, added_units, expands_access
+from comet_mcp.domain.change import KeyChange, KeyHistory, added_units, expands_access, expansion_warnings
 from comet_mcp.domain.key import Key, KeySpec, Status
 
 NOW = 1_795_000_000
@@ -62,13 +62,40 @@ def token(**changes: Any) -> Key:
 def test_wider_is_whatever_lets_a_key_do_what_it_could_not(
     before: dict[str, Any], after: dict[str, Any], wider: bool
 ) -> None:
-    assert expands_access(token(**before), body(**{**before, **after})) is wider
+    old, wanted = token(**before), body(**{**before, **after})
+    assert expands_access(old, wanted) is wider
+    assert len(expansion_warnings(old, wanted)) == wider
+
+
+@pytest.mark.parametrize(
+    ("after", "said"),
+    [
+        ({"remain_quota": 500_001}, "spend more"),
+        ({"unlimited_quota": True}, "spend the account's whole balance"),
+        ({"expired_time": -1}, "be used longer"),
+        ({"model_limits": "o3"}, "call other models"),
+        ({"model_limits_enabled": False}, "call every model"),
+        ({"group": ""}, "use the account's own group, for it loses its group"),
+        ({"group": "default"}, "use another group"),
+        ({"cross_group_retry": True}, "go on in another group"),
+        ({"allow_ips": "192.0.2.9"}, "be used from other addresses"),
+        ({"allow_ips": ""}, "be used from every address"),
+        (
+            {"allow_ips": "", "group": ""},
+            "use the account's own group, for it loses its group, be used from every address",
+        ),
+    ],
+)
+def test_a_change_that_lets_a_key_do_more_is_warned_of_with_all_that(after: dict[str, Any], said: str) -> None:
+    (warning,) = expansion_warnings(token(), body(**after))
+    assert warning == f"This change lets the key do what it could not before: {said}."
 
 
 def test_added_is_what_a_key_may_spend_more_and_all_of_it_where_it_had_no_budget() -> None:
     assert added_units(token(), body(remain_quota=500_005)) == 5
     assert added_units(token(), body(remain_quota=1)) == 0
-    assert added_units(token(remain_quota=-7), body(remain_quota=3)) == 3
+    assert added_units(token(remain_quota=-7), body(remain_quota=3)) == 10
+    assert added_units(token(remain_quota=-7), body(remain_quota=0)) == 0  # what the API keeps of it is not added
     assert added_units(token(unlimited_quota=True), body(remain_quota=9)) == 9
     assert added_units(token(), body(unlimited_quota=True, remain_quota=10**9)) == 0
 

@@ -93,7 +93,11 @@ async def test_a_key_without_a_list_of_addresses_is_said_to_work_from_every_one(
     home = make({"allow_ips": "192.0.2.1"})
     assert "From every address." in await asked(home, "create_api_key", {"name": "new"})
     question = await asked(home, "update_api_key", {"id": 1, "allow_ips": ""})
-    assert "allow_ips: 1 entry -> every address, removed 192.0.2.1. From every address." in question
+    assert "allow_ips: 1 entry -> every address, removed 192.0.2.1." in question
+    assert "do what it could not before: be used from every address." in question
+    assert question.endswith(
+        "It may then spend up to $2.00, and never expires. Models: every model. From every address."
+    )
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -276,14 +280,56 @@ async def test_switching_a_model_list_on_or_off_shows_what_the_key_may_then_call
 async def test_a_change_that_names_an_unknown_model_is_asked_about_with_the_warning(make: MakeHome) -> None:
     home = make({"model_limits_enabled": True, "model_limits": "gpt-4o"})
     question = await asked(home, "update_api_key", {"id": 1, "model_limits": "gpt-9"})
-    assert 'added gpt-9, removed gpt-4o. The account has no model "gpt-9"' in question
+    assert "added gpt-9, removed gpt-4o. This change lets the key do what it could not before: call other" in question
+    assert 'models. The account has no model "gpt-9"' in question
 
 
 async def test_many_warnings_are_counted_instead_of_filling_the_question(make: MakeHome) -> None:
     home = make({"model_limits_enabled": True, "model_limits": "gpt-4o"})
     question = await asked(home, "update_api_key", {"id": 1, "model_limits": ",".join(f"m-{n}" for n in range(25))})
-    assert question.count("The account has no model") == 5
-    assert "There are 20 more warnings." in question
+    assert question.count("The account has no model") == 4  # the fifth says that the key may do more than before
+    assert "There are 21 more warnings." in question
+
+
+WIDE = {
+    "remain_quota": 1_000_000,
+    "expired_time": 1_900_000_000,
+    "model_limits_enabled": True,
+    "model_limits": ",".join(MODELS[:12]),
+    "allow_ips": "\n".join(ADDRESSES[:12]),
+    "group": "vip",
+}
+
+
+@pytest.mark.parametrize(
+    ("fields", "change"),
+    [
+        ({"status": Status.DISABLED}, {"status": "enabled"}),
+        ({"status": Status.DISABLED, "unlimited_quota": True}, {"status": "enabled"}),
+        ({"status": Status.EXHAUSTED, "remain_quota": 0}, {"status": "enabled", "add_budget_usd": 2}),
+    ],
+)
+async def test_a_change_that_makes_a_key_usable_shows_the_whole_key_as_it_will_be(
+    make: MakeHome, fields: dict[str, Any], change: dict[str, Any]
+) -> None:
+    question = await asked(make({**WIDE, **fields}), "update_api_key", {"id": 1, **change})
+    spend = "the account's whole balance (no budget)" if "unlimited_quota" in fields else "up to $2.00"
+    assert f"It may then spend {spend}, and expires at 2030-03-17T17:46:40Z. Models (12): " in question
+    assert all(entry in question for entry in [*MODELS[:12], *ADDRESSES[:12]])
+    assert question.endswith('Group "vip".')
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"expired_time": -1}, {"add_budget_usd": 1}, {"group": ""}, {"allow_ips": ""}, {"model_limits_enabled": False}],
+)
+async def test_a_change_that_lets_a_key_do_more_shows_what_it_may_then_do_in_all(
+    make: MakeHome, change: dict[str, Any]
+) -> None:
+    question = await asked(make(WIDE), "update_api_key", {"id": 1, **change})
+    assert "This change lets the key do what it could not before: " in question
+    for part in ("It may then spend up to $", "Models", "rom "):
+        assert part in question.partition("before: ")[2], part
 
 
 # No word of a name's own.

@@ -203,7 +203,7 @@ async def test_a_top_up_adds_exactly_that_to_what_is_left_even_while_the_key_spe
         answer = data_of(await client.call_tool("update_api_key", {"id": row.id, "add_budget_usd": 0.1}))
     assert row.remain_quota + row.used_quota == FULL["remain_quota"] + 50_000
     assert answer["remain_quota"] == row.remain_quota
-    assert "warnings" not in answer
+    assert answer["warnings"] == ["This change lets the key do what it could not before: spend more."]
 
 
 async def test_a_named_quota_is_what_the_key_has_left_from_then_on_whatever_it_spent_before(
@@ -346,7 +346,7 @@ async def test_an_expired_key_is_extended_and_enabled_in_one_call(home: Home) ->
         answer = data_of(await client.call_tool("update_api_key", arguments))
     assert (row.status, body_of(row)) == (1, FULL)
     assert answer["changed"] == {"expired_time": [PAST, LATER], "status": ["expired", "enabled"]}
-    assert "warnings" not in answer
+    assert answer["warnings"] == ["This change lets the key do what it could not before: be used longer."]
 
 
 async def test_extending_an_expired_key_alone_says_that_its_status_is_still_expired(home: Home) -> None:
@@ -400,7 +400,8 @@ async def test_a_change_whose_answer_was_lost_is_judged_by_what_is_there(
     home.sandbox.faults.add("update", fault)
     async with connected(home) as client:
         answer = data_of(await client.call_tool("update_api_key", {"id": row.id, **change}))
-    assert "warnings" not in answer
+    more = ["This change lets the key do what it could not before: spend more."]
+    assert answer.get("warnings", []) == (more if "add_budget_usd" in change else [])
     assert answer["changed"]
     assert home.sandbox.count("update") == 1
 
@@ -452,3 +453,57 @@ async def test_a_change_of_something_else_does_not_ask_for_the_catalog(home: Hom
         data_of(await client.call_tool("update_api_key", {"id": row.id, "name": "renamed"}))
     calls = [request.call for request in home.sandbox.requests if request.call not in ("list", "status")]
     assert calls == ["get", "update", "get"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"allow_ips": ""}, "be used from every address"),
+        ({"group": ""}, "use the account's own group, for it loses its group"),
+        ({"allow_ips": "0.0.0.0/0"}, "be used from every address"),
+    ],
+)
+async def test_what_a_key_loses_of_its_limits_is_warned_of(change: dict[str, Any], said: str, home: Home) -> None:
+    row = full_key(home.sandbox, group="vip", cross_group_retry=False)
+    async with connected(home) as client:
+        answer = data_of(await client.call_tool("update_api_key", {"id": row.id, **change}))
+    assert f"This change lets the key do what it could not before: {said}." in answer["warnings"]
+
+
+OVERSPENT: dict[str, Any] = {"group": "", "cross_group_retry": False, "remain_quota": -948_211, "used_quota": 2_000_000}
+"""A key that spent $1.90 more than it had: a call is charged when it has ended (measured)."""
+
+
+@pytest.mark.parametrize("change", [{"status": "disabled"}, {"name": "renamed"}, {"name": "n", "status": "disabled"}])
+async def test_a_change_of_a_key_that_is_overspent_blames_nobody_and_tells_what_becomes_of_its_budget(
+    change: dict[str, Any], home: Home
+) -> None:
+    row = full_key(home.sandbox, **OVERSPENT)
+    async with connected(home) as client:
+        answer = data_of(await client.call_tool("update_api_key", {"id": row.id, **change}))
+    said = " ".join(answer.get("warnings", []))
+    assert "somebody else" not in said
+    assert "too high" not in said
+    if home.sandbox.dialect.status_in_put or "name" in change:  # a full write, and the API takes no less than 0
+        assert row.remain_quota == 0
+        assert "The key had spent $1.89 more than its budget. The API takes no budget below 0" in said
+    else:
+        assert row.remain_quota == -948_211
+        assert said == ""
+
+
+@pytest.mark.parametrize("between", [[], [{"name": "renamed"}], [{"status": "disabled"}, {"status": "enabled"}]])
+async def test_what_a_key_has_overspent_comes_off_what_is_added(between: list[dict[str, Any]], home: Home) -> None:
+    row = full_key(home.sandbox, **OVERSPENT)
+    async with connected(home) as client:
+        for change in between:
+            await client.call_tool("update_api_key", {"id": row.id, **change})
+        if row.remain_quota < 0:
+            said = error_of(await client.call_tool("update_api_key", {"id": row.id, "add_budget_usd": 1}))
+            assert "has spent $1.89 more than its budget, which comes off what is added" in said
+        answer = data_of(await client.call_tool("update_api_key", {"id": row.id, "add_budget_usd": 2}))
+    assert row.remain_quota + row.used_quota == 2_000_000 - 948_211 + 1_000_000
+    assert answer["remain_quota"] == row.remain_quota == 51_789
+    assert bool(between and "changed" in answer and answer["changed"]["remain_quota"][0] == 0) == (
+        "was made good" in " ".join(answer["warnings"])
+    )
