@@ -172,6 +172,16 @@ def test_an_unknown_key_starts_nothing(wanted: str, said: str, home: Home) -> No
     assert "list_api_keys" not in done.stderr
 
 
+@pytest.mark.parametrize("status", [200, 302, 401, 403, 404, 429])
+def test_a_page_in_the_apis_place_is_no_verdict_on_the_token_or_the_key(status: int, home: Home) -> None:
+    row = home.sandbox.add_key("blog")
+    home.sandbox.faults.add("*", "page", times=5, value=status)
+    done = run(home, f"{row.id}", "--", sys.executable, "-c", SHOW)
+    assert done.returncode == 1
+    assert "[no_usable_answer]" in done.stderr
+    assert "says nothing of the access token or of a key" in done.stderr
+
+
 def test_a_name_that_two_keys_have_is_refused_with_their_ids(home: Home) -> None:
     rows = [full_key(home.sandbox), full_key(home.sandbox)]
     done = run(home, "blog", "--", sys.executable, "-c", "print('started')")
@@ -250,7 +260,7 @@ async def test_a_stored_key_is_looked_up_too_where_the_api_answers(either: Home)
     assert f"sk-{row.key}" in done.stdout
 
 
-@pytest.mark.parametrize("trouble", ["hang", "status", "garbage", "reset_before", "no token"])
+@pytest.mark.parametrize("trouble", ["hang", "status", "page", "garbage", "reset_before", "no token"])
 async def test_a_stored_key_is_used_in_silence_where_the_api_cannot_be_asked(trouble: str, home: Home) -> None:
     async with connected(home) as client:
         key = data_of(await client.call_tool("create_api_key", {"name": "blog", "remain_quota": 500_000}))

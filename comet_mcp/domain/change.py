@@ -44,6 +44,15 @@ class KeyChange:
         return added_units(self.before, self.wanted)
 
     @property
+    def moved(self) -> int:
+        """The quota units by which it moves the total of a key with a budget; 0 where it keeps that.
+
+        A key that has spent more than it had keeps that too: the API takes 0 for what remains, and no less (measured).
+        """
+        before, wanted = self.before.remain_quota, self.wanted.remain_quota
+        return 0 if wanted == max(before, 0) else wanted - before
+
+    @property
     def after(self) -> Key:
         """The record that it would leave."""
         fields = self.wanted.model_dump() | {"allow_ips": self.wanted.allow_ips or ""}

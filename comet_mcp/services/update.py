@@ -162,7 +162,7 @@ class Changer:
             return before.used_quota + wanted.remain_quota
         meant = hold.meant(before)
         total = before.total if meant is None else meant
-        return total + _asked_to_add(change)
+        return total + change.moved
 
     async def _written(self, change: KeyChange, total: int | None, deadline: Deadline, *, exact: bool) -> Key:
         """Write the fields and then the status, as far as they differ. Returns the key as it is then."""
@@ -225,7 +225,7 @@ class Changer:
         before = change.before
         if total is None or before.unlimited_quota or after.unlimited_quota or after.total != total:
             return []
-        apart = before.total + _asked_to_add(change) - total
+        apart = before.total + change.moved - total
         if not apart:
             return []
         said = (
@@ -255,15 +255,6 @@ class Changer:
             f"{'high' if apart > 0 else 'low'} now. Its next change makes that good."
         )
         return [said]
-
-
-def _asked_to_add(change: KeyChange) -> int:
-    """The quota units by which a change means to move the total of a key with a budget; 0 where it keeps that.
-
-    A key that has spent more than it had keeps that too: the API takes 0 for what remains, and no less.
-    """
-    before, wanted = change.before.remain_quota, change.wanted.remain_quota
-    return 0 if wanted == max(before, 0) else wanted - before
 
 
 def _with(error: UnclearError, more: str) -> UnclearError:

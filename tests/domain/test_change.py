@@ -100,6 +100,13 @@ def test_added_is_what_a_key_may_spend_more_and_all_of_it_where_it_had_no_budget
     assert added_units(token(), body(unlimited_quota=True, remain_quota=10**9)) == 0
 
 
+@pytest.mark.parametrize(("left", "wanted", "moved"), [(5, 5, 0), (5, 8, 3), (5, 0, -5), (-7, 0, 0), (-7, 3, 10)])
+def test_a_change_keeps_what_a_key_has_overspent_unless_it_gives_it_something(
+    left: int, wanted: int, moved: int
+) -> None:
+    assert KeyChange(token(remain_quota=left), body(remain_quota=wanted)).moved == moved
+
+
 def test_the_record_after_a_change_has_what_was_asked_for_and_the_rest_of_the_old_one() -> None:
     before = token(status=2, used_quota=9, key="a" * 48, next_release="kept")
     after = KeyChange(before, body(name="new", allow_ips=None), Status.ENABLED).after
