@@ -23,7 +23,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import astuple, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
 from mcp.shared.exceptions import MCPError
@@ -76,30 +76,37 @@ _FORM: dict[str, Any] = {
     },
     "required": ["confirm"],
 }
+
+
+class _No(NamedTuple):
+    """What an answer other than yes is: its code, and what the agent is told."""
+
+    code: str
+    said: str
+
+
 _NOES = {
-    "decline": ("declined", "The user said no. Nothing was done. Do not call again unless the user asks for it."),
-    "cancel": (
-        "cancelled",
-        "The user closed the question unanswered. Nothing was done. Ask them what they want before you call again.",
+    "decline": _No(
+        code="confirmation_declined",
+        said="The user said no. Nothing was done. Do not call again unless the user asks for it.",
     ),
-    "accept": (
-        "unticked",
-        (
-            "The question was accepted, but its box was not ticked, or False or No was left in it. Nothing was done: "
-            "only the box ticked, or True or Yes chosen, is a yes. Tell the user so; if they want it, call again."
-        ),
+    "cancel": _No(
+        code="confirmation_cancelled",
+        said="The user closed the question. Nothing was done. Ask them what they want before you call again.",
     ),
-    "clients": (
-        "unasked",
-        (
-            "The client declined without asking a person, or nobody could be asked: its answer came faster than "
-            "anybody can read. No person has said no. Nothing was done, and calling again here would get the same "
-            "answer. Tell the user what you wanted to do, and that it takes a session of their client that can show "
-            "them a question: README describes confirmation_unasked."
-        ),
+    "accept": _No(
+        code="confirmation_unticked",
+        said="The question was accepted, but its box was not ticked, or False or No was left in it. Nothing was done: "
+        "only the box ticked, or True or Yes chosen, is a yes. Tell the user so; if they want it, call again.",
+    ),
+    "clients": _No(
+        code="confirmation_unasked",
+        said="The client declined without asking a person, or nobody could be asked: its answer came faster than "
+        "anybody can read. No person has said no. Nothing was done, and calling again here would get the same "
+        "answer. Tell the user what you wanted to do, and that it takes a session of their client that can show "
+        "them a question: README describes confirmation_unasked.",
     ),
 }
-"""What every answer but yes is: a word for it, and what the agent is told."""
 
 _ASKED_IN_RESULTS_SINCE = "2026-07-28"
 
@@ -311,10 +318,10 @@ class Confirmations:
             note.confirmation = "confirmed"
             return
         is_clients = answer.action != "accept" and self._clock.monotonic() - grant.asked < QUICKEST_PERSON
-        word, said = _NOES["clients" if is_clients else answer.action]
-        note.confirmation = word
+        no = _NOES["clients" if is_clients else answer.action]
+        note.confirmation = no.code.removeprefix("confirmation_")
         await self._use_up(grant)
-        raise ConfirmationError(said, code=f"confirmation_{word}")
+        raise ConfirmationError(no.said, code=no.code)
 
     async def _use_up(self, grant: Grant) -> None:
         """Note on disk that this answer has served."""
