@@ -409,3 +409,31 @@ def test_a_value_is_to_be_corrected_where_it_came_from(tmp_path: Path) -> None:
     settings = load({"COMETAPI_BASE_URL": "https://x.example"})
     assert settings.source("COMETAPI_ACCESS_TOKEN") == f"access_token in the config file {quoted(str(path), 300)}"
     assert settings.source("COMETAPI_BASE_URL") == "COMETAPI_BASE_URL"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param(f"[mcp]\ntimeout = {'9' * 5000}", "a number that is too large", id="decimal"),
+        pytest.param(f"[mcp]\ntimeout = 0x{'f' * 5000}", "a number that is too large", id="hexadecimal"),
+        pytest.param(f"[policy]\nmax_keys_total = 0x{'f' * 5000}", "a number that is too large", id="of the policy"),
+        pytest.param(f"[others]\nlist = [{{a = [0x{'f' * 5000}]}}]", "a number that is too large", id="of others"),
+        pytest.param(f"a = {'[' * 5000}", "is nested too deeply", id="lists"),
+        pytest.param(f"mcp.timeout.{'.'.join('a' * 200)} = 1", "is nested too deeply", id="tables"),
+        pytest.param("#" * 65_537, "is longer than 65536 characters", id="length"),
+    ],
+)
+def test_a_config_file_with_more_than_can_be_read_is_a_problem_and_the_server_starts(
+    text: str, said: str, tmp_path: Path
+) -> None:
+    write_config(tmp_path, text)
+    settings = load({"COMETAPI_ACCESS_TOKEN": TOKEN})
+    assert said in " ".join(settings.problems)
+    assert settings.policy.problems
+
+
+@pytest.mark.parametrize("table", ["mcp", "policy"])
+def test_of_very_many_wrong_names_twenty_are_named(table: str, tmp_path: Path) -> None:
+    write_config(tmp_path, f"[{table}]\n" + "\n".join(f"wrong{number} = 1" for number in range(3000)))
+    settings = load({"COMETAPI_ACCESS_TOKEN": TOKEN})
+    assert len([*settings.problems, *settings.policy.problems]) == 20

@@ -48,6 +48,12 @@ _NAMES = Names(
     [setting.variable for setting in SETTINGS if setting.guard],
 )
 _FILE_WITHIN = 3.0
+_LONGEST_FILE = 65_536
+"""Characters of a config file. It is the official cli's too, with tables of its own."""
+_DEEPEST = 50
+_LARGEST = 2**63 - 1
+"""TOML's integers have 64 bits."""
+_TOO_LARGE = "has a number that is too large to be read"
 _NO_TOKEN = "COMETAPI_ACCESS_TOKEN is not set."  # noqa: S105 - a message
 
 
@@ -255,8 +261,9 @@ def understood(
 def _config_file(path: Path, problems: list[str], *, named: bool) -> dict[str, Any]:
     if not named and not path.is_absolute():
         return {}
+    shown = quoted(str(path), 300)
     try:
-        text = run_blocking(lambda: path.read_text(encoding="utf-8-sig"), _FILE_WITHIN)
+        text = run_blocking(lambda: _text_of(path), _FILE_WITHIN)
     except FileNotFoundError:
         if named:
             problems.append(
@@ -265,21 +272,54 @@ def _config_file(path: Path, problems: list[str], *, named: bool) -> dict[str, A
         return {}
     except LateError:
         problems.append(
-            f"The config file {quoted(str(path), 300)} has not answered in {_FILE_WITHIN:.0f} s; it may be on a "
-            "network or a disk that hangs."
+            f"The config file {shown} has not answered in {_FILE_WITHIN:.0f} s; it may be on a network or a disk that "
+            "hangs."
         )
         return {}
     except (OSError, UnicodeDecodeError) as error:
-        problems.append(f"The config file {quoted(str(path), 300)} can't be read ({type(error).__name__}).")
+        problems.append(f"The config file {shown} can't be read ({type(error).__name__}).")
         return {}
+    try:
+        return _toml(text)
+    except WrongValueError as wrong:
+        problems.append(f"The config file {shown} {wrong}.")
+        return {}
+
+
+def _text_of(path: Path) -> str:
+    with path.open(encoding="utf-8-sig") as file:
+        return file.read(_LONGEST_FILE + 1)
+
+
+def _toml(text: str) -> dict[str, Any]:
+    """What a TOML text says. Raises WrongValueError, which quotes no value."""
     import tomllib  # noqa: PLC0415 - most servers have no file
 
+    if len(text) > _LONGEST_FILE:
+        raise WrongValueError(f"is longer than {_LONGEST_FILE} characters")
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        # its text holds a position and a character, never a value
-        problems.append(f"The config file {quoted(str(path), 300)} is not valid TOML: {error}.")
-        return {}
+        config = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:  # its text holds a position and a character
+        raise WrongValueError(f"is not valid TOML: {error}") from None
+    except RecursionError:
+        raise WrongValueError("is nested too deeply") from None
+    except ValueError:  # Python reads no number of more than 4,300 digits
+        raise WrongValueError(_TOO_LARGE) from None
+    _require_writable(config)
+    return config
+
+
+def _require_writable(config: dict[str, Any]) -> None:
+    """Raise WrongValueError for what has no text: Python writes no number that it would not read, nor any depth."""
+    left: list[tuple[Any, int]] = [(config, 0)]
+    while left:
+        value, depth = left.pop()
+        if depth > _DEEPEST:
+            raise WrongValueError("is nested too deeply")
+        if isinstance(value, int) and abs(value) > _LARGEST:
+            raise WrongValueError(_TOO_LARGE)
+        if isinstance(value, dict | list):
+            left += [(inner, depth + 1) for inner in (value.values() if isinstance(value, dict) else value)]
 
 
 def _exposed(path: Path, config: Mapping[str, Any]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import chain, islice
 from typing import Any
 
 from comet_mcp.text import quoted
@@ -21,6 +22,8 @@ _LIKE = 0.6
 """How alike a mistyped name and a setting are, where only settings may stand."""
 _NEARLY = 0.85
 """The same where names of others stand too."""
+_MOST_NAMED = 20
+"""Each of them is in the answer to every call, and one is enough to refuse it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class Names:
 
     def strays(self, environ: Mapping[str, str], config: Mapping[str, Any]) -> list[Stray]:
         """Each name in the environment and in the parsed config file that is not read."""
-        return [*self._in_file(config), *self._in_environment(environ)]
+        return list(islice(chain(self._in_file(config), self._in_environment(environ)), _MOST_NAMED))
 
     def _in_file(self, config: Mapping[str, Any]) -> Iterator[Stray]:
         for name, value in config.items():
