@@ -179,3 +179,38 @@ def test_any_arguments_are_taken_or_refused_in_a_printable_sentence(arguments: d
 
 def test_a_value_is_never_repeated_in_the_complaint() -> None:
     assert "made-up-secret" not in refusal(CREATE, name="x", remain_quota="sk-made-up-secret")
+
+
+def test_five_faults_are_named_and_the_others_counted() -> None:
+    wrong: dict[str, Any] = {name: [] for name in list(CREATE.model_fields)[:7]}
+    text = refusal(CREATE, **wrong, colour="red", size=1)
+    assert text.count("must be") == 5
+    assert text.endswith(" And 4 more.")
+    assert "no argument" not in text
+
+
+def test_five_arguments_that_do_not_exist_are_named_and_the_others_counted() -> None:
+    text = refusal(GET, id=1, **{f"a{number}": 1 for number in range(1000)})
+    assert text.startswith('There are no arguments "a0" and "a1" and "a2" and "a3" and "a4". get_api_key takes id.')
+    assert text.endswith(" And 995 more.")
+
+
+@pytest.mark.parametrize(("entry", "kind"), [(1, "a number"), ([], "a list"), (None, "null")])
+def test_what_is_wrong_with_many_entries_is_said_once(entry: Any, kind: str) -> None:
+    text = refusal(PLAN, name="blog", budget_usd=5, lifetime="30d", models=[entry] * 500)
+    assert text == f'Each entry of "models" must be a string, not {kind} (Empty allows all).'
+
+
+@pytest.mark.parametrize("name", ["models", "ips"])
+def test_a_list_of_more_than_a_thousand_entries_is_refused(name: str) -> None:
+    given = {"name": "blog", "budget_usd": 5, "lifetime": "30d"}
+    assert parse_arguments(PLAN, {**given, name: ["a"] * 1000})[name] == ["a"] * 1000
+    text = refusal(PLAN, **given, **{name: [1] * 1001})
+    assert text == f'The argument "{name}" must be a list of at most 1000 entries.'
+
+
+@pytest.mark.parametrize("name", ["model_limits", "allow_ips", "group"])
+def test_a_text_that_the_api_could_not_keep_is_refused(name: str) -> None:
+    assert parse_arguments(CREATE, {"name": "x", name: "a" * 65_535})[name] == "a" * 65_535
+    text = refusal(CREATE, name="x", **{name: "a" * 65_536})
+    assert text == f'The argument "{name}" must be at most 65535 characters long.'

@@ -19,6 +19,12 @@ from comet_mcp.text import quoted
 MAX_NAME = 50
 """Longest name in characters (documented). Some releases count bytes of UTF-8 instead (measured): theirs to say."""
 
+MAX_ENTRIES = 1_000
+"""Most entries of either list. No catalog has so many models, and what judges a list looks at each."""
+
+MAX_TEXT = 65_535
+"""Longest of any text in characters: what a TEXT column, as the gateway has for its lists, can hold of ASCII."""
+
 _MONTH = 30 * 86_400
 _TEN_YEARS = 10 * 365 * 86_400
 _LINE_BREAKS = ("Zl", "Zp")
@@ -132,12 +138,14 @@ def _check_name(name: str) -> None:
 
 def _with_models(body: KeySpec, known: Collection[str]) -> KeySpec:
     """The body with its list of models in the API's form. Raises ArgumentError for an entry that is no model id."""
-    if wrong := [entry for entry in body.models.wrong if entry not in known]:
+    models = body.models
+    _check_size("model_limits", models.ids, models.text)
+    if wrong := [entry for entry in models.wrong if entry not in known]:
         raise ArgumentError(
             f"model_limits has the entry {quoted(wrong[0])}, which is no model id. "
             'model_limits is one string of ids separated by commas: "gpt-4.1-mini,gpt-4o".'
         )
-    return body.model_copy(update={"model_limits": body.models.text})
+    return body.model_copy(update={"model_limits": models.text})
 
 
 def _with_addresses(body: KeySpec) -> KeySpec:
@@ -148,6 +156,7 @@ def _with_addresses(body: KeySpec) -> KeySpec:
     Raises:
         ArgumentError: An entry is no address or range.
     """
+    _check_size("allow_ips", body.addresses.entries, body.addresses.text)
     if wrong := body.addresses.wrong:
         entry = wrong[0]
         separator = " Separate entries by line breaks, not commas or spaces." if re.search(r"[,;\s]", entry) else ""
@@ -155,6 +164,14 @@ def _with_addresses(body: KeySpec) -> KeySpec:
             f"allow_ips has the entry {quoted(entry)}, which is no IP address or range.{separator} {_IP_FORM}"
         )
     return body if body.allow_ips is None else body.model_copy(update={"allow_ips": body.addresses.text})
+
+
+def _check_size(field: str, entries: Collection[str], text: str) -> None:
+    if len(entries) > MAX_ENTRIES or len(text) > MAX_TEXT:
+        raise ArgumentError(
+            f"{field} has {len(entries)} of at most {MAX_ENTRIES} entries, and {len(text)} of at most {MAX_TEXT} "
+            "characters. Give fewer or shorter ones."
+        )
 
 
 def _expiry_warnings(expired_time: int, now: float, *, new: bool) -> list[str]:

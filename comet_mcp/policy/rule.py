@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
+from fnmatch import translate
+from functools import lru_cache
+from itertools import islice
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 from comet_mcp.domain.change import NEW, KeyHistory
@@ -25,6 +27,7 @@ Found: TypeAlias = tuple[str, dict[str, Any]] | None
 _MOST_KEYS = 10**9
 _LONGEST_PREFIX = 30
 _MOST_LISTED = 20
+_MOST_PATTERNS = 1_000
 
 
 class WrongValueError(ValueError):
@@ -183,6 +186,8 @@ def patterns(text: str) -> tuple[str, ...]:
     entries = [entry.strip() for entry in text.split(",")]
     if not all(re.fullmatch(r"\S{1,200}", entry) and entry.isprintable() for entry in entries):
         raise WrongValueError("must be one or more patterns without spaces inside, separated by commas")
+    if len(entries) > _MOST_PATTERNS:
+        raise WrongValueError(f"must have at most {_MOST_PATTERNS} patterns")
     return tuple(dict.fromkeys(entries))
 
 
@@ -195,7 +200,14 @@ def prefix(text: str) -> str:
 
 def matches(text: str, wanted: Iterable[str]) -> bool:
     """Whether one of the shell patterns fits, case-sensitively on every system, or is the text itself."""
-    return any(text == pattern or fnmatchcase(text, pattern) for pattern in wanted)
+    literal, patterns = _compiled(tuple(wanted))
+    return text in literal or patterns.match(text) is not None
+
+
+@lru_cache(maxsize=8)
+def _compiled(wanted: tuple[str, ...]) -> tuple[frozenset[str], re.Pattern[str]]:
+    """The texts themselves, and one expression for them as patterns: each of a key's models is held against all."""
+    return frozenset(wanted), re.compile("|".join(map(translate, wanted)) or "(?!)")
 
 
 def names_in(wanted: Iterable[str]) -> list[str]:
@@ -205,7 +217,7 @@ def names_in(wanted: Iterable[str]) -> list[str]:
 
 def listed(words: Iterable[str]) -> str:
     """Words of others, fit to be shown in a sentence."""
-    shown = [printable(word, 60) for word in words]
+    shown = [printable(word, 60) for word in islice(words, _MOST_LISTED + 1)]
     return ", ".join(shown[:_MOST_LISTED]) + (", …" if len(shown) > _MOST_LISTED else "")
 
 

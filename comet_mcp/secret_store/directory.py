@@ -21,7 +21,8 @@ _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # for a named pipe in a file's place
 _BINARY = getattr(os, "O_BINARY", 0)
 _HAS_DIR_FD = os.open in os.supports_dir_fd
-_MOST_BYTES = 1024 * 1024
+_MOST_BYTES = 64 * 1024
+"""Of a file that is read and edited here; python-dotenv takes 500 bytes a line."""
 _LEFTOVER_AFTER = 60.0
 _LOCK = ".lock"
 _LOCK_WAIT = 6.0

@@ -17,10 +17,13 @@ from typing import Annotated, Any, get_args, get_type_hints
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
+from comet_mcp.domain.validation import MAX_TEXT
 from comet_mcp.errors import ArgumentError
 from comet_mcp.text import quoted
 
 _MAX_INTEGER = 2**63 - 1
+_MOST_FAULTS = 5
+"""Faults of one call that are named; of the others, how many there are."""
 _WAYS = {
     ("create_api_key", "budget_usd"): "plan_api_key turns dollars into remain_quota.",
     ("update_api_key", "budget_usd"): "add_budget_usd adds dollars to what is left.",
@@ -66,27 +69,40 @@ def parse_arguments(model: type[BaseModel], arguments: dict[str, Any]) -> dict[s
     given = {
         name: _plain(value, fields[name].annotation) if name in fields else value
         for name, value in arguments.items()
-        if (name in fields and (value is not None or fields[name].is_required()))
-        or (name not in fields and name not in _ENVELOPE)
+        if name in fields and (value is not None or fields[name].is_required())
     }
-    sentences = []
+    faults = []
     try:
         parsed = model.model_validate(given)
     except ValidationError as error:
-        details = error.errors(include_url=False)
-        unknown = [str(detail["loc"][0]) for detail in details if detail["type"] == "extra_forbidden"]
-        wrong = [detail for detail in details if detail["type"] != "extra_forbidden"]
-        sentences = [_sentence(model, detail) for detail in wrong[:5]] + ([_unknown(model, unknown)] if unknown else [])
+        faults = [_sentence(model, detail) for detail in error.errors(include_url=False)]
     else:
-        # said here and not in the schemas, where it would cost each of them bytes: the API counts in 64 bits
-        beyond = [name for name, value in given.items() if isinstance(value, int) and abs(value) > _MAX_INTEGER]
-        sentences = [f"The argument {quoted(name)} must be at most {_MAX_INTEGER}." for name in beyond]
+        faults = [fault for name, value in given.items() if (fault := _beyond(name, value))]
     names, sentence = _ONE_OF.get(model.__name__, ((), ""))
     if names and all(given.get(name) is None or given.get(name) is False for name in names):
-        sentences.append(sentence)
-    if sentences:
-        raise ArgumentError(" ".join(sentences))
-    return {name: getattr(parsed, name) for name in model.model_fields}
+        faults.append(sentence)
+    unknown = [name for name in arguments if name not in fields and name not in _ENVELOPE]
+    if faults or unknown:
+        raise ArgumentError(_complaint(model, list(dict.fromkeys(faults)), unknown))
+    return {name: getattr(parsed, name) for name in fields}
+
+
+def _complaint(model: type[BaseModel], faults: list[str], unknown: list[str]) -> str:
+    """The first faults, then the arguments that don't exist, then how many more there are."""
+    named = faults[:_MOST_FAULTS]
+    unknown_named = unknown[: _MOST_FAULTS - len(named)]
+    more = len(faults) + len(unknown) - len(named) - len(unknown_named)
+    said = [*named, *([_unknown(model, unknown_named)] if unknown_named else [])]
+    return " ".join([*said, f"And {more} more." if more else ""]).strip()
+
+
+def _beyond(name: str, value: Any) -> str:
+    """What is too much of a value; "" for nothing. In the schemas it would cost bytes that each conversation reads."""
+    if isinstance(value, int) and abs(value) > _MAX_INTEGER:  # the API counts in 64 bits
+        return f"The argument {quoted(name)} must be at most {_MAX_INTEGER}."
+    if isinstance(value, str) and len(value) > MAX_TEXT:
+        return f"The argument {quoted(name)} must be at most {MAX_TEXT} characters long."
+    return ""
 
 
 def _plain(value: Any, annotation: Any) -> Any:
@@ -103,7 +119,7 @@ def _plain(value: Any, annotation: Any) -> Any:
 
 def _unknown(model: type[BaseModel], names: list[str]) -> str:
     """What there is instead of arguments that don't exist, and the way to what was probably wanted."""
-    listed = " and ".join(quoted(name) for name in names[:5])
+    listed = " and ".join(map(quoted, names))
     there = f"There {'is no argument' if len(names) == 1 else 'are no arguments'} {listed}."
     takes = ", ".join(model.model_fields) or "no arguments"
     ways = [way for (tool, name), way in _WAYS.items() if name in names and tool == model.__name__]
@@ -116,7 +132,8 @@ def _sentence(model: type[BaseModel], detail: ErrorDetails) -> str:
     first = str(detail["loc"][0]) if detail["loc"] else ""
     name = quoted(first) if first else "the call"
     kind, limits = detail["type"], detail.get("ctx", {})
-    if kind == "missing" or (detail["input"] is None and kind.endswith("_type")):
+    is_entry = len(detail["loc"]) > 1 and isinstance(detail["loc"][1], int)
+    if kind == "missing" or (detail["input"] is None and kind.endswith("_type") and not is_entry):
         return f"The argument {name} is needed."
     wanted = {
         "int_type": "a whole number",
@@ -130,16 +147,13 @@ def _sentence(model: type[BaseModel], detail: ErrorDetails) -> str:
         "less_than_equal": f"at most {_number(limits.get('le'))}",
         "string_too_short": "at least one character long",
         "string_too_long": f"at most {limits.get('max_length')} characters long",
+        "too_long": f"a list of at most {limits.get('max_length')} entries",
         "literal_error": f"one of {limits.get('expected')}",
     }.get(kind, "of another form")
     got = f", not {_json_type(detail['input'])}" if kind.endswith("_type") else ""
     field = model.model_fields.get(first)
     meaning = f" ({field.description})" if got and field is not None and field.description else ""
-    subject = (
-        f"Each entry of {name}"
-        if len(detail["loc"]) > 1 and isinstance(detail["loc"][1], int)
-        else f"The argument {name}"
-    )
+    subject = f"Each entry of {name}" if is_entry else f"The argument {name}"
     form = 'Send ["..."], with each entry between quotes of its own.' if kind == "list_type" else _FORMS.get(first, "")
     return f"{subject} must be {wanted}{got}{meaning}." + (f" {form}" if got and form else "")
 

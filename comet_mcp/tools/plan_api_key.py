@@ -13,7 +13,7 @@ from comet_mcp.domain.key import KeySpec
 from comet_mcp.domain.lifetimes import NEVER, expired_time, when
 from comet_mcp.domain.models import ModelList
 from comet_mcp.domain.money import MAX_QUOTA
-from comet_mcp.domain.validation import MAX_NAME, check_new_key
+from comet_mcp.domain.validation import MAX_ENTRIES, MAX_NAME, check_new_key
 from comet_mcp.errors import ArgumentError
 from comet_mcp.text import quoted
 from comet_mcp.tools.base import Tool
@@ -29,8 +29,8 @@ async def plan_api_key(
     lifetime: Annotated[str, Field(max_length=60, description='"30d", "2 weeks", "2027-09-03" or "never"')],
     budget_usd: Annotated[float | None, Field(gt=0, le=1e9)] = None,
     unlimited: Annotated[bool, Field(description="Instead of a budget")] = False,
-    models: Annotated[list[str], Field(description="Empty allows all")] = [],  # noqa: B006 - never changed
-    ips: Annotated[list[str], Field(description="Addresses or CIDRs; empty allows all")] = [],  # noqa: B006
+    models: Annotated[list[str], Field(max_length=MAX_ENTRIES, description="Empty allows all")] = [],  # noqa: B006 - never changed
+    ips: Annotated[list[str], Field(max_length=MAX_ENTRIES, description="Addresses or CIDRs; empty allows all")] = [],  # noqa: B006
     group: str = "",
 ) -> PlannedKey:
     """Turn human terms into the exact arguments of create_api_key, with budget, end and warnings.

@@ -261,3 +261,21 @@ def test_taking_away_unlimited_without_a_budget_is_refused_with_what_to_send(lef
 def test_between_fifty_bytes_and_fifty_characters_the_api_decides() -> None:
     assert checked(name="鍵" * 50)[0].name == "鍵" * 50
     assert "51 characters" in refusal(name="x" * 51)
+
+
+def test_a_key_has_a_thousand_models_and_addresses_at_most() -> None:
+    for count in (1000, 1001):
+        models = ",".join(f"m{number}" for number in range(count))
+        addresses = "\n".join(f"10.0.{number // 256}.{number % 256}" for number in range(count))
+        fields = {"model_limits_enabled": True, "model_limits": models}
+        if count == 1000:
+            assert checked(**fields, allow_ips=addresses)[0].allow_ips == addresses
+        else:
+            assert "model_limits has 1001 of at most 1000 entries" in refusal(**fields)
+            assert "allow_ips has 1001 of at most 1000 entries" in refusal(allow_ips=addresses)
+            assert "model_limits has 1001 of at most 1000 entries" in refused_change({}, **fields)
+
+
+def test_a_key_that_has_a_longer_list_already_can_be_renamed() -> None:
+    long = "\n".join(f"10.0.{number // 256}.{number % 256}" for number in range(2000))
+    assert changed({"allow_ips": long}, name="other")[0].allow_ips == long

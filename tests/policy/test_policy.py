@@ -22,6 +22,7 @@ from comet_mcp.domain.money import Units
 from comet_mcp.errors import PolicyError
 from comet_mcp.policy.enforcer import PolicyEnforcer
 from comet_mcp.policy.policy import Policy
+from comet_mcp.policy.rule import _compiled
 from comet_mcp.policy.rules import CLOCKS_DIFFER, RULES, MaxLifetime
 from comet_mcp.policy.windows import DAY, HOUR, NOTHING, Limit, Spending
 from comet_mcp.server import TOOLS
@@ -790,3 +791,20 @@ def test_a_name_that_the_terminal_cannot_show_ends_no_command(tmp_path: Path) ->
     shown = run("policy", home=tmp_path, **rules)
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "u5831" in shown.stdout
+
+
+def test_a_list_of_models_is_held_against_all_patterns_at_once() -> None:
+    patterns = ",".join(f"family{number}-*" for number in range(1000))
+    policy = understood({"COMETAPI_MCP_POLICY_ALLOWED_MODELS": patterns}, {}).policy
+    assert policy.problems == ()
+    compiled = _compiled.cache_info().misses
+    models = ",".join(f"family{number}-large" for number in range(1000))
+    assert broken(policy, body(model_limits_enabled=True, model_limits=models)) == []
+    assert broken(policy, body(model_limits_enabled=True, model_limits=f"{models},other")) == ["allowed_models"]
+    assert _compiled.cache_info().misses == compiled + 1
+
+
+def test_more_patterns_than_are_held_against_a_list_are_a_problem_of_the_policy() -> None:
+    patterns = ",".join(f"family{number}-*" for number in range(1001))
+    (said,) = understood({"COMETAPI_MCP_POLICY_ALLOWED_MODELS": patterns}, {}).policy.problems
+    assert "must have at most 1000 patterns" in said
