@@ -19,6 +19,8 @@ UNUSED_FOR = 30 * 86_400
 """Seconds without use after which the review names a key."""
 
 _MOST_NAMED = 50
+_LONGEST = 10_000
+"""Characters of an argument: a page or two of what a key is for."""
 
 MAKE = Prompt(
     name="make_api_key",
@@ -46,13 +48,18 @@ async def get_prompt(app: Services, name: str, arguments: dict[str, str]) -> Get
     if name == MAKE.name:
         return _said(MAKE, _make(arguments))
     if name == REVIEW.name:
-        return _said(REVIEW, review(await all_keys(app.api), app.clock.now(), app.units))
+        rows, is_every = await all_keys(app.api)
+        more = "" if is_every else f"\n\nThese are the newest {len(rows)} keys: the API lists more, that were not read."
+        return _said(REVIEW, review(rows, app.clock.now(), app.units) + more)
     raise ArgumentError(f"There is no prompt {quoted(name)}. There are {', '.join(prompt.name for prompt in PROMPTS)}.")
 
 
 def _make(arguments: dict[str, str]) -> str:
     if not arguments.get("purpose", "").strip():
         raise ArgumentError('The prompt needs the argument "purpose": what the key is for.')
+    for name in (argument.name for argument in MAKE.arguments or []):
+        if len(arguments.get(name, "")) > _LONGEST:
+            raise ArgumentError(f'The argument "{name}" must be at most {_LONGEST} characters long.')
     wishes = {
         "Purpose": arguments["purpose"],
         "Budget in US dollars": arguments.get("budget_usd"),

@@ -10,7 +10,9 @@ from typing import Any
 import httpx
 import pytest
 from mcp import Client
+from pydantic import BaseModel, ValidationError
 
+from comet_mcp.api.models import ModelList, TokenPage, parse_json
 from comet_mcp.errors import RefusedError
 from comet_mcp.server import create_server
 from comet_mcp.settings import Settings, load
@@ -276,3 +278,32 @@ async def test_a_page_in_the_apis_place_is_never_a_verdict_in_any_tool(tool: str
     assert text.startswith("[no_usable_answer] "), text
     assert "says nothing of the access token or of a key" in text
     assert "COMETAPI_BASE_URL" in text
+
+
+def page_of(items: str) -> httpx.Response:
+    return httpx.Response(200, text=f'{{"success":true,"data":{{"total":1,"items":[{items}]}}}}')
+
+
+@pytest.mark.parametrize("entry", ["0", "[]", '{"id":1}', '"a"'])
+async def test_an_answer_with_more_values_than_any_has_is_not_read(entry: str) -> None:
+    said = await answer_to("list_api_keys", {}, page_of(",".join([entry] * 60_000)))
+    assert said.startswith("[no_usable_answer] The answer has more in it than any answer of the API")
+
+
+async def test_an_answer_of_more_than_a_mebibyte_is_not_read() -> None:
+    said = await answer_to("list_api_keys", {}, page_of(f'"{"a" * 2**20}"'))
+    assert "sent an answer of more than 1 MiB, which was not read" in said
+
+
+@pytest.mark.parametrize(("model", "field"), [(TokenPage, "items"), (ModelList, "data")])
+def test_what_is_wrong_with_a_list_is_looked_for_up_to_the_first_fault(model: type[BaseModel], field: str) -> None:
+    with pytest.raises(ValidationError) as wrong:
+        model.model_validate({field: [0] * 10_000})
+    assert wrong.value.error_count() == 1
+
+
+def test_commas_inside_of_texts_are_no_values() -> None:
+    models = ",".join(f"m{number}" for number in range(1000))
+    body = json.dumps([{"id": number, "model_limits": models + '"\\'} for number in range(100)]).encode()
+    assert body.count(b",") > 50_000
+    assert len(parse_json(body)) == 100

@@ -6,8 +6,9 @@ doesn't tell them, nothing is warned about.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from difflib import SequenceMatcher, get_close_matches
+from heapq import nlargest
 from typing import Generic, TypeVar
 
 import anyio
@@ -27,6 +28,14 @@ REMEMBERED_FOR = 300.0
 
 MAX_WAIT = 3.0
 """Seconds that a warning is waited for."""
+
+_MOST_NAMED = 5
+"""Unknown models that are warned of by name."""
+
+_MOST_COMPARED, _LONGEST_COMPARED = 2_000, 100
+"""Names, and characters of one, that are looked through for those that resemble another: of each there are a third."""
+_LIKELY = 20
+"""Names that are compared letter by letter."""
 
 
 class _Remembered(Generic[_T]):
@@ -104,8 +113,7 @@ class Catalog:
                     known = [model.id for model in await self.models()]
                 except APIError:
                     known = []  # what can't be known is not warned about
-                wanted = body.models.ids
-                found += [_unknown("model", name, known) for name in wanted if known and name not in known]
+                found += _unknown_models(body.models.ids, known)
             if body.group:
                 try:
                     groups = await self.groups()
@@ -116,10 +124,34 @@ class Catalog:
         return found
 
 
-def nearest(name: str, known: list[str]) -> list[str]:
-    """Up to three known names that resemble `name`, the likeliest first."""
-    by_folded = {entry.casefold(): entry for entry in known}
-    return [by_folded[match] for match in difflib.get_close_matches(name.casefold(), by_folded, n=3, cutoff=0.5)]
+def nearest(name: str, known: Sequence[str]) -> list[str]:
+    """Up to three known names that resemble `name`, the likeliest first.
+
+    Comparing two names letter by letter takes the product of their lengths, so only those are that have the most
+    letters in common. Too long a name resembles nothing.
+    """
+    if len(name) > _LONGEST_COMPARED:
+        return []
+    by_folded = {entry.casefold(): entry for entry in known[:_MOST_COMPARED] if len(entry) <= _LONGEST_COMPARED}
+    matcher = SequenceMatcher(b=name.casefold())
+
+    def in_common(other: str) -> float:
+        matcher.set_seq1(other)
+        return matcher.quick_ratio()
+
+    likely = nlargest(_LIKELY, by_folded, key=in_common)
+    return [by_folded[match] for match in get_close_matches(name.casefold(), likely, n=3, cutoff=0.5)]
+
+
+def _unknown_models(wanted: Sequence[str], known: list[str]) -> list[str]:
+    """A warning for each of the first models that the account does not have, and one for the rest of them."""
+    if not known:
+        return []
+    there = set(known)
+    unknown = [name for name in wanted if name not in there]
+    more = len(unknown) - _MOST_NAMED
+    rest = [f"The account has none of {more} more models of the list either."] if more > 0 else []
+    return [_unknown("model", name, known) for name in unknown[:_MOST_NAMED]] + rest
 
 
 def _unknown(what: str, name: str, known: list[str]) -> str:

@@ -59,7 +59,8 @@ class CometAPI:
     async def list_tokens(self, page: int, page_size: int, *, seconds: float | None = None) -> TokenPage:
         """`GET /api/token/`, newest first."""
         answer = await self._manage("GET", f"/api/token/?p={page}&page_size={page_size}", None, seconds)
-        return parse(TokenPage, envelope(answer).data, answer)
+        data = envelope(answer).data
+        return parse(TokenPage, {**data, "size": len(answer.body)} if isinstance(data, dict) else data, answer)
 
     async def get_token(self, token_id: int, *, seconds: float | None = None) -> Key:
         """`GET /api/token/{id}`. Raises NotFoundError where there is none."""

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import json
-from typing import Any, TypeVar
+import re
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, Field, SecretStr, ValidationError
 from pydantic_core import from_json
 
 from comet_mcp.domain.key import MOST, Key, Number
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _LENIENT = ConfigDict(hide_input_in_errors=True, defer_build=True)
+
+MAX_KEYS = 5_000
+"""Most keys taken from the API at once, which holds 1,000 of an account (by its source)."""
+
+_MAX_MODELS = 10_000
+"""Most models in one list; the catalog has some 300."""
+
+_MAX_VALUES = 50_000
+"""Most values in one answer. A page of 100 keys has 2,000; each may take 200 bytes where it has three in the answer."""
+
+_TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 
 
 class CreateAnswer(BaseModel):
@@ -31,7 +43,9 @@ class TokenPage(BaseModel):
     page: Number = 0
     page_size: Number = 0
     total: Number = 0
-    items: list[Key] = []
+    items: Annotated[list[Key], FailFast(), Field(max_length=MAX_KEYS)] = []
+    size: int = 0
+    """Bytes that it had on the way, which the API itself does not say."""
 
 
 class Envelope(BaseModel):
@@ -81,25 +95,47 @@ class ModelList(BaseModel):
 
     model_config = _LENIENT
 
-    data: list[CatalogModel]
+    data: Annotated[list[CatalogModel], FailFast(), Field(max_length=_MAX_MODELS)]
+
+
+class TooManyValuesError(ValueError):
+    """An answer has more values than are taken into memory."""
 
 
 def parse_json(body: bytes) -> Any:
     """The JSON in `body`, without a lone surrogate anywhere: one in a result would end the server.
 
     Raises:
+        TooManyValuesError: It has more values than any answer of the API.
         ValueError: It is not JSON, or nested too deeply.
     """
+    if _has_too_many_values(body):
+        raise TooManyValuesError
     try:
         return from_json(body)
     except ValueError:
         # A hostile name must not make its whole page unreadable: what the strict parser refuses (a lone
         # surrogate, bad UTF-8) is read leniently, and what cannot be written as UTF-8 becomes "?".
         try:
-            value = json.loads(body.decode("utf-8", "replace"))
-            return from_json(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+            text = json.dumps(json.loads(body.decode("utf-8", "replace")), ensure_ascii=False)
         except RecursionError:
             raise ValueError("nested too deeply") from None
+        return from_json(text.encode("utf-8", "replace"))
+
+
+def _has_too_many_values(body: bytes) -> bool:
+    """Whether a JSON text has more than `_MAX_VALUES`, found without reading it.
+
+    Each value but the last of all has one of `,]}` behind it, and brings two texts at most, its name and itself. Only
+    where few texts have many of these marks, as lists of models have, it is worth the time to look outside of them.
+    """
+
+    def marks(text: bytes) -> int:
+        return text.count(b",") + text.count(b"]") + text.count(b"}")
+
+    if marks(body) <= _MAX_VALUES:
+        return False
+    return body.count(b'"') > 4 * _MAX_VALUES or marks(_TEXT.sub(b"", body)) > _MAX_VALUES
 
 
 def payload(model: type[_Model], value: Any) -> _Model:

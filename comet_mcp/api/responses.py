@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from comet_mcp.api.models import Envelope, parse_json, payload
+from comet_mcp.api.models import Envelope, TooManyValuesError, parse_json, payload
 from comet_mcp.errors import (
     TOKEN_PAGE,
     NotFoundError,
@@ -105,6 +105,8 @@ def json_of(answer: Answer) -> Any:
     """The JSON in an answer; an UnclearError where there is none."""
     try:
         return parse_json(answer.body)
+    except TooManyValuesError:
+        raise unusable(answer, "has more in it than any answer of the API") from None
     except ValueError:
         raise unusable(answer, f"is {_looks(answer)}") from None
 

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
     from comet_mcp.settings import Settings
 
-MAX_BODY = 8 * 1024 * 1024
-"""Largest answer read, in bytes after decompression. A page of 100 keys has about 60 kB."""
+MAX_BODY = 1024 * 1024
+"""Largest answer read, in bytes after decompression. A page of 100 keys has about 60 kB, of such as name each of 300
+models 700 kB; the catalog has 150."""
 
 MAX_CONNECTIONS = 16
 _KEEP_ALIVE = 20.0

@@ -35,7 +35,7 @@ from comet_mcp.domain.key import Key, with_prefix
 from comet_mcp.errors import ArgumentError, CometError, NotFoundError, StoreError
 from comet_mcp.redaction import Redactor
 from comet_mcp.secret_store.base import KEY_VARIABLE
-from comet_mcp.services.listing import all_keys
+from comet_mcp.services.listing import pages
 from comet_mcp.services.places import fits
 from comet_mcp.services.secrets import REVEALS
 from comet_mcp.settings import Settings, is_ours_alone
@@ -117,7 +117,7 @@ async def _found(settings: Settings, wanted: str, redactor: Redactor) -> _Found:
                 return _Found(int(wanted), known)
             row = await _row(app.api, int(wanted))
         else:
-            row = _only(wanted, [row for row in await all_keys(app.api) if row.name == wanted])
+            row = _only(wanted, [row async for page in pages(app.api) for row in page if row.name == wanted])
         return await _of(app, row)
     finally:
         await app.aclose()

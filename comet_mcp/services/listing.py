@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from comet_mcp.api.client import CometAPI
-from comet_mcp.api.models import TokenPage
+from comet_mcp.api.models import MAX_KEYS, TokenPage
 from comet_mcp.clock import Clock
 from comet_mcp.concurrency import Pending, SingleFlight
 from comet_mcp.domain.key import Key
+from comet_mcp.errors import APIError
 from comet_mcp.journal.operations import Watermark
 
 _FIRST_PAGE = 20
 _PAGE = 100
 _MOST_PAGES = 1_000
 """The API holds a thousand keys of an account; a gateway may give one a page."""
+_MOST_BYTES = 8 * 1024 * 1024
+"""Bytes of pages that are read for one question; a thousand keys have 0.6 MB."""
 _MOST_FLIGHTS = 20
 _MAX_WAIT = 0.3
 _RATE = (25, 1.0)
@@ -24,26 +27,50 @@ _CLOCKS_APART = 2
 """Seconds by which the clock of the Date headers and that of the rows may differ; a proxy can have one of its own."""
 
 
+class EndlessListError(APIError):
+    """The API lists more keys than are looked at."""
+
+    code = "too_many_keys_listed"
+
+
 async def pages(api: CometAPI, size: int = _PAGE, seconds: float | None = None) -> AsyncIterator[list[Key]]:
-    """The account's keys page by page, newest first, each row once. Raises APIError.
+    """The account's keys page by page, newest first, each row once.
 
     Some gateways page by 10 or 50 whatever was asked for: `total` says when all are there, an empty page or one without
     anything new where it does not.
+
+    Raises:
+        EndlessListError: There are more, after as many as are looked at.
+        APIError: A page can't be had.
     """
     known: set[int] = set()
+    read = 0
     for number in range(1, _MOST_PAGES + 1):
+        if len(known) >= MAX_KEYS or read >= _MOST_BYTES:
+            break
         page = await api.list_tokens(number, size, seconds=seconds)
+        read += page.size
         fresh = [row for row in page.items if row.id not in known]
         known.update(row.id for row in fresh)
         if fresh:
             yield fresh
         if not fresh or len(known) >= page.total:
             return
+    raise EndlessListError(f"The API lists more keys than are looked at: the newest {len(known)}.")
 
 
-async def all_keys(api: CometAPI) -> list[Key]:
-    """Every key of the account; the API's own search matches whole names only (measured). Raises APIError."""
-    return [row async for page in pages(api) for row in page]
+async def all_keys(api: CometAPI) -> tuple[list[Key], bool]:
+    """Every key of the account, and whether it is every one: of an endless list the newest. Raises APIError.
+
+    The API's own search matches whole names only (measured).
+    """
+    rows: list[Key] = []
+    try:
+        async for page in pages(api):
+            rows += page
+    except EndlessListError:
+        return rows, False
+    return rows, True
 
 
 class KeyPages:

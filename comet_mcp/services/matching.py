@@ -17,6 +17,9 @@ from comet_mcp.journal.operations import Operation, State
 LATEST = 900.0
 """Seconds after its begin in which an abandoned create's row was made, if it is taken for it without asking."""
 
+_LONGEST = 500
+"""Characters of a field that are shown in a sentence."""
+
 
 @dataclass(frozen=True, slots=True)
 class Match:
@@ -102,7 +105,13 @@ def differences(spec: KeySpec, row: Key, *, tolerated: bool = False) -> list[str
     if tolerated and not stored["cross_group_retry"] and spec.group != "auto":
         sent["cross_group_retry"] = False
     return [
-        f"{name} was sent as {json.dumps(sent[name])} and stored as {json.dumps(stored[name])}."
+        f"{name} was sent as {_shown(sent[name])} and stored as {_shown(stored[name])}."
         for name in sent
         if sent[name] != stored[name]
     ]
+
+
+def _shown(value: object) -> str:
+    """A field's value in a sentence; what the API has stored may be of any length."""
+    text = json.dumps(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text)} characters)"

@@ -29,8 +29,11 @@ async def list_api_keys(
     """
     app, told = context.app, context.told
     done = Reconciled() if app.settings.read_only else await app.reconciler.all(context.deadline, told)
+    searched: str | None = None
     if keyword:
-        found = [row for row in await all_keys(app.api) if keyword.casefold() in row.name.casefold()]
+        keys, is_every = await all_keys(app.api)
+        searched = None if is_every else f"Only the newest {len(keys)} keys were searched: the API lists more."
+        found = [row for row in keys if keyword.casefold() in row.name.casefold()]
         rows, total = found[(p - 1) * page_size : p * page_size], len(found)
     else:
         page = await app.pages.get(p, page_size)
@@ -39,7 +42,7 @@ async def list_api_keys(
     await app.reconciler.late(done, rows, context.deadline, told, is_all=is_all)
     for row in done.found:
         await app.audit.settled(row.id, row.name)
-    notes = done.notes
+    notes = [*([searched] if searched else []), *done.notes]
     if skew := app.clock.report():
         notes.append(skew)
     last = max(-(-total // page_size), 1)

@@ -15,6 +15,8 @@ from comet_mcp.tools.views import (
     ModelPage,
 )
 
+_TYPES_SHOWN = 20
+
 
 async def list_models(
     context: Context,
@@ -31,7 +33,7 @@ async def list_models(
     if kind and not types:
         kind, note = "", "This API does not tell the types of models, so all types are listed."
     elif kind and kind not in (known.casefold() for known in types):
-        note = f"There is no type {quoted(type)}. There are {', '.join(types)}."
+        note = f"There is no type {quoted(type)}. There are {', '.join(types[:_TYPES_SHOWN])}."
     found = [
         model
         for model in models

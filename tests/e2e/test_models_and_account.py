@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from difflib import SequenceMatcher
 from time import monotonic
 from typing import Any
 
@@ -148,6 +149,28 @@ async def test_a_create_warns_of_a_model_the_account_does_not_have_with_the_near
     assert warning.startswith('The account has no model "gpt-4.1-nan"')
     assert '"gpt-4.1-nano"' in warning
     assert home.sandbox.keys[0].model_limits == "gpt-4.1-mini,gpt-4.1-nan"
+
+
+async def test_a_plan_names_five_models_the_account_does_not_have_and_counts_the_others(home: Home) -> None:
+    models = ["gpt-4.1-mini", *(f"gpt-4.1-mini-{number}" for number in range(999))]
+    plan = {"name": "blog", "lifetime": "30d", "budget_usd": 5, "models": models}
+    async with connected(home) as client:
+        warnings = data_of(await client.call_tool("plan_api_key", plan))["warnings"]
+    assert [text.split('"')[1] for text in warnings[:5]] == models[1:6]
+    assert warnings[5:] == ["The account has none of 994 more models of the list either."]
+
+
+@pytest.mark.parametrize("name", ["a" * 90, "a" * 5000])
+def test_a_name_is_compared_letter_by_letter_with_few_others(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ratio, compared = SequenceMatcher.ratio, []
+
+    def counted(self: SequenceMatcher[str]) -> float:
+        compared.append(self)
+        return ratio(self)
+
+    monkeypatch.setattr(SequenceMatcher, "ratio", counted)
+    catalog.nearest(name, [f"{'a' * 90}-{number}" for number in range(10_000)] + ["a" * 100_000])
+    assert len(compared) <= 40  # each twice, by difflib
 
 
 async def test_a_create_warns_of_a_group_that_a_release_takes_and_then_refuses_to_serve(

@@ -87,7 +87,12 @@ async def test_the_prompt_for_a_key_holds_the_wishes_and_walks_from_plan_to_chec
 
 @pytest.mark.parametrize(
     ("name", "arguments", "said"),
-    [("make_api_key", {}, "purpose"), ("make_api_key", {"purpose": " "}, "purpose"), ("other", {}, "review_api_keys")],
+    [
+        ("make_api_key", {}, "purpose"),
+        ("make_api_key", {"purpose": " "}, "purpose"),
+        ("make_api_key", {"purpose": "blog", "group": "g" * 10_001}, '"group" must be at most 10000 characters'),
+        ("other", {}, "review_api_keys"),
+    ],
 )
 async def test_a_prompt_that_cannot_be_given_is_a_protocol_error_that_says_what_is_needed(
     name: str, arguments: dict[str, str], said: str, make_home: Callable[..., Home]

@@ -169,3 +169,9 @@ def test_whoever_looks_first_no_row_is_two_creates_and_none_is_taken_of_a_strang
     if rows <= len(creates):
         got = {int(name) for name in claimed.values()}
         assert len(set(accepted) & got) >= min(len(accepted), rows), "who was promised a row comes first"
+
+
+def test_a_difference_is_told_in_a_sentence_however_long_what_is_stored_is() -> None:
+    (said,) = differences(SPEC, row(1, group="g" * 1_000_000))
+    assert said.endswith("… (1000002 characters).")
+    assert len(said) < 700
