@@ -437,3 +437,12 @@ def test_of_very_many_wrong_names_twenty_are_named(table: str, tmp_path: Path) -
     write_config(tmp_path, f"[{table}]\n" + "\n".join(f"wrong{number} = 1" for number in range(3000)))
     settings = load({"COMETAPI_ACCESS_TOKEN": TOKEN})
     assert len([*settings.problems, *settings.policy.problems]) == 20
+
+
+@pytest.mark.parametrize("setting", [setting.variable for setting in SETTINGS])
+@pytest.mark.parametrize(
+    "text", ["9" * 5000, "-" + "9" * 5000, "1e999999999", "0x" + "f" * 5000, "\u0663" * 5000, "nan"]
+)
+def test_no_number_in_the_environment_ends_the_start(setting: str, text: str) -> None:
+    settings = load({"COMETAPI_ACCESS_TOKEN": TOKEN, setting: text})
+    assert all(text not in said for said in [*settings.problems, *settings.policy.problems] if len(text) > 100)
