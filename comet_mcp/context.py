@@ -105,7 +105,7 @@ class Services:
         journal = SQLiteJournal(settings.state, clock)
         identity = Identity(settings, api, journal)
         store = key_store(settings)
-        quota = Quota(journal, identity, PolicyEnforcer(settings.policy, settings.units, clock), clock)
+        quota = Quota(journal, identity, PolicyEnforcer(settings.policy, settings.units, clock))
         core = Core(api, journal, identity, clock, server)
         secrets = Secrets(core, store, redactor)
         delivery = Delivery(journal, server, clock, disconnected)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from comet_mcp.clock import Clock
 from comet_mcp.domain.change import KeyChange
 from comet_mcp.domain.key import KeySpec
 from comet_mcp.journal.base import Decision, Journal, Reads, Rows, Step
@@ -17,21 +16,14 @@ from comet_mcp.policy.enforcer import PolicyEnforcer
 from comet_mcp.policy.windows import NOTHING, Spending
 from comet_mcp.services.identity import Identity
 
-_FRESH = 1.0
-"""Seconds for which what was read may stand for what is there: what counts is judged once more where it is counted."""
-
 
 class Quota:
     """What may still be given, for one account."""
 
-    def __init__(self, journal: Journal, identity: Identity, enforcer: PolicyEnforcer, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, journal: Journal, identity: Identity, enforcer: PolicyEnforcer) -> None:
         self._journal = journal
         self._identity = identity
         self.enforcer = enforcer
-        self._read: tuple[float, Spending] | None = None
-        if self.is_limited:
-            journal.add_rider(self._reading)
 
     @property
     def is_limited(self) -> bool:
@@ -57,22 +49,9 @@ class Quota:
         """What was given out so far. It is read only where it counts, and nothing was where no journal ever was."""
         if not self.is_limited or not await self._journal.exists():
             return NOTHING
-        if self._read is not None and self._clock.monotonic() - self._read[0] < _FRESH:
-            return self._read[1]  # read together with the call's row in the trail
         account = await self._identity.account()
 
         def decide(rows: Rows) -> Decision[Spending]:
             return Decision(rows.spending)
 
         return await self._journal.run(Step(Reads(account, spending=True), decide, durable=False))
-
-    def _reading(self) -> Step[Any] | None:
-        """Reads what was given out together with another step of this server."""
-        account = self._identity.cached
-        if account is None:
-            return None
-
-        def after(spending: Spending) -> None:
-            self._read = (self._clock.monotonic(), spending)
-
-        return Step(Reads(account, spending=True), lambda rows: Decision(rows.spending), durable=False, after=after)
