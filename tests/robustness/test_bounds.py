@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from comet_mcp.api.transport import MAX_BODY
-from comet_mcp.transports.stdio import MAX_LINE
+from comet_mcp.transports.lines import MAX_LINE
 from tests.robustness.bounds import (
     MOST_MIB,
     MOST_SECONDS,
