@@ -118,8 +118,9 @@ class Secrets:
         return value
 
     async def _value_of(self, row: Key, deadline: Deadline) -> SecretStr:
-        if (known := await self.known_value_of(row, deadline)) is not None:
-            return known
+        with contextlib.suppress(StoreError):  # a locked keychain: the API has it too
+            if (known := await self.known_value_of(row, deadline)) is not None:
+                return known
         values = await self._values.join(row.id, deadline.left)
         if row.id not in values:
             raise NotFoundError(f"The API reveals no key {row.id}. It may have been deleted just now.")
@@ -131,13 +132,10 @@ class Secrets:
         return values[row.id]
 
     async def known_value_of(self, row: Key, deadline: Deadline) -> SecretStr | None:
-        """The value of a key as far as its record or the store has it, without a call of the API."""
+        """The value of a key as far as its record or the store has it, without a call of the API. Raises StoreError."""
         if not row.is_masked:
             return row.key
-        try:
-            known = await self.stored(row.id, deadline)
-        except StoreError:
-            return None  # a locked keychain
+        known = await self.stored(row.id, deadline)
         return known if known is not None and fits(known, row) else None
 
     async def replace(self, row: Key, value: SecretStr, deadline: Deadline) -> None:

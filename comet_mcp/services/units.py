@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import anyio
+
 from comet_mcp.api.client import CometAPI
 from comet_mcp.domain.money import Units
 from comet_mcp.errors import APIError, RateLimitedError, RefusedError, SettingsError
@@ -17,27 +19,40 @@ class UnitsCheck:
         self._units = units
         self._api = api
         self._is_done = not units.is_assumed
+        self._asking: anyio.Event | None = None
+        self._worth: int | None = None
 
     async def require(self) -> None:
         """Raise SettingsError where the API says that its units are others.
 
         An API that has no such call is taken at the usual worth. One that could not be asked is, too, and asked again
-        before the next budget.
+        before the next budget. Calls that come at once ask it once.
         """
         if self._is_done:
             return
+        if self._asking is not None:
+            await self._asking.wait()
+        else:
+            self._asking = anyio.Event()
+            try:
+                await self._ask()
+            finally:
+                self._asking.set()
+                self._asking = None
+        if self._worth is not None and self._worth != self._units.per_usd:
+            raise SettingsError(
+                f"This API counts {self._worth} quota units to a US dollar, not {self._units.per_usd}, so the budget "
+                "would be another one than was meant. Nothing was changed. The person who runs this server has to set "
+                f"COMETAPI_MCP_UNITS_PER_USD to {self._worth} and restart it."
+            )
+
+    async def _ask(self) -> None:
         try:
-            worth = await self._api.units_per_usd(seconds=_WITHIN)
+            self._worth = await self._api.units_per_usd(seconds=_WITHIN)
         except RateLimitedError:
             return
         except RefusedError:
-            worth = None
+            self._worth = None
         except APIError:
             return
-        if worth is not None and worth != self._units.per_usd:
-            raise SettingsError(
-                f"This API counts {worth} quota units to a US dollar, not {self._units.per_usd}, so the budget would "
-                "be another one than was meant. Nothing was changed. The person who runs this server has to set "
-                f"COMETAPI_MCP_UNITS_PER_USD to {worth} and restart it."
-            )
-        self._is_done = True
+        self._is_done = self._worth is None or self._worth == self._units.per_usd

@@ -17,7 +17,7 @@ from comet_mcp.concurrency import Deadline
 from comet_mcp.domain.key import Key, Status, status_word
 from comet_mcp.domain.lifetimes import NEVER, when
 from comet_mcp.domain.money import Units
-from comet_mcp.errors import APIError, RefusedError
+from comet_mcp.errors import APIError, RefusedError, StoreError
 from comet_mcp.services.affordable import means_of
 from comet_mcp.services.secrets import Secrets
 from comet_mcp.text import printable
@@ -73,12 +73,16 @@ class Verifier:
 
     async def _ask(self, verdict: Verdict, deadline: Deadline) -> None:
         """Ask the API as the key which models it may call."""
-        value = await self._secrets.known_value_of(verdict.row, deadline)
+        why = "Its value is not stored here"
+        mend = "save_api_key stores the value; then call verify_api_key again."
+        try:
+            value = await self._secrets.known_value_of(verdict.row, deadline)
+        except StoreError as error:
+            value, why, mend = None, "Its value could not be read", str(error)
         if value is None:
             verdict.reasons += await self._group_reasons(verdict.row)
             verdict.doubts.append(
-                "Its value is not stored here, so the API was not asked as this key. By its record nothing speaks "
-                "against it. save_api_key stores the value; then call verify_api_key again."
+                f"{why}, so the API was not asked as this key. By its record nothing speaks against it. {mend}"
             )
             return
         try:

@@ -92,7 +92,8 @@ def entry(text: str) -> str:
 
 def warned(warnings: list[str]) -> list[str]:
     """The warnings, but not so many that the question becomes too long: they only explain what is shown."""
-    more = [f"There are {len(warnings) - _WARNINGS} more warnings."] if len(warnings) > _WARNINGS else []
+    left = len(warnings) - _WARNINGS
+    more = [f"There {'is' if left == 1 else 'are'} {left} more warning{'s' * (left > 1)}."] if left > 0 else []
     return [*warnings[:_WARNINGS], *more]
 
 

@@ -93,9 +93,11 @@ async def test_a_keychain_that_waits_for_a_person_is_named_and_nothing_is_made(
     assert home.sandbox.count("create") == (0 if tool == "save_api_key" else 1)
 
 
-async def test_a_verification_asks_the_api_where_the_keychain_waits(home: Home, keychain: Asking) -> None:
+async def test_a_verification_says_that_the_keychain_waits(home: Home, keychain: Asking) -> None:
     async with connected(home) as client:
-        assert data_of(await client.call_tool("verify_api_key", {"id": 1}))["works"]
+        verdict = data_of(await client.call_tool("verify_api_key", {"id": 1}))
+    assert verdict["verdict"] == "can't be told"
+    assert "The keychain has not answered in" in verdict["reasons"][0]
     assert keychain.asked == 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import anyio
 import pytest
 
 from tests.e2e.steps import served
@@ -41,6 +42,20 @@ async def test_it_is_asked_once(home: Home) -> None:
     async with served(home) as client:
         for number in range(3):
             data_of(await client.call_tool("create_api_key", BODY | {"name": str(number)}))
+    assert home.sandbox.count("status") == 1
+
+
+async def test_calls_at_once_ask_it_once_and_all_hear_the_answer(home: Home) -> None:
+    home.sandbox.account.settings.quota_per_unit = 1_000
+    said: list[str] = []
+    async with served(home) as client, anyio.create_task_group() as group:
+
+        async def create(number: int) -> None:
+            said.append(error_of(await client.call_tool("create_api_key", BODY | {"name": str(number)})))
+
+        for number in range(10):
+            group.start_soon(create, number)
+    assert len([text for text in said if "counts 1000" in text]) == 10
     assert home.sandbox.count("status") == 1
 
 
