@@ -16,7 +16,8 @@ from comet_mcp.api.client import CometAPI
 from comet_mcp.audit.trail import AuditTrail, Note
 from comet_mcp.clock import SYSTEM, Clock
 from comet_mcp.concurrency import Deadline
-from comet_mcp.confirmation import OPEN, Confirmations, Gate
+from comet_mcp.confirmation.asking import Confirmations
+from comet_mcp.confirmation.gate import OPEN, Gate
 from comet_mcp.deliveries import Deliveries
 from comet_mcp.domain.money import Units
 from comet_mcp.errors import CometError

@@ -29,7 +29,7 @@ from comet_mcp.text import printable
 if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
 
-    from comet_mcp.confirmation import Gate
+    from comet_mcp.confirmation.gate import Gate
     from comet_mcp.tools.base import Tool
 
 log = logging.getLogger(__name__)

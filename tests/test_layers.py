@@ -29,7 +29,7 @@ PARTS = (
 # Libraries that one file alone may import, so that what they do has one place.
 ALONE = {
     "httpx": {"api/transport.py"},
-    "sqlite3": {"journal/sqlite.py", "journal/tables.py", "journal/migrations.py"},
+    "sqlite3": {"journal/sqlite.py", "journal/tables.py", "journal/migrations.py", "journal/faults.py"},
     "tomllib": {"settings/loading.py"},
     "uvicorn": {"sandbox/server.py", "sandbox/connection.py"},
     "keyring": {"secret_store/keychain.py"},

@@ -1,4 +1,4 @@
-"""The journal on one SQLite file that all servers of a user share, and what is wrong with it in words."""
+"""The journal on one SQLite file that all servers of a user share."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from comet_mcp.clock import SYSTEM, Clock
 from comet_mcp.errors import JournalError
 from comet_mcp.journal import tables
 from comet_mcp.journal.base import Step
+from comet_mcp.journal.faults import NotOursError, ReplacedError, TooNewError, explained_fault, is_locked
 from comet_mcp.journal.migrations import MIGRATIONS
-from comet_mcp.text import printable, quoted
 from comet_mcp.threads import LateError, Threads
 
 _T = TypeVar("_T")
@@ -28,7 +28,6 @@ _ANSWER_WITHIN = 8.0
 _MARKS = {"reveal", "audit"}
 """Tables by which a journal of any version is known."""
 
-_KNOWS_NOTHING = "which knows nothing of creates that were still unclear"
 _HEADER = b"SQLite format 3\0"
 
 
@@ -54,7 +53,7 @@ class SQLiteJournal:
             try:
                 return await self._threads.run(self.path.exists, _ANSWER_WITHIN)
             except LateError as late:
-                raise _explained(self.path, late) from None
+                raise explained_fault(self.path, late) from None
 
     def add_rider(self, rider: Callable[[], Step[Any] | None]) -> None:
         """Ask for a step with each one that is carried out, and carry it out in the same transaction."""
@@ -68,7 +67,7 @@ class SQLiteJournal:
             self._db.execute("VACUUM")
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except (sqlite3.Error, OSError) as error:
-            raise _explained(self.path, error) from None
+            raise explained_fault(self.path, error) from None
 
     def close(self) -> None:
         """Close the file, if it was opened."""
@@ -115,7 +114,7 @@ class SQLiteJournal:
         try:
             await self._threads.run(lambda: self._until_free([*uses, *riders]), _ANSWER_WITHIN)
         except LateError as late:
-            explained = _explained(self.path, late)
+            explained = explained_fault(self.path, late)
             for use in uses:
                 use.given_up, use.is_done = explained, True
             return
@@ -134,11 +133,11 @@ class SQLiteJournal:
                 self._once(uses)
             except (sqlite3.Error, OSError) as error:
                 self.close()
-                if _is_locked(error) and self._clock.monotonic() < end:
+                if is_locked(error) and self._clock.monotonic() < end:
                     self._clock.block(0.01)  # SQLite does not wait itself while another process makes the file
                     continue
-                explained = _explained(self.path, error)
-                if _is_locked(error):
+                explained = explained_fault(self.path, error)
+                if is_locked(error):
                     self._locked = (self._clock.monotonic(), explained)
                 for use in uses:
                     use.results, use.error = [], explained
@@ -148,7 +147,7 @@ class SQLiteJournal:
 
     def _once(self, uses: list[_Use]) -> None:
         if self._file is not None and _identity(self.path) != self._file:
-            raise _ReplacedError
+            raise ReplacedError
         if self._db is None:
             self._db = _open(self.path)
             self._file = _identity(self.path)
@@ -205,18 +204,6 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-class _ReplacedError(sqlite3.DatabaseError):
-    """The file is not there any more, or another one is in its place."""
-
-
-class _TooNewError(sqlite3.DatabaseError):
-    """The file was written by a later version of this program."""
-
-
-class _NotOursError(sqlite3.DatabaseError):
-    """The file is another program's, and stays as it is."""
-
-
 def _open(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     _require_database(path)
@@ -229,7 +216,7 @@ def _open(path: Path) -> sqlite3.Connection:
         db.execute("BEGIN IMMEDIATE")
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version > len(MIGRATIONS):
-            raise _TooNewError  # noqa: TRY301 - closes the file on its way out
+            raise TooNewError  # noqa: TRY301 - closes the file on its way out
         for migration in MIGRATIONS[version:]:
             migration(db)
         db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
@@ -241,100 +228,15 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _require_database(path: Path) -> None:
-    """Raise _NotOursError for a file that has something in it and is no database, before it is opened for writing."""
+    """Raise NotOursError for a file that has something in it and is no database, before it is opened for writing."""
     if path.is_file():
         with path.open("rb") as file:
             if not _HEADER.startswith(file.read(len(_HEADER))):
-                raise _NotOursError
+                raise NotOursError
 
 
 def _require_ours(db: sqlite3.Connection) -> None:
-    """Raise _NotOursError for a database that has tables and not ours, before anything in it is changed."""
+    """Raise NotOursError for a database that has tables and not ours, before anything in it is changed."""
     tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if tables and not tables >= _MARKS:
-        raise _NotOursError
-
-
-def _is_locked(error: Exception) -> bool:
-    return isinstance(error, sqlite3.OperationalError) and ("locked" in str(error) or "busy" in str(error))
-
-
-def _lacks_locks(error: Exception) -> bool:
-    """Whether a lock or the shared memory beside the file failed, by SQLite's own name of the error."""
-    name = getattr(error, "sqlite_errorname", None) or ""
-    return name.startswith(("SQLITE_IOERR_SHM", "SQLITE_PROTOCOL", "SQLITE_NOLFS")) or name in _LOCK_FAULTS
-
-
-_LOCK_FAULTS = tuple(
-    f"SQLITE_IOERR_{name}" for name in ("LOCK", "RDLOCK", "UNLOCK", "CHECKRESERVEDLOCK", "MMAP", "BLOCKED")
-)
-_LOCAL = "Set COMETAPI_MCP_STATE to a file on a disk of this machine"
-_ANOTHER = (
-    "Set COMETAPI_MCP_STATE to another file. Only if this one was the journal and was damaged, move it away: a new one "
-    f"is made, {_KNOWS_NOTHING}"
-)
-_FAULTS: tuple[tuple[Callable[[Exception, str], bool], str, str], ...] = (
-    (
-        lambda error, _: isinstance(error, _ReplacedError),
-        "The journal {where}, with the audit trail and what the limits count, was deleted or replaced meanwhile",
-        "Put the file back, or restart the client to begin a new one",
-    ),
-    (
-        lambda error, _: isinstance(error, _TooNewError),
-        "The journal {where} was written by a newer cometapi-mcp",
-        "Upgrade this one, or set COMETAPI_MCP_STATE to another file",
-    ),
-    (
-        lambda error, said: isinstance(error, _NotOursError) or "no such table" in said,
-        "{where} is no journal of cometapi-mcp",
-        _ANOTHER,
-    ),
-    (
-        lambda error, _: isinstance(error, LateError),
-        "The journal {where} does not answer ({said})",
-        "Its disk or network hangs: try again when it answers, or set COMETAPI_MCP_STATE to a file on another disk",
-    ),
-    (
-        lambda error, _: _lacks_locks(error),
-        "The journal {where} is on a file system that can't do what SQLite needs, locks and shared memory ({said})",
-        f"{_LOCAL}; network file systems often can't",
-    ),
-    (
-        lambda error, _: _is_locked(error),
-        "The journal {where} is locked by another program, or its file system has no locks ({said})",
-        f"Try again in a minute. If that does not help, close the program that holds the file. {_LOCAL} if none does",
-    ),
-    (
-        lambda _, said: any(word in said for word in ("full", "no space", "i/o", "too large")),
-        "The journal {where} can't be written: the disk is full or failing ({said})",
-        "Free some space, or set COMETAPI_MCP_STATE to a file on another disk",
-    ),
-    (
-        lambda _, said: any(word in said for word in ("not a database", "malformed", "corrupt")),
-        "The journal {where} is damaged ({said})",
-        f"Move the file away; a new one is made, {_KNOWS_NOTHING}",
-    ),
-    (
-        lambda *_: True,
-        "The journal {where} can't be opened for writing ({said})",
-        "Set COMETAPI_MCP_STATE to a file that can be written, or make this one writable if it is the journal",
-    ),
-)
-"""How each fault is recognised, what it is, and what to do. The first that fits holds."""
-
-
-def _named(error: Exception) -> str:
-    """What SQLite or the system says, with SQLite's name of it, which tells more than the words."""
-    said = str(error).lower() or type(error).__name__
-    name = getattr(error, "sqlite_errorname", None)
-    return f"{said}, {name}" if name else said
-
-
-def _explained(path: Path, error: Exception) -> JournalError:
-    """What is wrong with the journal, and what to do."""
-    said = str(error).lower()
-    reason, advice = next((reason, advice) for fits, reason, advice in _FAULTS if fits(error, said))
-    shown = {"where": quoted(str(path), 200), "said": printable(_named(error))}
-    why = "Without a journal no key is created, for a lost answer could not be recovered"
-    code = "journal_replaced" if isinstance(error, _ReplacedError) else None
-    return JournalError(f"{reason.format(**shown)}. {why}. {advice}.", code=code)
+        raise NotOursError

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from comet_mcp.confirmation import Question, digest_of
+from comet_mcp.confirmation.gate import Question, digest_of
 from comet_mcp.context import Context
 from comet_mcp.domain.key import KeySpec
 from comet_mcp.domain.lifetimes import NEVER

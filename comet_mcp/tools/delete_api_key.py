@@ -6,7 +6,7 @@ from typing import Any
 
 import anyio
 
-from comet_mcp.confirmation import Question, digest_of
+from comet_mcp.confirmation.gate import Question, digest_of
 from comet_mcp.context import Context
 from comet_mcp.domain.key import Key, KeySpec
 from comet_mcp.domain.lifetimes import NEVER

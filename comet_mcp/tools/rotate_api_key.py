@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from comet_mcp.confirmation import Question, digest_of
+from comet_mcp.confirmation.gate import Question, digest_of
 from comet_mcp.context import Context
 from comet_mcp.domain.key import Key, status_word
 from comet_mcp.domain.lifetimes import NEVER, duration, expiry, when

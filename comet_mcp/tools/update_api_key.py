@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from comet_mcp.api.catalog import MAX_WAIT
-from comet_mcp.confirmation import Question, digest_of
+from comet_mcp.confirmation.gate import Question, digest_of
 from comet_mcp.context import Context
 from comet_mcp.domain.change import KeyChange, expands_access, expansion_warnings
 from comet_mcp.domain.key import Key, KeySpec, Status, status_word

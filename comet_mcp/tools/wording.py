@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from comet_mcp.confirmation import LONGEST_QUESTION
+from comet_mcp.confirmation.gate import LONGEST_QUESTION
 from comet_mcp.domain.addresses import AddressList
 from comet_mcp.domain.key import Key, KeySpec
 from comet_mcp.domain.lifetimes import NEVER, when

@@ -25,8 +25,8 @@ from mcp_types import (
     InputRequiredResult,
 )
 
-from comet_mcp import confirmation
 from comet_mcp.clock import SYSTEM
+from comet_mcp.confirmation import asking as confirmation
 from comet_mcp.server import TOOLS
 from tests.e2e.steps import code_of, served, started
 from tests.e2e.test_audit import brief, trail, verified

@@ -11,7 +11,7 @@ import anyio
 import pytest
 from mcp_types import ElicitResult
 
-from comet_mcp.confirmation import LONGEST_QUESTION
+from comet_mcp.confirmation.gate import LONGEST_QUESTION
 from comet_mcp.domain.key import Key, Status
 from comet_mcp.domain.money import Units
 from comet_mcp.sandbox.catalog import CATALOG

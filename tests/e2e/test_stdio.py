@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from comet_mcp.confirmation import MOST_QUESTIONS
+from comet_mcp.confirmation.asking import MOST_QUESTIONS
 from comet_mcp.transports.stdio import MAX_UNANSWERED
 from tests.e2e.steps import LONG, blocking_until
 from tests.robustness.test_stdio_fuzz import ASK, GONE_AFTER, HELLO, Pipes, piped
@@ -59,7 +59,7 @@ def test_one_question_too_many_is_refused_and_the_others_still_wait(make_home: M
     home = make_home(COMETAPI_MCP_CONFIRM="writes")
     home.sandbox.add_key("shared")
     code = (
-        "import sys\nfrom comet_mcp import confirmation\nconfirmation.MOST_QUESTIONS = 3\n"
+        "import sys\nfrom comet_mcp.confirmation import asking as confirmation\nconfirmation.MOST_QUESTIONS = 3\n"
         "from comet_mcp.__main__ import main\nsys.exit(main([]))"
     )
     with piped(home, code, elicitation={}) as server:

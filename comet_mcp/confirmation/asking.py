@@ -15,13 +15,12 @@ that comes faster than a person can read is the client's own: some decline or ca
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -41,6 +40,7 @@ from pydantic import ValidationError
 
 from comet_mcp.audit.trail import Note
 from comet_mcp.clock import Clock
+from comet_mcp.confirmation.gate import OPEN, Asked, Gate, Grant, digest_of
 from comet_mcp.errors import ConfirmationError, JournalError
 from comet_mcp.journal.base import Journal
 from comet_mcp.journal.steps import using_nonce
@@ -59,9 +59,6 @@ MOST_QUESTIONS = 500
 
 QUICKEST_PERSON = 1.0
 """Seconds that a person needs at least to say no. Seen: clients that ask nobody decline within 20 ms."""
-
-LONGEST_QUESTION = 2000
-"""Characters that a person can be expected to read. What is longer is not asked: cut, it would hide something."""
 
 _QUESTION = "confirm"
 _FORM: dict[str, Any] = {
@@ -111,96 +108,6 @@ _NOES = {
 _ASKED_IN_RESULTS_SINCE = "2026-07-28"
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What a person is asked, and a digest of what has to be the same when the answer comes."""
-
-    text: str
-    state: str
-
-
-class Asked(Exception):  # noqa: N818 - no error: a call that waits for a person
-    """A tool has come to its first write, and nobody has confirmed it yet. Nothing is changed."""
-
-    def __init__(self, question: Question) -> None:
-        super().__init__("a person has to confirm this")
-        self.question = question
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """A person's yes: to which call, to which state of the key, until when (Unix seconds), and its nonce.
-
-    `asked` is when the question was sent, by this process's monotonic clock.
-    """
-
-    call: str
-    state: str
-    expires: float
-    nonce: str
-    asked: float
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """What a writing tool asks, once, before its first write. Without `use_up` it is open: nobody is asked."""
-
-    use_up: Callable[[Grant], Awaitable[None]] | None = None
-    """Notes on disk that an answer has served. Raises ConfirmationError where it had already."""
-    grant: Grant | None = None
-    begin: Callable[[], Awaitable[None]] | None = None
-    """Notes on disk that the call begins to change something. Raises AuditError where it must not without."""
-
-    @property
-    def asks(self) -> bool:
-        """Whether a person is asked."""
-        return self.use_up is not None
-
-    @property
-    def is_unanswered(self) -> bool:
-        """Whether this run of the tool ends with the question."""
-        return self.asks and self.grant is None
-
-    async def require_confirmed(self, question: Question) -> None:
-        """Return where nobody needs to be asked, or the person has confirmed this very question.
-
-        Raises:
-            Asked: Nobody has answered yet.
-            ConfirmationError: The question is too long, the key is another one than was shown, or the answer has
-                served already.
-        """
-        if self.use_up is None:
-            await self.passed()
-            return
-        if len(question.text) > LONGEST_QUESTION:
-            raise ConfirmationError(
-                f"The user has to confirm this, and the question would have {len(question.text)} characters, more than "
-                f"the {LONGEST_QUESTION} that a person can be expected to read. Nothing was done. Name fewer models "
-                "and addresses (a range stands for many), or make a key with fewer and add the others with "
-                "update_api_key, some in each call.",
-                code="confirmation_too_long",
-            )
-        if self.grant is None:
-            raise Asked(question)
-        if self.grant.state != question.state:
-            raise ConfirmationError(
-                "The key was changed after the user was asked. Nothing was done. Call again: the user is then asked "
-                "about the key as it is now.",
-                code="confirmation_stale",
-            )
-        await self.use_up(self.grant)
-        await self.passed()
-
-    async def passed(self) -> None:
-        """The call goes on to its first write."""
-        if self.begin is not None:
-            await self.begin()
-
-
-OPEN = Gate()
-"""The gate of a server that asks nobody."""
 
 
 class Confirmations:
@@ -361,11 +268,6 @@ class Confirmations:
             "Nothing was done. Call again without it to ask.",
             code="confirmation_invalid",
         )
-
-
-def digest_of(*parts: object) -> str:
-    """A digest of what a question is about; equal for equal parts."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _too_late() -> ConfirmationError:

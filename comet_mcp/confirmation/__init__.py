@@ -1,0 +1,1 @@
+"""A person's yes: the gate that tools pass, and how the person is asked."""
