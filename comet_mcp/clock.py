@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, tzinfo
 from email.utils import parsedate_to_datetime
 
 import anyio
@@ -90,3 +91,29 @@ class Clock:
 
 SYSTEM = Clock()
 """This machine's time, for what has no server around it."""
+
+
+class _MachineZone(tzinfo):
+    """The zone of this machine, with its changes between winter and summer.
+
+    The standard library has a machine's zone only for naive times, and `astimezone` gives no more than an offset.
+    """
+
+    def utcoffset(self, moment: datetime | None) -> timedelta | None:
+        return None if moment is None else moment.replace(tzinfo=None).astimezone().utcoffset()
+
+    def dst(self, _: datetime | None) -> timedelta | None:
+        return None
+
+    def tzname(self, moment: datetime | None) -> str | None:
+        return None if moment is None else moment.replace(tzinfo=None).astimezone().tzname()
+
+    def fromutc(self, moment: datetime) -> datetime:
+        there = moment.replace(tzinfo=UTC).astimezone()
+        naive = there.replace(tzinfo=None)
+        is_second = naive.astimezone().utcoffset() != there.utcoffset()  # an hour that is there twice
+        return naive.replace(tzinfo=self, fold=int(is_second))
+
+
+MACHINE_ZONE: tzinfo = _MachineZone()
+"""Where a person is whose machine this is."""

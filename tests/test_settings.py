@@ -4,9 +4,11 @@ import re
 import sys
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from comet_mcp.clock import MACHINE_ZONE
 from comet_mcp.errors import SettingsError
 from comet_mcp.settings import PUBLIC_API, SETTINGS, Settings, how_to_mend, load, understood
 from comet_mcp.text import quoted
@@ -163,6 +165,9 @@ def test_plain_http_elsewhere_is_possible_when_switched_on() -> None:
         ("COMETAPI_MCP_TIMEOUT", "60", "from 1 to 15"),
         ("COMETAPI_MCP_TIMEOUT", "soon", "from 1 to 15"),
         ("COMETAPI_MCP_TIMEOUT", "nan", "from 1 to 15"),
+        ("COMETAPI_MCP_TIMEZONE", "JST+9", "IANA name, such as Asia/Tokyo"),
+        ("COMETAPI_MCP_TIMEZONE", "Asia", "IANA name, such as Asia/Tokyo"),
+        ("COMETAPI_MCP_TIMEZONE", "/etc/localtime", "IANA name, such as Asia/Tokyo"),
         ("COMETAPI_MCP_ALLOW_HTTP", "maybe", "must be 1 or 0"),
         ("COMETAPI_MCP_LOG", "LOUD", "must be one of DEBUG, INFO, WARNING, ERROR"),
         ("COMETAPI_MCP_KEY_DIR", "keys", "must be a full path"),
@@ -276,6 +281,11 @@ def test_what_the_official_cli_and_other_programs_keep_in_the_same_places_is_no_
 def test_no_two_settings_have_the_same_name_in_the_file() -> None:
     names = [setting.key.rpartition(".")[2] for setting in SETTINGS if setting.key]
     assert len(set(names)) == len(names)
+
+
+def test_the_zone_of_the_person_is_the_machines_unless_it_is_named() -> None:
+    assert loaded().timezone is MACHINE_ZONE
+    assert loaded(COMETAPI_MCP_TIMEZONE=" Asia/Tokyo ").timezone == ZoneInfo("Asia/Tokyo")
 
 
 def test_the_place_of_a_wrong_value_is_where_it_is_to_be_corrected(tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ doesn't tell them, nothing is warned about.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from difflib import SequenceMatcher, get_close_matches
 from heapq import nlargest
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import anyio
 
@@ -18,6 +19,7 @@ from comet_mcp.api.models import CatalogModel
 from comet_mcp.clock import Clock
 from comet_mcp.domain.key import KeySpec
 from comet_mcp.domain.models import ModelList
+from comet_mcp.domain.money import Units
 from comet_mcp.errors import APIError
 from comet_mcp.text import quoted
 
@@ -29,13 +31,22 @@ REMEMBERED_FOR = 300.0
 MAX_WAIT = 3.0
 """Seconds that a warning is waited for."""
 
-_MOST_NAMED = 5
-"""Unknown models that are warned of by name."""
+MOST_NAMED = 5
+"""Unknown models that are told by name, with the nearest there are."""
 
 _MOST_COMPARED, _LONGEST_COMPARED = 2_000, 100
 """Names, and characters of one, that are looked through for those that resemble another: of each there are a third."""
 _LIKELY = 20
 """Names that are compared letter by letter."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFacts:
+    """What the account has: ids of models, groups, a balance in quota units. None where that is not known."""
+
+    models: list[str] | None = None
+    groups: list[str] | None = None
+    balance: int | None = None
 
 
 class _Remembered(Generic[_T]):
@@ -71,13 +82,10 @@ class Catalog:
     async def odd(self, models: ModelList) -> frozenset[str]:
         """The entries of a list that look like no id of a model, and are one all the same, by what the API lists."""
         wrong = frozenset(entry for entry in models.wrong if entry and "," not in entry)
-        if wrong:
-            with anyio.move_on_after(min(MAX_WAIT, self._api.seconds / 2)):
-                try:
-                    return wrong & {model.id for model in await self.models()}
-                except APIError:
-                    return frozenset()  # what can't be known is judged by its looks
-        return frozenset()
+        if not wrong:
+            return wrong
+        facts = await self.facts(models=True)
+        return wrong & set(facts.models or ())  # what can't be known is judged by its looks
 
     async def groups(self) -> list[str]:
         """Every group of the account. Raises APIError, RefusedError where this API doesn't tell them."""
@@ -93,35 +101,49 @@ class Catalog:
         ratio = found.get("ratio") if isinstance(found, dict) else None
         return ratio if isinstance(ratio, int | float) and not isinstance(ratio, bool) and ratio >= 0 else None
 
-    async def balance(self) -> int | None:
-        """What the account has left, in quota units; None where the API does not tell it soon."""
-        with anyio.move_on_after(min(MAX_WAIT, self._api.seconds / 2)):
-            try:
-                account = await self._api.account()
-            except APIError:
-                return None  # what can't be known is not warned about
-            if "quota" in account.model_fields_set:
-                return account.quota
-        return None
+    async def facts(self, *, models: bool = False, groups: bool = False, balance: bool = False) -> AccountFacts:
+        """What is asked for, all at once; what the API does not tell soon is not known."""
+        found: dict[str, Any] = {}
+
+        async def learn(what: str, ask: Callable[[], Awaitable[object]]) -> None:
+            with anyio.move_on_after(min(MAX_WAIT, self._api.seconds / 2)):
+                try:
+                    found[what] = await ask()
+                except APIError:
+                    return  # what can't be known is not warned about
+
+        async with anyio.create_task_group() as asked:
+            if models:
+                asked.start_soon(learn, "models", self._ids)
+            if groups:
+                asked.start_soon(learn, "groups", self.groups)
+            if balance:
+                asked.start_soon(learn, "balance", self._balance)
+        return AccountFacts(**found)
 
     async def warnings(self, body: KeySpec) -> list[str]:
         """What a key of that body names and the account doesn't have, with the nearest names."""
-        found: list[str] = []
-        with anyio.move_on_after(MAX_WAIT):
-            if body.model_limits_enabled and body.models.ids:
-                try:
-                    known = [model.id for model in await self.models()]
-                except APIError:
-                    known = []  # what can't be known is not warned about
-                found += _unknown_models(body.models.ids, known)
-            if body.group:
-                try:
-                    groups = await self.groups()
-                except APIError:
-                    groups = []
-                if groups and body.group not in groups:
-                    found.append(_unknown("group", body.group, groups))
+        wanted = body.models.ids if body.model_limits_enabled else ()
+        facts = await self.facts(models=bool(wanted), groups=bool(body.group))
+        models, groups = facts.models or [], facts.groups or []
+        found = _unknown_models(wanted, models)
+        if groups and body.group not in groups:
+            found.append(_unknown("group", body.group, groups))
         return found
+
+    async def _ids(self) -> list[str]:
+        return [model.id for model in await self.models()]
+
+    async def _balance(self) -> int | None:
+        account = await self._api.account()
+        return account.quota if "quota" in account.model_fields_set else None
+
+
+def beyond_balance(budget: int, facts: AccountFacts, units: Units) -> list[str]:
+    """That a budget, in quota units, is more than the account's balance, where it is so."""
+    if facts.balance is None or budget <= facts.balance:
+        return []
+    return [f"The budget is more than the account's balance, {units.usd(facts.balance)}: it limits nothing."]
 
 
 def nearest(name: str, known: Sequence[str]) -> list[str]:
@@ -149,9 +171,9 @@ def _unknown_models(wanted: Sequence[str], known: list[str]) -> list[str]:
         return []
     there = set(known)
     unknown = [name for name in wanted if name not in there]
-    more = len(unknown) - _MOST_NAMED
+    more = len(unknown) - MOST_NAMED
     rest = [f"The account has none of {more} more models of the list either."] if more > 0 else []
-    return [_unknown("model", name, known) for name in unknown[:_MOST_NAMED]] + rest
+    return [_unknown("model", name, known) for name in unknown[:MOST_NAMED]] + rest
 
 
 def _unknown(what: str, name: str, known: list[str]) -> str:

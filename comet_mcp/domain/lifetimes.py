@@ -1,16 +1,14 @@
-"""How long a key shall live, in human words, as the API's expired_time.
+"""Spans such as "30d", "2 weeks" or "in 6 months", and the API's expired_time in words.
 
-"30d", "2 weeks", "in 6 months", "2027-09-03", "2027-09-03T12:00+02:00", "never". Days, weeks and the like count from
-now; a month or year is one of the calendar. A date without a time means the end of that day, a time without a zone
-means UTC. None may be longer than a hundred years.
+Days, weeks and the like count from now; a month or year is one of the calendar, in UTC. None may be longer than a
+hundred years. A person's words for an end, of which a span is one, are in `lifetime_words`.
 """
 
 from __future__ import annotations
 
 import calendar
-import contextlib
 import re
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime
 
 from comet_mcp.errors import ArgumentError
 from comet_mcp.text import quoted
@@ -21,6 +19,9 @@ CENTURY = 100 * 366 * 86_400
 NEVER = -1
 """The API's expired_time of a key that never expires."""
 
+BEYOND = 2**50
+"""Stands for what ends after the year 9999."""
+
 _LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z, the last one datetime can show
 
 _DURATION = re.compile(
@@ -28,42 +29,32 @@ _DURATION = re.compile(
     r"(min(?:ute)?s?|h(?:(?:ou)?rs?)?|d(?:ays?)?|w(?:eeks?)?|mo(?:nths?)?|y(?:(?:ea)?rs?)?)"
     r"(?:\s+from\s+now)?"
 )
-_NEVER = ("never", "forever", "unlimited", "no expiry", "-1")
 _SECONDS = {"h": 3600, "d": 86_400, "w": 7 * 86_400}
-_BEYOND = 2**50
-"""Stands for what ends after the year 9999."""
-_FORMS = '"30d", "2 weeks", "6 months", a date such as "2027-09-03", a time such as "2027-09-03T12:00Z", or "never"'
 
 
-def expired_time(lifetime: str, now: float) -> int:
-    """The end of a lifetime that begins `now`, in Unix seconds; -1 for never.
-
-    Raises:
-        ArgumentError: The words are not understood, or the end is not in the future.
-    """
-    words = " ".join(lifetime.split()).lower()
-    if words in _NEVER:
-        return NEVER
-    end = _after(words, now) or _at(lifetime.strip())
-    if end is None:
-        raise ArgumentError(f"lifetime {quoted(lifetime)} is not understood. Give {_FORMS}.")
-    if end <= now:
-        raise ArgumentError(f"lifetime {quoted(lifetime)} ends in the past. Give {_FORMS}.")
-    if end > now + CENTURY:
-        raise ArgumentError(f"lifetime {quoted(lifetime)} ends more than a hundred years from now. Give {_FORMS}.")
+def expired_time(span: str, now: float) -> int:
+    """The end of a span that begins `now`, in Unix seconds. Raises ArgumentError."""
+    end = after(span, now)
+    if not end or not now < end <= now + CENTURY:
+        raise _no_span(span)
     return end
 
 
 def duration(words: str) -> int:
     """A span such as "24h" or "3 days", in seconds. Raises ArgumentError."""
-    end = _after(" ".join(words.split()).lower(), 0)
-    if not end or end >= _BEYOND:
-        raise ArgumentError(f'{quoted(words)} is no span of time. Give one such as "24h", "3 days" or "30 minutes".')
+    end = after(words, 0)
+    if not end or end >= BEYOND:
+        raise _no_span(words)
     return end
 
 
-def _after(words: str, now: float) -> int | None:
-    found = _DURATION.fullmatch(words)
+def _no_span(words: str) -> ArgumentError:
+    return ArgumentError(f'{quoted(words)} is no span of time. Give one such as "24h", "3 days" or "30 minutes".')
+
+
+def after(words: str, now: float) -> int | None:
+    """The end of a span from `now`, in Unix seconds, whatever it is; None where the words are no span."""
+    found = _DURATION.fullmatch(" ".join(words.split()).lower())
     if found is None:
         return None
     count = int(found[1]) if found[1].isdigit() else 1
@@ -78,22 +69,9 @@ def _months_after(now: float, months: int) -> int:
     start = datetime.fromtimestamp(now, UTC)
     year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
     if year > 9999:
-        return _BEYOND
+        return BEYOND
     day = min(start.day, calendar.monthrange(year, month + 1)[1])
     return int(start.replace(year=year, month=month + 1, day=day).timestamp())
-
-
-def _at(text: str) -> int | None:
-    try:
-        with contextlib.suppress(ValueError):  # a date alone, in any ISO form
-            day = date.fromisoformat(text)
-            if day == date.max:
-                return _BEYOND
-            return int(datetime.combine(day + timedelta(days=1), time(), UTC).timestamp())
-        moment = datetime.fromisoformat(text)
-        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
-    except (ValueError, OverflowError):
-        return None
 
 
 def when(seconds: int) -> str:

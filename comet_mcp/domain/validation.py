@@ -17,7 +17,10 @@ from comet_mcp.errors import ArgumentError
 from comet_mcp.text import quoted
 
 MAX_NAME = 50
-"""Longest name in characters (documented). Some releases count bytes of UTF-8 instead (measured): theirs to say."""
+"""Longest name in bytes of UTF-8 (measured on every live release; documented are characters)."""
+
+LONGEST_GIVEN = 500
+"""Longest name in characters that is answered with one that fits."""
 
 MAX_ENTRIES = 1_000
 """Most entries of either list. No catalog has so many models, and what judges a list looks at each."""
@@ -48,7 +51,7 @@ def check_new_key(body: KeySpec, now: float, units: Units, *, known: Collection[
     Raises:
         ArgumentError: The key would not do what was asked for; the message says what to send instead.
     """
-    _check_name(body.name)
+    check_name(body.name)
     body = _with_models(_with_addresses(body), known)
     if body.model_limits and not body.model_limits_enabled:
         # documented: "when false, model_limits is ignored"; measured: every model is then allowed
@@ -84,7 +87,7 @@ def check_changed_key(
     changed = {name for name in KeySpec.model_fields if getattr(before, name) != getattr(body, name)}
     warnings: list[str] = []
     if "name" in changed:
-        _check_name(body.name)
+        check_name(body.name)
     if "model_limits" in changed:
         body = _with_models(body, known)
     if "allow_ips" in changed:
@@ -124,26 +127,34 @@ def _scope_warnings(body: KeySpec) -> list[str]:
     return warnings
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Refuse a name that the API would not take, or that a list would show as another one. Raises ArgumentError."""
     if not name.strip():
         raise ArgumentError("name is empty. Give the key a name that says what it is for.")
     if any(unicodedata.category(char) in ("Cc", *_LINE_BREAKS) for char in name):
         # measured: stored as sent; a list or a question to a person would show another name than the key's
         raise ArgumentError("name has a line break or another control character. Give a name of one line without any.")
-    if len(name) > MAX_NAME:
+    length = len(name.encode(errors="surrogatepass"))
+    if length > MAX_NAME:
         raise ArgumentError(
-            f"name has {len(name)} characters; the API allows {MAX_NAME}, in some releases {MAX_NAME} bytes of UTF-8."
+            f"name has {length} bytes of UTF-8; the API allows {MAX_NAME}. {quoted(fitting_name(name))} fits."
         )
+
+
+def fitting_name(name: str) -> str:
+    """The beginning of a name that is short enough, cut between characters."""
+    cut = name.encode(errors="surrogatepass")[:MAX_NAME]
+    return cut.decode(errors="ignore").rstrip(" \u200d")  # no joiner without what it joins
 
 
 def _with_models(body: KeySpec, known: Collection[str]) -> KeySpec:
     """The body with its list of models in the API's form. Raises ArgumentError for an entry that is no model id."""
     models = body.models
-    _check_size("model_limits", models.ids, models.text)
+    check_size("model_limits", models.ids, models.text)
     if wrong := [entry for entry in models.wrong if entry not in known]:
         raise ArgumentError(
             f"model_limits has the entry {quoted(wrong[0])}, which is no model id. "
-            'model_limits is one string of ids separated by commas: "gpt-4.1-mini,gpt-4o".'
+            "model_limits is one string of ids separated by commas; list_models has the account's."
         )
     return body.model_copy(update={"model_limits": models.text})
 
@@ -156,7 +167,7 @@ def _with_addresses(body: KeySpec) -> KeySpec:
     Raises:
         ArgumentError: An entry is no address or range.
     """
-    _check_size("allow_ips", body.addresses.entries, body.addresses.text)
+    check_size("allow_ips", body.addresses.entries, body.addresses.text)
     if wrong := body.addresses.wrong:
         entry = wrong[0]
         separator = " Separate entries by line breaks, not commas or spaces." if re.search(r"[,;\s]", entry) else ""
@@ -166,7 +177,8 @@ def _with_addresses(body: KeySpec) -> KeySpec:
     return body if body.allow_ips is None else body.model_copy(update={"allow_ips": body.addresses.text})
 
 
-def _check_size(field: str, entries: Collection[str], text: str) -> None:
+def check_size(field: str, entries: Collection[str], text: str) -> None:
+    """Refuse a list that is too long. Raises ArgumentError."""
     if len(entries) > MAX_ENTRIES or len(text) > MAX_TEXT:
         raise ArgumentError(
             f"{field} has {len(entries)} of at most {MAX_ENTRIES} entries, and {len(text)} of at most {MAX_TEXT} "

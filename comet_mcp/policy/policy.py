@@ -133,6 +133,12 @@ class Policy:
         """
         return next((rule.latest_end(created, now) for rule in self.rules if isinstance(rule, MaxLifetime)), None)
 
+    def most_budget(self, now: float, units: Units, spending: Spending) -> int | None:
+        """The largest budget that a new key may get now, in quota units; None where none is limited."""
+        own = [rule.most(units) for rule in self.rules if isinstance(rule, MaxBudget)]
+        left = [limit.most - limit.spent(spending, now) for limit in self.limits(units) if limit.of == "units"]
+        return max(min([*own, *left]), 0) if own or left else None
+
     @property
     def unusable(self) -> str:
         """What every writing call answers while the policy has problems."""

@@ -8,7 +8,7 @@ from typing import Any
 from comet_mcp.domain.key import Key
 from comet_mcp.domain.lifetimes import expired_time, when
 from comet_mcp.domain.money import Units
-from comet_mcp.domain.validation import MAX_NAME
+from comet_mcp.domain.validation import fitting_name
 from comet_mcp.policy.rule import (
     Case,
     FlagRule,
@@ -202,7 +202,7 @@ class NamePrefix(Rule[str]):
         name = case.spec.name
         if name.startswith(self.value):
             return None
-        return f"the name must begin with {quoted(self.value)}.", {"name": (self.value + name)[:MAX_NAME]}
+        return f"the name must begin with {quoted(self.value)}.", {"name": fitting_name(self.value + name)}
 
     def _shown(self, _: Units) -> str:
         return quoted(self.value)

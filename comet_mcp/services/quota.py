@@ -45,6 +45,11 @@ class Quota:
             return broken, None
         return broken, instead.model_dump()
 
+    async def most_budget(self) -> int | None:
+        """The largest budget that a new key may get at this moment, in quota units; None where none is limited."""
+        enforcer, spending = self.enforcer, await self.spending()
+        return enforcer.policy.most_budget(enforcer.clock.now(), enforcer.units, spending)
+
     async def spending(self) -> Spending:
         """What was given out so far. It is read only where it counts, and nothing was where no journal ever was."""
         if not self.is_limited or not await self._journal.exists():

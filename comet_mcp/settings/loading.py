@@ -15,12 +15,14 @@ import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
+from comet_mcp.clock import MACHINE_ZONE
 from comet_mcp.domain.money import Units
 from comet_mcp.errors import TOKEN_PAGE, SettingsError
 from comet_mcp.policy.policy import Policy
@@ -92,6 +94,7 @@ class Settings:
     key_variables: frozenset[str] = frozenset()
     state: Path = field(default_factory=default_state)
     units: Units = Units(is_assumed=True)  # noqa: RUF009 - frozen
+    timezone: tzinfo = MACHINE_ZONE
     timeout: float = MAX_TIMEOUT
     proxy: SecretStr | None = None
     ca_bundle: Path | None = None
@@ -236,6 +239,7 @@ def understood(
         key_variables=read("COMETAPI_MCP_KEY_VARIABLES", values.variable_names, frozenset()),
         state=place("COMETAPI_MCP_STATE", default_state()),
         units=read("COMETAPI_MCP_UNITS_PER_USD", values.units_per_usd, base.units),
+        timezone=read("COMETAPI_MCP_TIMEZONE", values.timezone, base.timezone),
         timeout=read("COMETAPI_MCP_TIMEOUT", values.timeout, base.timeout),
         proxy=read("COMETAPI_MCP_PROXY", values.proxy, None),
         ca_bundle=read("COMETAPI_MCP_CA_BUNDLE", values.certificates, None),

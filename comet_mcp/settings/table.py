@@ -90,6 +90,12 @@ SETTINGS = (
         "Quota units in one US dollar; where it is not set, an API that says otherwise is refused.",
         str(PER_USD),
     ),
+    Setting(
+        "COMETAPI_MCP_TIMEZONE",
+        "mcp.timezone",
+        "Zone in which the dates of plan_api_key are meant, an IANA name such as Asia/Tokyo.",
+        "this machine's",
+    ),
     Setting("COMETAPI_MCP_TIMEOUT", "mcp.timeout", "Seconds within which every call answers, 1 to 15.", "15"),
     Setting(
         "COMETAPI_MCP_ALLOW_HTTP",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import tzinfo
 from pathlib import Path
 from typing import TypeVar, get_args
 from urllib.parse import urlsplit
@@ -145,6 +146,18 @@ def certificates(text: str) -> Path:
         said = f": {printable(why, 100)}" if why else ""
         raise WrongValueError(f"names no file of certificates in PEM form that can be read{said}") from None
     return file
+
+
+def timezone(text: str) -> tzinfo:
+    """A zone by its IANA name."""
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415 - few set one
+
+    try:
+        return ZoneInfo(text.strip())
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # unknown, no name, a directory
+        raise WrongValueError(
+            "is no time zone that this machine knows; give an IANA name, such as Asia/Tokyo"
+        ) from None
 
 
 def calls(text: str) -> int:

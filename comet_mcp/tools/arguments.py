@@ -39,13 +39,6 @@ _WRITTEN: dict[type, tuple[re.Pattern[str], Callable[[str], Any]]] = {
 }
 """How a value looks in a string, where that can mean nothing else, and what it is."""
 _FORMS = {"expired_time": 'plan_api_key turns a lifetime such as "30d" into it.'}
-_ONE_OF = {
-    "plan_api_key": (
-        ("budget_usd", "unlimited"),
-        'Say what the key may spend: budget_usd, or unlimited true. Such as {"budget_usd": 5, "lifetime": "30 days"}.',
-    )
-}
-"""Arguments of which a call has to give one, which a schema can't say in a way that every client reads."""
 
 KeyId = Annotated[int, Field(ge=1, description="id from list_api_keys")]
 """Which key a tool is about."""
@@ -78,9 +71,6 @@ def parse_arguments(model: type[BaseModel], arguments: dict[str, Any]) -> dict[s
         faults = [_sentence(model, detail) for detail in error.errors(include_url=False)]
     else:
         faults = [fault for name, value in given.items() if (fault := _beyond(name, value))]
-    names, sentence = _ONE_OF.get(model.__name__, ((), ""))
-    if names and all(given.get(name) is None or given.get(name) is False for name in names):
-        faults.append(sentence)
     unknown = [name for name in arguments if name not in fields and name not in _ENVELOPE]
     if faults or unknown:
         raise ArgumentError(_complaint(model, list(dict.fromkeys(faults)), unknown))

@@ -12,7 +12,7 @@ from comet_mcp.domain.key import KeySpec
 from comet_mcp.domain.lifetimes import NEVER
 from comet_mcp.domain.models import ModelList
 from comet_mcp.domain.money import MAX_QUOTA, Units
-from comet_mcp.domain.validation import MAX_NAME, check_new_key
+from comet_mcp.domain.validation import LONGEST_GIVEN, check_new_key
 from comet_mcp.services.finding import Created
 from comet_mcp.services.take_up import make_key
 from comet_mcp.tools import wording
@@ -26,7 +26,9 @@ from comet_mcp.tools.views import (
 async def create_api_key(
     context: Context,
     *,
-    name: Annotated[str, Field(min_length=1, max_length=MAX_NAME, description="What the key is for")],
+    name: Annotated[
+        str, Field(min_length=1, max_length=LONGEST_GIVEN, description="What the key is for; at most 50 bytes")
+    ],
     expired_time: Annotated[int, Field(ge=NEVER, description="Unix seconds; -1 never expires")] = NEVER,
     remain_quota: Annotated[
         int, Field(ge=0, le=MAX_QUOTA, description="Budget in quota units, see plan_api_key; 0 can't call models")

@@ -16,7 +16,7 @@ from comet_mcp.domain.key import Key, KeySpec, Status, status_word
 from comet_mcp.domain.lifetimes import NEVER, expiry
 from comet_mcp.domain.models import ModelList
 from comet_mcp.domain.money import MAX_QUOTA, Units
-from comet_mcp.domain.validation import MAX_NAME, check_changed_key
+from comet_mcp.domain.validation import LONGEST_GIVEN, check_changed_key
 from comet_mcp.errors import ArgumentError, CometError
 from comet_mcp.services.key_writer import writable_spec
 from comet_mcp.services.update import Changed
@@ -37,7 +37,7 @@ async def update_api_key(
     context: Context,
     *,
     id: KeyId,
-    name: Annotated[str | None, Field(max_length=MAX_NAME)] = None,
+    name: Annotated[str | None, Field(max_length=LONGEST_GIVEN, description="At most 50 bytes")] = None,
     expired_time: Annotated[int | None, Field(ge=NEVER)] = None,
     remain_quota: Annotated[int | None, Field(ge=0, le=MAX_QUOTA, description="What it may spend from now on")] = None,
     unlimited_quota: bool | None = None,

@@ -188,17 +188,21 @@ class KeyPage(Result):
 class PlannedKey(Result):
     """A body for create_api_key, and what a key made from it would be. Nothing was created.
 
-    `policy` is "allowed" or "refused"; then `broken_rules` say why, and `nearest_allowed` is the body to send instead.
+    Where something has to be asked first, `ask` has the sentences for it, and there is no body. `understood` says which
+    names were taken for what was written. `checked` is what was looked at. `broken_rules` are those of the policy that
+    refuse the body, and `nearest_allowed` is the one to send instead.
     `budget` is no promise of what the key costs at most: the API charges a call when it has ended, and one dear call
     may pass what is left (measured: $2.56 on a key of $0.02).
     """
 
-    unpublished = frozenset({"broken_rules", "nearest_allowed"})
+    unpublished = frozenset({"understood", "broken_rules", "nearest_allowed"})
 
-    create_api_key: dict[str, Any]
-    budget: str
-    ends: str
-    policy: str = "allowed"
+    create_api_key: dict[str, Any] | None = None
+    ask: list[str] | None = None
+    budget: str | None = None
+    ends: str | None = None
+    understood: list[str] | None = None
+    checked: list[str]
     broken_rules: list[str] | None = None
     nearest_allowed: dict[str, Any] | None = None
     warnings: list[str] | None = None

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comet_mcp.domain.lifetimes import CENTURY, duration, expired_time, expiry, seconds_from, when
+from comet_mcp.domain.lifetimes import duration, expired_time, expiry, seconds_from, when
 from comet_mcp.errors import ArgumentError
 
 NOW = 1_795_000_000.75  # 2026-11-18T11:06:40Z
@@ -69,107 +69,10 @@ def test_any_count_of_months_is_that_many_months_on(now: datetime, count: int) -
     assert end.day == start.day or (end.day < start.day and (end + timedelta(days=1)).day == 1)
 
 
-@given(
-    st.datetimes(datetime(2027, 1, 1), datetime(2100, 1, 1)),  # noqa: DTZ001 - made aware
-    st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes))),
-)
-def test_any_iso_time_with_an_offset_is_that_moment(moment: datetime, zone: timezone) -> None:
-    aware = moment.replace(tzinfo=zone, microsecond=0)
-    for text in (aware.isoformat(), aware.isoformat(sep=" "), f"  {aware.isoformat()}  "):
-        assert expired_time(text, NOW) == int(aware.timestamp())
-
-
-def test_a_time_without_a_zone_is_utc_and_a_date_is_the_end_of_that_day() -> None:
-    assert expired_time("2027-09-03T12:00", NOW) == at(2027, 9, 3, 12)
-    assert expired_time("2027-09-03T12:00Z", NOW) == at(2027, 9, 3, 12)
-    assert expired_time("2027-09-03 12:00:30", NOW) == at(2027, 9, 3, 12, 0, 30)
-    assert expired_time("2027-09-03", NOW) == at(2027, 9, 4)
-    assert expired_time("2027-12-31", NOW) == at(2028, 1, 1)
-
-
-def test_today_is_still_in_the_future() -> None:
-    assert expired_time("2026-11-18", NOW) == at(2026, 11, 19)
-
-
-@pytest.mark.parametrize("date", ["20270903", "2027-W35-5"])
-def test_a_date_in_another_iso_form_is_the_end_of_that_day_too_or_refused(date: str) -> None:
-    try:
-        assert expired_time(date, NOW) == at(2027, 9, 4)
-    except ArgumentError as error:
-        assert "is not understood" in str(error)
-
-
-@pytest.mark.parametrize(
-    "words", ["never", "Never", " NEVER ", "forever", "no expiry", "no  expiry", "unlimited", "-1"]
-)
-def test_never_is_minus_one(words: str) -> None:
-    assert expired_time(words, NOW) == -1
-
-
-NONSENSE = [
-    *["", " ", "soon", "tomorrow", "30", "d", "30 dd", "30 moons", "30m", "1.5 days", "-3 days", "three days", "1e3 d"],
-    *[
-        "1 day 2 hours",
-        "30d!",
-        "2027-13-01",
-        "2027-02-30",
-        "2027-09-03T25:00",
-        "03/09/2027",
-        "3 Sep 2027",
-        "1820000000",
-    ],
-    *[
-        "1234567 days",
-        "in",
-        "from now",
-        "30 d\x00",
-        "\ud800",
-        "0x1e d",
-        "½ day",
-        "² days",
-    ],
-]
-
-
-@pytest.mark.parametrize("words", NONSENSE, ids=ascii)
-def test_what_is_no_lifetime_is_refused_with_the_forms_there_are(words: str) -> None:
-    with pytest.raises(ArgumentError, match="is not understood") as refused:
-        expired_time(words, NOW)
-    assert '"2 weeks"' in str(refused.value)
-    assert str(refused.value).isprintable()
-
-
-@pytest.mark.parametrize(
-    "words",
-    ["0 days", "0h", "2026-11-17", "2026-11-18T11:06:39Z", "2026-11-18T13:06:40+02:00", "1970-01-01", "0001-01-01"],
-)
-def test_an_end_that_is_not_in_the_future_is_refused(words: str) -> None:
-    with pytest.raises(ArgumentError, match="ends in the past"):
-        expired_time(words, NOW)
-
-
-@pytest.mark.parametrize(
-    "words", ["1000 years", "999999 years", "101 years", "999999 weeks", "2200-01-01", "9999-12-30", "9999-12-31"]
-)
-def test_a_lifetime_beyond_a_century_is_refused_in_the_words_of_a_lifetime(words: str) -> None:
-    with pytest.raises(ArgumentError, match=f'lifetime "{words}" ends more than a hundred years') as refused:
-        expired_time(words, NOW)
-    assert '"2 weeks"' in str(refused.value)
-    assert "expired_time" not in str(refused.value)
-
-
-@pytest.mark.parametrize("words", ["100 years", "1200 months"])
-def test_a_century_of_the_calendar_is_taken(words: str) -> None:
-    assert expired_time(words, NOW) == at(2126, 11, 18, 11, 6, 40)
-
-
-@given(st.text(max_size=60))
-def test_any_words_give_a_time_or_a_refusal(words: str) -> None:
-    try:
-        end = expired_time(words, NOW)
-    except ArgumentError:
-        return
-    assert end == -1 or NOW < end <= NOW + CENTURY
+@pytest.mark.parametrize("span", ["", "never", "0 days", "soon", "2027-09-03", "-1", "101 years", "9999 years"])
+def test_what_is_no_span_of_at_most_a_century_has_no_end(span: str) -> None:
+    with pytest.raises(ArgumentError, match="24h"):
+        expired_time(span, NOW)
 
 
 @pytest.mark.parametrize("words", ["", "never", "0h", "2027-09-03", "soon", "-1 day", "999999 years"])

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from comet_mcp.domain.key import KeySpec
 from comet_mcp.domain.money import Units
-from comet_mcp.domain.validation import check_changed_key, check_new_key
+from comet_mcp.domain.validation import check_changed_key, check_new_key, fitting_name
 from comet_mcp.errors import ArgumentError
+from comet_mcp.text import quoted
 
 NOW = 1_795_000_000.0  # 2026-11-18
 MONTH = 30 * 86_400
@@ -169,7 +170,8 @@ def test_model_ids_are_trimmed_because_the_api_does_not() -> None:
 
 @pytest.mark.parametrize("models", ["gpt-4o gpt-4.1", '["gpt-4o"]', "gpt-4o\ngpt-4.1", "'gpt-4o'"])
 def test_a_model_list_of_another_form_is_refused_with_the_right_one(models: str) -> None:
-    assert '"gpt-4.1-mini,gpt-4o"' in refusal(model_limits=models, model_limits_enabled=True)
+    said = refusal(model_limits=models, model_limits_enabled=True)
+    assert "one string of ids separated by commas; list_models has the account's." in said
 
 
 def test_a_model_list_that_is_switched_off_is_refused_because_the_api_would_allow_every_model() -> None:
@@ -258,9 +260,33 @@ def test_taking_away_unlimited_without_a_budget_is_refused_with_what_to_send(lef
     assert changed({"remain_quota": 0}, unlimited_quota=False, name="renamed")[0].name == "renamed"
 
 
-def test_between_fifty_bytes_and_fifty_characters_the_api_decides() -> None:
-    assert checked(name="鍵" * 50)[0].name == "鍵" * 50
-    assert "51 characters" in refusal(name="x" * 51)
+@pytest.mark.parametrize(
+    ("name", "length", "fits"),
+    [
+        ("x" * 51, 51, "x" * 50),
+        ("鍵" * 17, 51, "鍵" * 16),
+        ("ブログ要約ツール用の鍵（テスト環境）", 54, "ブログ要約ツール用の鍵（テスト環"),
+        ("é" * 26, 52, "é" * 25),
+        ("a" * 48 + "🔑", 52, "a" * 48),
+        ("a" * 43 + "\U0001f469\u200d\U0001f4bb", 54, "a" * 43 + "\U0001f469"),
+        ("a" * 49 + " b", 51, "a" * 49),
+    ],
+    ids=ascii,
+)
+def test_a_name_of_more_than_fifty_bytes_is_refused_with_its_length_and_one_that_fits(
+    name: str, length: int, fits: str
+) -> None:
+    assert refusal(name=name).endswith(f"name has {length} bytes of UTF-8; the API allows 50. {quoted(fits)} fits.")
+    assert checked(name=fits)[0].name == fits
+    assert refused_change({}, name=name) == refusal(name=name)
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=500))
+def test_the_name_that_is_offered_fits_and_is_how_the_name_begins(name: str) -> None:
+    fits = fitting_name(name)
+    assert name.startswith(fits)
+    assert len(fits.encode()) <= 50
+    assert fits == name or len(name[: len(fits) + 1].encode()) > 50
 
 
 def test_a_key_has_a_thousand_models_and_addresses_at_most() -> None:

@@ -151,11 +151,11 @@ async def test_a_create_warns_of_a_model_the_account_does_not_have_with_the_near
     assert home.sandbox.keys[0].model_limits == "gpt-4.1-mini,gpt-4.1-nan"
 
 
-async def test_a_plan_names_five_models_the_account_does_not_have_and_counts_the_others(home: Home) -> None:
+async def test_a_create_names_five_models_the_account_does_not_have_and_counts_the_others(home: Home) -> None:
     models = ["gpt-4.1-mini", *(f"gpt-4.1-mini-{number}" for number in range(999))]
-    plan = {"name": "blog", "lifetime": "30d", "budget_usd": 5, "models": models}
+    body = {**BODY, "model_limits_enabled": True, "model_limits": ",".join(models)}
     async with connected(home) as client:
-        warnings = data_of(await client.call_tool("plan_api_key", plan))["warnings"]
+        warnings = data_of(await client.call_tool("create_api_key", body))["warnings"]
     assert [text.split('"')[1] for text in warnings[:5]] == models[1:6]
     assert warnings[5:] == ["The account has none of 994 more models of the list either."]
 

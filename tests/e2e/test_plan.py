@@ -41,8 +41,9 @@ async def test_from_five_dollars_one_model_and_thirty_days_a_right_key_takes_two
         "cross_group_retry": False,
     }
     assert plan["budget"] == key["remaining"] == "$5.00"
-    assert plan["ends"] == key["expires"]
-    assert "warnings" not in plan
+    assert f"({key['expires']})" in plan["ends"]
+    assert plan["checked"] == ["the account's models", "the account's balance", "the policy of this server"]
+    assert not {"ask", "understood", "warnings"} & plan.keys()
     assert "warnings" not in key
 
 
@@ -88,23 +89,27 @@ async def test_every_plan_is_a_body_that_create_takes_without_a_change(  # noqa:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"budget_usd": None}, "Say what the key may spend"),
         ({"unlimited": True}, "not both"),
         ({"budget_usd": 0.000001}, "$0.000002, one quota unit"),
         ({"budget_usd": 1_000_000_001}, "at most"),
         ({"budget_usd": "five"}, "a number"),
         ({"budget_usd": True}, "a number"),
-        ({"lifetime": None}, '"lifetime" is needed'),
-        ({"lifetime": "soon"}, "is not understood"),
+        ({"lifetime": "soon"}, "is not understood. Today is "),
+        (
+            {"lifetime": "03/09/2099"},
+            "can mean Monday 2099-03-09 24:00 UTC or Thursday 2099-09-03 24:00 UTC: ask which",
+        ),
         ({"lifetime": "2020-01-01"}, "ends in the past"),
         ({"lifetime": "200 years"}, 'lifetime "200 years" ends more than a hundred years'),
         ({"name": "a\nb"}, "control character"),
         ({"models": "gpt-4.1-mini"}, "a list"),
-        ({"models": ["gpt-4.1-mini,gpt-4o"]}, "one id each"),
-        ({"models": ["gpt 4"]}, "no model id"),
         ({"ips": ["localhost"]}, "no IP address"),
         ({"ips": ["192.0.2.1,192.0.2.2"]}, "ips is a list"),
-        ({"name": "x" * 51}, "at most 50"),
+        ({"name": "x" * 51}, f'name has 51 bytes of UTF-8; the API allows 50. "{"x" * 50}" fits.'),
+        (
+            {"name": "ブログ要約ツール用の鍵（テスト環境）"},
+            'has 54 bytes of UTF-8; the API allows 50. "ブログ要約ツール用の鍵（テスト環" fits.',
+        ),
         ({"name": "  "}, "name is empty"),
         ({"remain_quota": 5}, "There is no argument"),
     ],
@@ -148,13 +153,14 @@ async def test_a_budget_above_the_accounts_balance_is_planned_with_the_word_that
 
 
 @pytest.mark.parametrize("fault", ["status", "html", "wrong_json", "refused", "rate_limit", "reset_before", "hang"])
-async def test_a_balance_that_cannot_be_known_does_not_fail_a_plan(fault: str, home: Home) -> None:
+async def test_a_balance_that_cannot_be_known_does_not_fail_a_plan_which_says_so(fault: str, home: Home) -> None:
     home.sandbox.faults.add("account", fault, times=5)
     arguments = {**PLAN, "budget_usd": 200, "models": []}
     async with connected(home, COMETAPI_MCP_TIMEOUT="2") as client:
         plan = data_of(await client.call_tool("plan_api_key", arguments))
     assert plan["budget"] == "$200.00"
-    assert "warnings" not in plan
+    assert plan["warnings"] == ["The API did not tell the account's balance, so it may not cover the budget."]
+    assert plan["checked"] == ["the policy of this server"]
 
 
 async def test_a_create_does_not_ask_for_the_balance(home: Home) -> None:
@@ -171,17 +177,121 @@ async def test_less_than_a_cent_without_an_end_is_warned_about_for_both(home: Ho
     assert "never expires" in second
 
 
-async def test_an_unknown_model_or_group_is_named_with_the_nearest_there_are(home: Home) -> None:
-    arguments = {**PLAN, "models": ["gpt-4.1-mini", "GPT-4.1-mni", "zzzzzz"], "group": "vpi"}
+async def test_models_as_people_write_them_are_found_and_said(home: Home) -> None:
+    models = ["gpt4.1", "claude sonnet 4.5", "GPT 4.1 Mini, gpt-4o", "gpt-4.1"]
+    async with connected(home) as client:
+        plan = data_of(await client.call_tool("plan_api_key", {**PLAN, "models": models, "group": "VIP"}))
+        key = data_of(await client.call_tool("create_api_key", plan["create_api_key"]))
+    assert key["model_limits"] == "gpt-4.1,claude-sonnet-4-5,gpt-4.1-mini,gpt-4o"
+    assert key["group"] == "vip"
+    assert plan["understood"] == [
+        '"gpt4.1" is the model "gpt-4.1".',
+        '"claude sonnet 4.5" is the model "claude-sonnet-4-5".',
+        '"GPT 4.1 Mini" is the model "gpt-4.1-mini".',
+        '"VIP" is the group "vip".',
+    ]
+    assert "the account's groups" in plan["checked"]
+
+
+async def test_all_that_is_doubtful_is_asked_at_once_with_the_nearest_names_and_without_a_body(home: Home) -> None:
+    home.sandbox.account.models = (*home.sandbox.account.models, Model("gpt-41", "OpenAI"))
+    arguments = {**PLAN, "models": ["gpt-4.1-mini", "GPT-4.1-mni", "zzzzzz", "gpt 4.1"], "group": "vpi"}
     async with connected(home) as client:
         plan = data_of(await client.call_tool("plan_api_key", arguments))
-    first, second, third = plan["warnings"]
-    assert 'no model "GPT-4.1-mni"' in first
-    assert 'Did you mean "gpt-4.1-mini"' in first
-    assert 'no model "zzzzzz"' in second
-    assert "Did you mean" not in second
-    assert 'no group "vpi"' in third
-    assert '"vip"' in third
+    assert not {"create_api_key", "nearest_allowed"} & plan.keys()
+    misspelt, unknown, several, group = plan["ask"]
+    assert 'The account has no model "GPT-4.1-mni". Is "gpt-4.1-mini"' in misspelt
+    assert 'There are "gpt-4.1", "gpt-4.1-mini", "gpt-4.1-nano" and 30 more, see list_models.' in unknown
+    assert several == 'Which model is meant by "gpt 4.1": "gpt-4.1" or "gpt-41"?'
+    assert 'no group "vpi"' in group
+    assert '"vip"' in group
+
+
+async def test_of_many_doubtful_models_five_are_asked_about(home: Home) -> None:
+    models = ["gpt-4.1-mini", *(f"gpt-4.1-mini-{number}" for number in range(999))]
+    async with connected(home) as client:
+        asked = data_of(await client.call_tool("plan_api_key", {**PLAN, "models": models}))["ask"]
+    assert [text.split('"')[1] for text in asked[:5]] == models[1:6]
+    assert asked[5:] == ["994 more models are not clear either."]
+
+
+async def test_a_plan_takes_a_thousand_models_however_they_are_written(home: Home) -> None:
+    models = [",".join(f"m{number}" for number in range(start, start + 91)) for start in range(0, 1001, 91)]
+    async with connected(home) as client:
+        said = error_of(await client.call_tool("plan_api_key", {**PLAN, "models": models}))
+    assert "models has 1001 of at most 1000 entries" in said
+
+
+async def test_where_the_models_are_not_told_ids_are_taken_as_written_and_nothing_else(home: Home) -> None:
+    home.sandbox.faults.add("catalog", "status", times=9)
+    async with connected(home) as client:
+        plan = data_of(await client.call_tool("plan_api_key", {**PLAN, "models": ["gpt-4.1-mni"]}))
+        said = error_of(await client.call_tool("plan_api_key", {**PLAN, "models": ["gpt 4"]}))
+    assert plan["create_api_key"]["model_limits"] == "gpt-4.1-mni"
+    assert plan["warnings"] == ["The API did not tell the account's models, so what was written is taken as it is."]
+    assert "the account's models" not in plan["checked"]
+    assert 'models has the entry "gpt 4", which is no model id' in said
+
+
+@pytest.mark.parametrize("given", [{}, {"lifetime": None, "budget_usd": None}, {"lifetime": " ", "unlimited": False}])
+async def test_without_a_lifetime_and_a_budget_a_plan_asks_for_both_and_makes_no_body(
+    given: dict[str, Any], home: Home
+) -> None:
+    async with connected(home) as client:
+        plan = data_of(await client.call_tool("plan_api_key", {"name": "blog", **given}))
+        no_end = data_of(await client.call_tool("plan_api_key", {"name": "blog", **given, "unlimited": True}))
+        no_budget = data_of(await client.call_tool("plan_api_key", {"name": "blog", **given, "lifetime": "never"}))
+    assert plan == {"ask": [*no_end["ask"], *no_budget["ask"]], "checked": []}
+    assert no_end["ask"] == ["How long shall the key live, such as 30 days or until Friday?"]
+    assert no_budget["ask"] == ["How many US dollars may the key spend?"]
+
+
+async def test_a_question_has_the_limit_that_the_policy_sets_at_that_moment(home: Home) -> None:
+    rules = {
+        "COMETAPI_MCP_POLICY_MAX_LIFETIME": "30d",
+        "COMETAPI_MCP_POLICY_MAX_BUDGET_USD": "5",
+        "COMETAPI_MCP_POLICY_MAX_SUM_USD_PER_DAY": "8",
+    }
+    async with connected(home, COMETAPI_MCP_TIMEZONE="Asia/Tokyo", **rules) as client:
+        how_long, how_much = data_of(await client.call_tool("plan_api_key", {"name": "blog"}))["ask"]
+        plan = data_of(await client.call_tool("plan_api_key", {**PLAN, "lifetime": "30d"}))
+        data_of(await client.call_tool("create_api_key", plan["create_api_key"]))
+        _, later = data_of(await client.call_tool("plan_api_key", {"name": "blog"}))["ask"]
+    assert how_long.startswith(
+        "How long shall the key live, such as 30 days or until Friday? This server allows at most "
+    )
+    assert "UTC+09:00 (20" in how_long
+    assert how_much == "How many US dollars may the key spend? This server allows at most $5.00 now."
+    assert later == "How many US dollars may the key spend? This server allows at most $3.00 now."
+
+
+async def test_a_date_is_in_the_persons_zone_and_shown_there_and_in_utc(home: Home) -> None:
+    ends = {}
+    for zone in ("Asia/Tokyo", "UTC", "America/Los_Angeles"):
+        async with connected(home, COMETAPI_MCP_TIMEZONE=zone) as client:
+            plan = data_of(await client.call_tool("plan_api_key", {**PLAN, "lifetime": "20 December 2099"}))
+        ends[zone] = (plan["create_api_key"]["expired_time"], plan["ends"])
+    assert ends == {
+        "Asia/Tokyo": (4_101_462_000, "Sunday 2099-12-20 24:00 UTC+09:00 (2099-12-20T15:00:00Z)"),
+        "UTC": (4_101_494_400, "Sunday 2099-12-20 24:00 UTC (2099-12-21T00:00:00Z)"),
+        "America/Los_Angeles": (4_101_523_200, "Sunday 2099-12-20 24:00 UTC-08:00 (2099-12-21T08:00:00Z)"),
+    }
+
+
+async def test_a_key_for_this_task_only_lives_two_hours_and_that_is_said(home: Home) -> None:
+    async with connected(home) as client:
+        plan = data_of(await client.call_tool("plan_api_key", {**PLAN, "lifetime": "just for this task"}))
+    assert abs(plan["create_api_key"]["expired_time"] - time.time() - 7200) < 60
+    assert "so the key ends in 2 hours" in plan["warnings"][0]
+
+
+async def test_one_plan_serves_several_keys_that_differ_in_their_name(home: Home) -> None:
+    async with connected(home) as client:
+        plan = data_of(await client.call_tool("plan_api_key", PLAN))
+        for name in ("one", "two", "three"):
+            data_of(await client.call_tool("create_api_key", {**plan["create_api_key"], "name": name}))
+    assert {row.name for row in home.sandbox.keys} == {"one", "two", "three"}
+    assert len({row.expired_time for row in home.sandbox.keys}) == 1
 
 
 async def test_another_worth_of_a_unit_is_used_throughout(make_home: Callable[..., Home]) -> None:

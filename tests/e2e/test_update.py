@@ -147,7 +147,7 @@ async def test_a_change_that_names_nothing_is_refused_before_anything_is_sent(
         ("expired_time", 0, "1970"),
         ("expired_time", LATER * 1000, "milliseconds"),
         ("name", "", "name is empty"),
-        ("name", "x" * 51, "at most 50"),
+        ("name", "x" * 51, "51 bytes"),
         ("allow_ips", "192.0.2.1, 192.0.2.2", "line breaks"),
         ("model_limits", "gpt-4o gpt-5", "no model id"),
         ("status", "expired", "one of"),
