@@ -49,8 +49,8 @@ _SPELLINGS = tuple(
     for pattern, words in (
         (r"([0-9]{1,2})日(?:まで|迄|为止|為止)$", r"\1号"),
         (r"\b(?:noon|midday)\b|正午", "12:00"),
-        (r"^(?:until |till |by |at )?midnight$", "today"),
-        (r"[ ,]*\b(?:at )?midnight$", ""),
+        (r"^(?:until |till |by |at )?(?:midnight|24:00)$", "today"),
+        (r"[ ,]*\b(?:at )?(?:midnight|24:00)$|(?<=[0-9])t24:00$", ""),
         (r"(?:午前|上午|早上)([0-9]{1,2})[時时点點](?!間)(?:([0-9]{1,2})分)?", r" \1:\2 am"),
         (r"(?:午後|下午|晚上)([0-9]{1,2})[時时点點](?!間)(?:([0-9]{1,2})分)?", r" \1:\2 pm"),
         (r"([0-9]{1,2})[時时点點](?!間)(?:([0-9]{1,2})分)?", r" \1:\2"),
@@ -108,11 +108,13 @@ def end_of(lifetime: str, now: float, zone: tzinfo) -> End:
     if _TASK.fullmatch(words):
         return End(int(now) + TASK, _TASK_SAID)
     ends = _ends(words, now, zone)
-    if wrong := _wrong(ends, now, zone):
+    coming = [end for end in ends if end > now]
+    wrong = "ends in the past" if ends and not coming else _wrong(coming, now, zone)
+    if wrong:
         today = datetime.fromtimestamp(now, zone)
         shown = f"Today is {today:%A %Y-%m-%d} ({_offset(today)})"
         raise ArgumentError(f"lifetime {quoted(lifetime)} {wrong}. {shown}. {_GIVE}")
-    return End(ends[0])
+    return End(coming[0])
 
 
 def end_in_zone(expired_time: int, zone: tzinfo) -> str:
@@ -208,16 +210,13 @@ def _unix(moment: datetime) -> int:
 
 
 def _wrong(ends: list[int], now: float, zone: tzinfo) -> str:
-    """Why these ends are no answer; "" for a single one that is."""
-    coming = [end for end in ends if end > now]
+    """Why these ends, which are still to come, are no answer; "" for a single one that is."""
     if not ends:
         return "is not understood"
-    if not coming:
-        return "ends in the past"
-    if coming[0] > now + CENTURY:
+    if ends[0] > now + CENTURY:
         return "ends more than a hundred years from now"
     if len(ends) > 1:
-        readings = (end_in_zone(end, zone).partition(" (")[0] for end in coming)
+        readings = (end_in_zone(end, zone).partition(" (")[0] for end in ends)
         return f"can mean {' or '.join(readings)}: ask which, and give that date"
     return ""
 

@@ -5,7 +5,8 @@ All of it is said at once, each doubtful name with the nearest ones, so that one
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import tzinfo
 
@@ -20,8 +21,8 @@ from comet_mcp.text import quoted
 
 
 @dataclass(slots=True)
-class Scope:
-    """The models and the group of a key as the account has them, and what has to be said about that."""
+class Draft:
+    """A key that is being planned: its models and group as the account has them, and what has to be said."""
 
     models: tuple[str, ...] = ()
     group: str = ""
@@ -30,41 +31,48 @@ class Scope:
     checked: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """What is refused inside is one more thing to ask about."""
+        try:
+            yield
+        except ArgumentError as wrong:
+            self.ask.append(wrong.args[0])
 
-def understood_scope(models: Sequence[str], group: str, facts: AccountFacts) -> Scope:
-    """What is meant by these names. Raises ArgumentError for what can be no model's, if the account's are not known."""
-    scope = Scope()
+
+def understand_names(draft: Draft, models: Sequence[str], group: str, facts: AccountFacts) -> None:
+    """Note which models and group are meant. Raises ArgumentError for what is no model's name, if none are known."""
     written = ModelList.of(entry for text in models for entry in text.split(","))
     check_size("models", written.ids, written.text)
-    scope.models = ModelList.of(_taken(scope, "model", written.ids, facts.models)).ids
-    scope.group = next(iter(_taken(scope, "group", [group] if group else [], facts.groups)), "")
-    if not facts.models and written.wrong:
+    ids = [name for name in facts.models or [] if ModelList.parse(name).ids == (name,)]  # a list can have no other
+    if not ids and written.wrong:
         raise ArgumentError(
             f"models has the entry {quoted(written.wrong[0])}, which is no model id, and the account could not be "
             "asked which one is meant. Give a list with one id each."
         )
-    return scope
+    draft.models = ModelList.of(_taken(draft, "model", written.ids, ids)).ids
+    draft.group = next(iter(_taken(draft, "group", [group] if group else [], facts.groups)), "")
 
 
-def compare_balance(scope: Scope, budget: int, facts: AccountFacts, units: Units) -> None:
+def compare_balance(draft: Draft, budget: int, facts: AccountFacts, units: Units) -> None:
     """Note whether the account's balance covers the budget, in quota units; 0 for none."""
     if not budget:
         return
     if facts.balance is None:
-        scope.warnings.append("The API did not tell the account's balance, so it may not cover the budget.")
+        draft.warnings.append("The API did not tell the account's balance, so it may not cover the budget.")
         return
-    scope.checked.append("the account's balance")
-    scope.warnings += beyond_balance(budget, facts, units)
+    draft.checked.append("the account's balance")
+    draft.warnings += beyond_balance(budget, facts, units)
 
 
-def _taken(scope: Scope, what: str, written: Sequence[str], known: list[str] | None) -> list[str]:
-    """The account's names for what was written, those that are clear; `scope` gets what is to be said."""
+def _taken(draft: Draft, what: str, written: Sequence[str], known: list[str] | None) -> list[str]:
+    """The account's names for what was written, those that are clear; `draft` gets what is to be said."""
     if not written:
         return []
     if not known:
-        scope.warnings.append(f"The API did not tell the account's {what}s, so what was written is taken as it is.")
+        draft.warnings.append(f"The API did not tell the account's {what}s, so what was written is taken as it is.")
         return list(written)
-    scope.checked.append(f"the account's {what}s")
+    draft.checked.append(f"the account's {what}s")
     names, taken, doubtful = KnownNames(known), [], []
     for entry in written:
         found = names.matching(entry)
@@ -73,10 +81,10 @@ def _taken(scope: Scope, what: str, written: Sequence[str], known: list[str] | N
             continue
         taken += found
         if found[0] != entry:
-            scope.understood.append(f"{quoted(entry)} is the {what} {quoted(found[0])}.")
-    scope.ask += [_which(what, entry, found, known) for entry, found in doubtful[:MOST_NAMED]]
+            draft.understood.append(f"{quoted(entry)} is the {what} {quoted(found[0])}.")
+    draft.ask += [_which(what, entry, found, known) for entry, found in doubtful[:MOST_NAMED]]
     if more := doubtful[MOST_NAMED:]:
-        scope.ask.append(f"{len(more)} more {what}s are not clear either.")
+        draft.ask.append(f"{len(more)} more {what}s are not clear either.")
     return taken
 
 

@@ -13,7 +13,7 @@ from comet_mcp.domain.lifetimes import NEVER
 from comet_mcp.domain.money import MAX_QUOTA, Units
 from comet_mcp.domain.validation import LONGEST_GIVEN, MAX_ENTRIES, check_name, check_new_key
 from comet_mcp.errors import ArgumentError
-from comet_mcp.services.planning import Scope, compare_balance, missing, understood_scope
+from comet_mcp.services.planning import Draft, compare_balance, missing, understand_names
 from comet_mcp.text import quoted
 from comet_mcp.tools.base import Tool
 from comet_mcp.tools.views import (
@@ -41,37 +41,32 @@ async def plan_api_key(
     """
     from comet_mcp.domain.lifetime_words import end_of  # noqa: PLC0415 - 50 ms, which no other tool needs
 
-    app = context.app
+    app, draft, end = context.app, Draft(), None
     quota, addresses = _quota(budget_usd, unlimited, app.units), _addresses(ips)
-    check_name(name)
     await app.hear_clock(context.deadline)
     now, zone = app.clock.now(), app.settings.timezone
-    end = end_of(lifetime, now, zone) if lifetime.strip() else None
+    with draft.asking():
+        check_name(name)
+    if is_given := bool(lifetime.strip()):
+        with draft.asking():
+            end = end_of(lifetime, now, zone)
     facts = await app.catalog.facts(models=bool(models), groups=bool(group), balance=quota > 0)
-    scope = understood_scope(models, group, facts)
-    compare_balance(scope, quota, facts, app.units)
-    scope.ask += await missing(app.quota, zone, now, lifetime=end is None, budget=not (quota or unlimited))
-    if end is None or scope.ask:
-        return _open(app, scope)
-    body, warnings = check_new_key(
-        KeySpec(
-            name=name,
-            expired_time=end.expired_time,
-            remain_quota=quota,
-            unlimited_quota=unlimited,
-            model_limits_enabled=bool(models),
-            model_limits=",".join(scope.models),
-            allow_ips=addresses.text or None,
-            group=scope.group,
-        ),
-        now,
-        app.units,
-        known=scope.models,
+    understand_names(draft, models, group, facts)
+    compare_balance(draft, quota, facts, app.units)
+    draft.ask += await missing(app.quota, zone, now, lifetime=not is_given, budget=not (quota or unlimited))
+    if end is None or draft.ask:
+        return _open(app, draft)
+    wish = KeySpec(
+        name=name,
+        expired_time=end.expired_time,
+        remain_quota=quota,
+        unlimited_quota=unlimited,
+        model_limits_enabled=bool(models),
+        model_limits=",".join(draft.models),
+        allow_ips=addresses.text or None,
+        group=draft.group,
     )
-    if 0 < quota < app.units.per_usd // 100:  # dollars were given: the warning about units would mislead
-        warnings[:1] = [f"{app.units.usd(quota)} is less than a cent: hardly a model call."]
-    scope.warnings[:0] = [*warnings, *_of_time(app, end)]
-    return await _planned(app, scope, body)
+    return await _planned(app, draft, wish, end, now)
 
 
 def _quota(budget_usd: float | None, unlimited: bool, units: Units) -> int:
@@ -95,39 +90,37 @@ def _addresses(ips: list[str]) -> AddressList:
     return addresses
 
 
-def _of_time(app: Services, end: End) -> list[str]:
-    """What has to be said of the end."""
-    said = [end.warning] if end.warning else []
-    if end.expired_time != NEVER and not app.clock.was_heard:
-        said.append("The API could not be asked what time it is, so the end counts by this machine's clock.")
-    return said
-
-
-def _open(app: Services, scope: Scope) -> PlannedKey:
+def _open(app: Services, draft: Draft) -> PlannedKey:
     """The questions that have to be answered before there is a body."""
     policy = app.settings.policy
     return PlannedKey(
-        ask=scope.ask,
-        understood=scope.understood or None,
-        checked=scope.checked,
-        warnings=[*([policy.unusable] if policy.problems else []), *scope.warnings] or None,
+        ask=draft.ask,
+        understood=draft.understood or None,
+        checked=draft.checked,
+        warnings=[*([policy.unusable] if policy.problems else []), *draft.warnings] or None,
     )
 
 
-async def _planned(app: Services, scope: Scope, body: KeySpec) -> PlannedKey:
-    """The body, with what the policy says of it."""
+async def _planned(app: Services, draft: Draft, wish: KeySpec, end: End, now: float) -> PlannedKey:
+    """The body, with what has to be said of it, and what the policy says."""
     from comet_mcp.domain.lifetime_words import end_in_zone  # noqa: PLC0415 - as above
 
+    body, warnings = check_new_key(wish, now, app.units, known=draft.models)
+    if 0 < body.remain_quota < app.units.per_usd // 100:  # dollars were given: the warning about units would mislead
+        warnings[:1] = [f"{app.units.usd(body.remain_quota)} is less than a cent: hardly a model call."]
+    warnings += [end.warning] if end.warning else []
+    if body.expired_time != NEVER and not app.clock.was_heard:
+        warnings.append("The API could not be asked what time it is, so the end counts by this machine's clock.")
     broken, nearest = await app.quota.verdict(body)
     return PlannedKey(
         create_api_key=body.model_dump(),
         budget="the account's whole balance" if body.unlimited_quota else app.units.exact(body.remain_quota),
         ends=end_in_zone(body.expired_time, app.settings.timezone),
-        understood=scope.understood or None,
-        checked=[*scope.checked, "the policy of this server"],
+        understood=draft.understood or None,
+        checked=[*draft.checked, "the policy of this server"],
         broken_rules=broken or None,
         nearest_allowed=nearest,
-        warnings=scope.warnings or None,
+        warnings=[*warnings, *draft.warnings] or None,
     )
 
 

@@ -55,7 +55,7 @@ def test_months_are_those_of_the_calendar(words: str) -> None:
 
 
 DAYS = [
-    ((2026, 11, 18), "today", "tonight", "end of day", "until midnight", "今日", "今天", "今晚", "本日中"),
+    ((2026, 11, 18), "today", "tonight", "end of day", "until midnight", "24:00", "今日", "今天", "今晚", "本日中"),
     ((2026, 11, 19), "tomorrow", "until tomorrow night", "明日", "明天", "明日まで"),
     ((2026, 11, 20), "until Friday", "Fri", "by friday", "this Friday", "金曜日", "金曜まで", "周五", "星期五"),
     ((2026, 11, 20), "day after tomorrow", "the day after tomorrow", "明後日", "后天", "20th", "the 20th", "20号"),
@@ -78,6 +78,8 @@ DAYS = [
         (2027, 9, 3),
         "2027-09-03",
         "until 2027-09-03",
+        "2027-09-03T24:00",
+        "2027-09-03 24:00",
         "3 Sep 2027",
         "September 3, 2027",
         "2027/9/3",
@@ -108,6 +110,7 @@ def test_a_day_is_included_in_the_persons_zone(day: tuple[int, int, int], words:
         ((2026, 11, 19, 12), "noon"),
         ((2026, 11, 19, 0, 30), "12:30am"),
         ((2026, 11, 20, 18, 30), "Friday, 18:30"),
+        ((2026, 11, 25, 9), "Wednesday 9am"),
         ((2026, 11, 20, 18, 30), "at 6:30 pm on Friday"),
         ((2026, 11, 20, 18, 30), "金曜日18時30分"),
         ((2027, 9, 3, 12), "2027-09-03T12:00"),
