@@ -128,7 +128,7 @@ class Services:
             secrets=secrets,
             quota=quota,
         )
-        catalog = Catalog(api, clock)
+        catalog = Catalog(api, clock, settings.units)
         services = cls(
             settings=settings,
             redactor=redactor,

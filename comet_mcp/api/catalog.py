@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher, get_close_matches
+from functools import partial
 from heapq import nlargest
 from typing import Any, Generic, TypeVar
 
@@ -16,6 +17,7 @@ import anyio
 
 from comet_mcp.api.client import CometAPI
 from comet_mcp.api.models import CatalogModel
+from comet_mcp.api.rate_limit import WRITE_CALLS
 from comet_mcp.clock import Clock
 from comet_mcp.domain.key import KeySpec
 from comet_mcp.domain.models import ModelList
@@ -30,6 +32,12 @@ REMEMBERED_FOR = 300.0
 
 MAX_WAIT = 3.0
 """Seconds that a warning is waited for."""
+
+_RECENT = 60.0
+"""Seconds for which creates rely on a balance that covered a budget."""
+
+_MANY_CALLS = 4 * WRITE_CALLS
+"""With a lower limit of calls, none is spent on a warning that a create can do without."""
 
 MOST_NAMED = 5
 """Unknown models that are told by name, with the nearest there are."""
@@ -56,24 +64,26 @@ class _Remembered(Generic[_T]):
         self._ask = ask
         self._clock = clock
         self._lock = anyio.Lock(fast_acquire=True)
-        self._until = float("-inf")
+        self._asked_at = float("-inf")
         self._value: _T
 
-    async def get(self) -> _T:
+    async def get(self, max_age: float = REMEMBERED_FOR) -> _T:
         async with self._lock:
-            if self._clock.monotonic() >= self._until:
+            if self._clock.monotonic() - self._asked_at >= max_age:
                 self._value = await self._ask()
-                self._until = self._clock.monotonic() + REMEMBERED_FOR
+                self._asked_at = self._clock.monotonic()
             return self._value
 
 
 class Catalog:
     """What the account may use."""
 
-    def __init__(self, api: CometAPI, clock: Clock) -> None:
+    def __init__(self, api: CometAPI, clock: Clock, units: Units) -> None:
         self._api = api
+        self._units = units
         self._models = _Remembered(api.catalog, clock)
         self._groups = _Remembered(api.groups, clock)
+        self._balance = _Remembered(self._ask_balance, clock)
 
     async def models(self) -> list[CatalogModel]:
         """Every model. Raises APIError."""
@@ -101,8 +111,13 @@ class Catalog:
         ratio = found.get("ratio") if isinstance(found, dict) else None
         return ratio if isinstance(ratio, int | float) and not isinstance(ratio, bool) and ratio >= 0 else None
 
-    async def facts(self, *, models: bool = False, groups: bool = False, balance: bool = False) -> AccountFacts:
-        """What is asked for, all at once; what the API does not tell soon is not known."""
+    async def facts(
+        self, *, models: bool = False, groups: bool = False, balance: bool = False, max_age: float = 0
+    ) -> AccountFacts:
+        """What is asked for, all at once; what the API does not tell soon is not known.
+
+        A balance may be `max_age` seconds old.
+        """
         found: dict[str, Any] = {}
 
         async def learn(what: str, ask: Callable[[], Awaitable[object]]) -> None:
@@ -118,7 +133,7 @@ class Catalog:
             if groups:
                 asked.start_soon(learn, "groups", self.groups)
             if balance:
-                asked.start_soon(learn, "balance", self._balance)
+                asked.start_soon(learn, "balance", partial(self._balance.get, max_age))
         return AccountFacts(**found)
 
     async def warnings(self, body: KeySpec) -> list[str]:
@@ -131,10 +146,25 @@ class Catalog:
             found.append(_unknown("group", body.group, groups))
         return found
 
+    async def uncovered(self, body: KeySpec) -> list[str]:
+        """That the account's balance does not cover a new key's budget, where it is so.
+
+        Many creates share one call: a balance that covers the budget may be a minute old, one that does not is fresh.
+        """
+        if body.unlimited_quota or not body.remain_quota or 0 < self._api.limit.most < _MANY_CALLS:
+            return []
+        found: list[str] = []
+        for max_age in (_RECENT, 0):
+            facts = await self.facts(balance=True, max_age=max_age)
+            found = beyond_balance(body.remain_quota, facts, self._units)
+            if not found:
+                break
+        return found
+
     async def _ids(self) -> list[str]:
         return [model.id for model in await self.models()]
 
-    async def _balance(self) -> int | None:
+    async def _ask_balance(self) -> int | None:
         account = await self._api.account()
         return account.quota if "quota" in account.model_fields_set else None
 

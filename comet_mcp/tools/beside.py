@@ -16,14 +16,21 @@ _T = TypeVar("_T")
 
 
 async def beside_catalog(
-    context: Context, body: KeySpec, warnings: list[str], max_wait: float, work: Callable[[], Awaitable[_T]]
+    context: Context,
+    body: KeySpec,
+    warnings: list[str],
+    max_wait: float,
+    work: Callable[[], Awaitable[_T]],
+    *,
+    is_new: bool = False,
 ) -> _T:
     """What `work` gives. The catalog, which may be slow, is asked beside it for what to warn of.
 
-    It is waited for `max_wait` seconds once the work is done.
+    It is waited for `max_wait` seconds once the work is done. For a new key the account's balance is asked for too.
     """
     refused: CometError | None = None
     unknown: list[str] | None = None
+    uncovered: list[str] = []
     async with anyio.create_task_group() as beside:
 
         async def look_up() -> None:
@@ -31,7 +38,13 @@ async def beside_catalog(
             with contextlib.suppress(Exception):  # whatever is wrong with the catalog, the key's own answer counts
                 unknown = await context.app.catalog.warnings(body)
 
+        async def compare() -> None:
+            with contextlib.suppress(Exception):  # as above
+                uncovered.extend(await context.app.catalog.uncovered(body))
+
         beside.start_soon(look_up)
+        if is_new:
+            beside.start_soon(compare)
         try:
             done = await work()
         except CometError as error:
@@ -41,5 +54,5 @@ async def beside_catalog(
         raise refused
     if unknown is None:
         unknown = ["Whether the account has these models and this group could not be checked."]
-    warnings += unknown
+    warnings += [*unknown, *uncovered]
     return done

@@ -65,7 +65,8 @@ async def create_api_key(
     await _require_allowed(context, body)
     await context.app.units_check.require()
     if context.gate.is_unanswered:
-        warnings += await context.app.catalog.warnings(body)  # for the question, with which this run ends
+        # for the question, with which this run ends
+        warnings += [*await context.app.catalog.warnings(body), *await context.app.catalog.uncovered(body)]
     await context.gate.require_confirmed(_question(body, warnings, context.app.units))
 
     async def make() -> Created:
@@ -74,7 +75,7 @@ async def create_api_key(
         return await make_key(app.creator, app.taker, body, context.deadline, context.told, asked=app.clock.now())
 
     # the answer must not wait for the catalog: a client that gives up then asks again
-    created = await beside_catalog(context, body, warnings, 0, make)
+    created = await beside_catalog(context, body, warnings, 0, make, is_new=True)
     return CreatedKey.made(created, context.app.units, context.app.clock.now(), warnings)
 
 

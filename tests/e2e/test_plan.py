@@ -15,7 +15,7 @@ from comet_mcp.sandbox import Sandbox
 from comet_mcp.sandbox.catalog import Model
 from comet_mcp.server import create_server
 from tests.e2e.life import body_of, connected
-from tests.support import Home, data_of, error_of
+from tests.support import Home, data_of, error_of, text_of
 
 PLAN = {"name": "blog", "budget_usd": 5, "models": ["gpt-4.1-mini"], "lifetime": "30 days"}
 
@@ -168,28 +168,51 @@ async def test_a_key_without_a_budget_or_an_end_is_planned_with_its_dangers(home
     assert home.sandbox.requests == []
 
 
-async def test_a_budget_above_the_accounts_balance_is_planned_with_the_word_that_it_limits_nothing(home: Home) -> None:
+async def test_a_budget_above_the_accounts_balance_is_told_in_the_plan_and_in_the_create(home: Home) -> None:
     async with connected(home) as client:
-        (said,) = data_of(await client.call_tool("plan_api_key", {**PLAN, "budget_usd": 100.01}))["warnings"]
+        plan = data_of(await client.call_tool("plan_api_key", {**PLAN, "budget_usd": 100.01}))
+        key = data_of(await client.call_tool("create_api_key", plan["create_api_key"]))
         equal = data_of(await client.call_tool("plan_api_key", {**PLAN, "budget_usd": 100}))
-    assert said == "The budget is more than the account's balance, $100.00: it limits nothing."
+        other = data_of(await client.call_tool("create_api_key", equal["create_api_key"]))
+    assert plan["warnings"] == key["warnings"]
+    assert plan["warnings"] == ["The budget is more than the account's balance, $100.00: it limits nothing."]
     assert "warnings" not in equal
+    assert "warnings" not in other
 
 
 @pytest.mark.parametrize("fault", ["status", "html", "wrong_json", "refused", "rate_limit", "reset_before", "hang"])
-async def test_a_balance_that_cannot_be_known_does_not_fail_a_plan_which_says_so(fault: str, home: Home) -> None:
+async def test_a_balance_that_cannot_be_known_fails_neither_a_plan_nor_a_create_and_the_plan_says_so(
+    fault: str, home: Home
+) -> None:
     home.sandbox.faults.add("account", fault, times=5)
     arguments = {**PLAN, "budget_usd": 200, "models": []}
     async with connected(home, COMETAPI_MCP_TIMEOUT="2") as client:
         plan = data_of(await client.call_tool("plan_api_key", arguments))
-    assert plan["budget"] == "$200.00"
+        key = data_of(await client.call_tool("create_api_key", plan["create_api_key"]))
+    assert plan["budget"] == key["remaining"] == "$200.00"
     assert plan["warnings"] == ["The API did not tell the account's balance, so it may not cover the budget."]
     assert plan["checked"] == ["the policy of this server"]
+    assert "warnings" not in key
 
 
-async def test_a_create_does_not_ask_for_the_balance(home: Home) -> None:
+async def test_many_creates_ask_for_the_balance_once_and_one_that_does_not_cover_is_never_an_old_one(
+    home: Home,
+) -> None:
     async with connected(home) as client:
-        data_of(await client.call_tool("create_api_key", {"name": "large", "remain_quota": 10**9}))
+        for number in range(5):
+            data_of(await client.call_tool("create_api_key", {"name": f"covered {number}", "remain_quota": 5_000}))
+        assert home.sandbox.count("account") == 1
+        home.sandbox.account.quota = 2 * PER_USD
+        data_of(await client.call_tool("plan_api_key", PLAN))
+        home.sandbox.account.quota = 50 * PER_USD
+        large = {"name": "large", "remain_quota": 20 * PER_USD}
+        assert "balance" not in text_of(await client.call_tool("create_api_key", large))
+
+
+async def test_a_create_without_a_budget_does_not_ask_for_the_balance(home: Home) -> None:
+    async with connected(home) as client:
+        data_of(await client.call_tool("create_api_key", {"name": "large", "unlimited_quota": True}))
+        data_of(await client.call_tool("create_api_key", {"name": "none"}))
     assert home.sandbox.count("account") == 0
 
 

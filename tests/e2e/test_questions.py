@@ -58,6 +58,11 @@ def outside_quotes(question: str) -> str:
     return re.sub(r'"(?:[^"\\]|\\.)*"', "…", question)
 
 
+async def test_a_question_says_that_the_balance_does_not_cover_the_budget(make: MakeHome) -> None:
+    question = await asked(make(), "create_api_key", {"name": "large", "remain_quota": 10**9})
+    assert "The budget is more than the account's balance, $100.00: it limits nothing." in question
+
+
 # All that is allowed.
 
 

@@ -104,12 +104,13 @@ async def test_what_was_known_by_a_token_alone_moves_to_the_account_once_its_num
 async def test_a_start_with_a_known_token_asks_nothing(make_home: MakeHome) -> None:
     home = make_home()
     home.extra["COMETAPI_USER_ID"] = ""
+    unlimited = {"name": "x", "unlimited_quota": True}  # for a budget a create asks what the balance is
     async with served(home) as client:
-        data_of(await client.call_tool("create_api_key", BODY))
+        data_of(await client.call_tool("create_api_key", unlimited))
     assert home.sandbox.count("account") == 1
     home.sandbox.requests.clear()
     async with served(home) as client:
-        data_of(await client.call_tool("create_api_key", BODY))
+        data_of(await client.call_tool("create_api_key", unlimited))
     assert home.sandbox.count("account") == 0
 
 
