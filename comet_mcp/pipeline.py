@@ -109,8 +109,9 @@ async def audited(call: Call, go_on: Next) -> Answer:
     written = False
 
     async def begin() -> None:
-        begun.append(await app.audit.begin(call.tool.name, call.given, _client_of(call.request)))
-        note.arguments = call.given
+        if not begun:
+            begun.append(await app.audit.begin(call.tool.name, call.given, _client_of(call.request)))
+            note.arguments = call.given
 
     await app.audit.require_writable()
     try:

@@ -128,9 +128,10 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """An operation, new or changed."""
+    """An operation, new or changed. Of one that is closed a digest of its settings is kept, if not the `whole`."""
 
     operation: Operation
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,6 +118,8 @@ CREATE INDEX open_operation ON operation (account, state)
     AND (NOT acknowledged OR state IN ('abandoned', 'unstored'));
 DROP INDEX operation_of_key;
 CREATE INDEX operation_of_key ON operation (account, key_id) WHERE kind IN ('change', 'delete');
+CREATE INDEX open_change ON operation (account, begun)
+    WHERE kind = 'change' AND state IN ('pending', 'outcome_unknown');
 CREATE TABLE place (
     account TEXT NOT NULL, key_id INTEGER NOT NULL, key_created INTEGER NOT NULL, path TEXT NOT NULL,
     variable TEXT NOT NULL,

@@ -113,11 +113,13 @@ TRANSITIONS = (
     Transition(("rotate",), State.RETIRED, State.RELEASED, "reconciler", "the new key was deleted"),
     Transition(_WRITE, State.PENDING, State.SETTLED, "holder", "the key was read again, as it was meant, or is gone"),
     Transition(_WRITE, State.PENDING, State.NOT_DONE, "holder", "provably unsent or refused"),
-    Transition(_WRITE, State.PENDING, State.OUTCOME_UNKNOWN, "holder", "an answer or the reading again was lost"),
+    Transition(
+        _WRITE, State.PENDING, State.OUTCOME_UNKNOWN, "anyone", "an answer was lost, or its server died; it may come"
+    ),
     Transition(_WRITE, State.PENDING, State.SETTLED, "reconciler", "its server died; the next write read the key"),
     Transition(_WRITE, State.PENDING, State.NOT_DONE, "reconciler", "its server died before anything arrived"),
-    Transition(_WRITE, State.OUTCOME_UNKNOWN, State.SETTLED, "reconciler", "the next write read the key"),
-    Transition(_WRITE, State.OUTCOME_UNKNOWN, State.NOT_DONE, "reconciler", "nothing of it had arrived"),
+    Transition(_WRITE, State.OUTCOME_UNKNOWN, State.SETTLED, "reconciler", "the key shows it, or is gone"),
+    Transition(_WRITE, State.OUTCOME_UNKNOWN, State.NOT_DONE, "reconciler", "nothing of it came in fifteen minutes"),
 )
 """Every change of state that there is."""
 
@@ -134,6 +136,9 @@ WORKED_ON = ROWLESS | {State.MATCHED, State.STORED, State.ABANDONED}
 
 CLOSED = frozenset([State.NOT_DONE, State.RELEASED, State.SETTLED])
 """States that nothing leads out of."""
+
+DIGEST = "sha256:"
+"""What the name of a spec begins with of which a digest is kept."""
 
 
 class Watermark(NamedTuple):
@@ -174,13 +179,17 @@ class Target(NamedTuple):
     """What a change means a key to have in all (`total`, in quota units; None without a budget).
 
     `total_before` is what it had, `used_before` what of it was used; `seen` is the total that was read last, once the
-    change is settled.
+    change is settled or was looked for. `status` is what its writes carry, or what was read last. `added` was
+    counted as given; `again` is what it may give beside that if it comes late, counted for as long as it may.
     """
 
     total: int | None
     total_before: int
     used_before: int
     seen: int | None = None
+    status: int | None = None
+    added: int = 0
+    again: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,13 +254,18 @@ class Operation:
         return self.state in ROWLESS or self.is_recognisable(now)
 
     @property
+    def has_spec(self) -> bool:
+        """Whether `spec` is what was asked for, and not a digest of it."""
+        return not self.spec.name.startswith(DIGEST)
+
+    @property
     def is_open_rotation(self) -> bool:
         """Whether a rotation has to be gone on with before the same key is replaced once more."""
         return self.kind == "rotate" and self.state not in (*CLOSED, State.RETIRED, State.ABANDONED)
 
     @property
     def is_open_write(self) -> bool:
-        """Whether nobody knows yet what came of a change or a delete."""
+        """Whether a write of a change or a delete may be on its way, or was lost and may still be carried out."""
         return self.kind in _WRITE and self.state in (State.PENDING, State.OUTCOME_UNKNOWN)
 
 

@@ -31,8 +31,8 @@ from comet_mcp.journal.base import (
     UseNonce,
     Write,
 )
-from comet_mcp.journal.operations import CLOSED, OldKey, Operation, State, Target, Watermark
-from comet_mcp.policy.windows import LONGEST_WINDOW, Spending
+from comet_mcp.journal.operations import CLOSED, DIGEST, OldKey, Operation, State, Target, Watermark
+from comet_mcp.policy.windows import LONGEST_WINDOW, Held, Spending
 
 _COLUMNS = (
     "id, account, kind, state, spec, extra, begun, watermark, holder, lease_until, accepted, "
@@ -51,11 +51,11 @@ _OPEN = (
     "kind IN ('create', 'rotate') AND state NOT IN ('not_done', 'released') "
     "AND (NOT acknowledged OR state IN ('abandoned', 'unstored'))"
 )
+_OPEN_CHANGES = "account = ? AND kind = 'change' AND state IN ('pending', 'outcome_unknown') ORDER BY begun"
 _CLAIM = (
     "SELECT 1 FROM operation WHERE account = ? AND key_id = ? AND key_created = ? "
     "AND kind IN ('create', 'rotate') AND state != 'released'"
 )
-_DIGEST = "sha256:"
 _ANY = "surrogateescape"  # a damaged row has to be read to be named
 _SIZE = ("page_count", "freelist_count", "page_size")
 _NONCE_KEPT = 86_400.0
@@ -172,7 +172,7 @@ def _spec(text: str) -> KeySpec:
 
 
 def _spending(db: sqlite3.Connection, account: str | None) -> Spending:
-    """All that was given out, and the entries that a window may still count."""
+    """All that was given out, the entries that a window may still count, and what open changes hold back."""
     keys, units = db.execute(
         "SELECT COALESCE(SUM(keys), 0), COALESCE(SUM(units), 0) FROM granted WHERE account = ?", (account,)
     ).fetchone()
@@ -181,15 +181,18 @@ def _spending(db: sqlite3.Connection, account: str | None) -> Spending:
         "SELECT at, keys, units FROM granted WHERE account = ? AND at > ? ORDER BY at",
         (account, newest - LONGEST_WINDOW),
     ).fetchall()
-    return Spending(keys, units, tuple(recent))
+    lost = _found(db, _OPEN_CHANGES, (account,))
+    held = (Held(o.begun, o.key_id, o.target.again) for o in lost if o.key_id is not None and o.target is not None)
+    return Spending(keys, units, tuple(recent), tuple(held))
 
 
-def _kept(operation: Operation) -> str:
-    """The key's settings; of an operation that is closed a digest in their form, for nothing needs them any more."""
+def _kept(entry: Put) -> str:
+    """The key's settings; of an operation that is closed a digest in their form, where nothing needs them any more."""
+    operation = entry.operation
     text = operation.spec.model_dump_json()
-    if operation.state not in CLOSED or operation.spec.name.startswith(_DIGEST):
+    if entry.whole or operation.state not in CLOSED or not operation.has_spec:
         return text
-    return json.dumps({"name": _DIGEST + hashlib.sha256(text.encode()).hexdigest()[:32]})
+    return json.dumps({"name": DIGEST + hashlib.sha256(text.encode()).hexdigest()[:32]})
 
 
 @singledispatch
@@ -205,7 +208,7 @@ def _(entry: Put, db: sqlite3.Connection, account: str | None) -> None:  # noqa:
         operation.account,
         operation.kind,
         operation.state.value,
-        _kept(operation),
+        _kept(entry),
         json.dumps(operation.extra) if operation.extra and operation.state not in CLOSED else None,
         operation.begun,
         json.dumps(operation.watermark),

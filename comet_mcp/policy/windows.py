@@ -3,12 +3,15 @@
 The journal counts each create and each added budget before the call is sent, and takes it back only where the call
 provably had no effect. So a limit may be reached a key too early, after an answer that was lost; never too late.
 A deleted key and a lowered budget give nothing back: what they had may have been spent.
+
+A change whose answer was lost may be carried out minutes later, and then gives again what its key has spent. That much
+is held back until the key was looked at.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from comet_mcp.domain.lifetimes import when
 from comet_mcp.domain.money import Units
@@ -19,6 +22,18 @@ LONGEST_WINDOW = DAY
 """Seconds for which single entries matter; of older ones only the sums do."""
 
 
+_WRITTEN_WITHIN = 5.0
+"""Seconds after which a change is written as a rule. Until then it holds nothing back from others."""
+
+
+class Held(NamedTuple):
+    """The quota units that an open change of a key, begun then, gives again if it comes late."""
+
+    begun: float
+    key_id: int
+    units: int
+
+
 @dataclass(frozen=True, slots=True)
 class Spending:
     """The keys ever made, the quota units ever given, and the `recent` entries: (Unix seconds, keys, units)."""
@@ -26,6 +41,8 @@ class Spending:
     keys: int = 0
     units: int = 0
     recent: tuple[tuple[float, int, int], ...] = ()
+    open: tuple[Held, ...] = ()
+    """What changes that were left open may give again."""
 
 
 NOTHING = Spending()
@@ -46,10 +63,11 @@ class Limit:
         return {HOUR: "per hour", DAY: "per day"}.get(self.seconds or 0, "in all")
 
     def spent(self, spending: Spending, now: float) -> int:
-        """What is used up of it."""
+        """What is used up of it, or held back."""
+        held = sum(entry.units for entry in self._held(spending, now))
         if self.seconds is None:
-            return spending.keys if self.of == "keys" else spending.units
-        return sum(amount for _, amount in self._within(spending, now))
+            return held + (spending.keys if self.of == "keys" else spending.units)
+        return held + sum(amount for _, amount in self._within(spending, now))
 
     def exceeded(self, spending: Spending, asked: int, now: float, units: Units) -> str:
         """In sentences, that `asked` more would exceed it, what is left, until when; "" where there is room."""
@@ -63,6 +81,13 @@ class Limit:
             said += (
                 f" That counts every {what} in this journal, those from before the rule too; the person who runs the "
                 "server can raise it."
+            )
+        if held := self._held(spending, now):
+            keys = ", ".join(str(number) for number in sorted({entry.key_id for entry in held}))
+            said += (
+                f" {units.usd(sum(entry.units for entry in held))} of that is held back: the answer to a change of key "
+                f"{keys} was lost, and if the API still carries it out, what the key has spent since is given again. "
+                "A change of that key looks for it, and a quarter of an hour after it was lost sets that free."
             )
         return said
 
@@ -98,6 +123,12 @@ class Limit:
                 if spent + asked <= self.most:
                     return when(int(at + self.seconds) + 1)
         return ""
+
+    def _held(self, spending: Spending, now: float) -> list[Held]:
+        """What counts of the changes that were left open."""
+        start = now - self.seconds if self.seconds else 0.0
+        held = spending.open if self.of == "units" else ()
+        return [entry for entry in held if entry.units and start < entry.begun <= now - _WRITTEN_WITHIN]
 
     def _within(self, spending: Spending, now: float) -> list[tuple[float, int]]:
         """When how much of it was used, oldest first."""

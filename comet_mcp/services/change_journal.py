@@ -1,13 +1,14 @@
 """Changes and deletes of keys in the journal: one server at a time for each key, and what each write means it to have.
 
-A change is on disk before it is sent, together with what it adds. One that was left open, by a lost answer or a killed
-server, is settled before the key is changed again.
+A change is on disk before it is sent, together with what it adds, and what it gives again if its answer is lost and the
+API carries it out late. One that was left open, by a lost answer or a killed server, is looked for before
+the key is changed again (`lost_changes.py`).
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from secrets import token_hex
@@ -18,7 +19,7 @@ from comet_mcp.api.rate_limit import WRITE_CALLS
 from comet_mcp.concurrency import Deadline, KeyedLock
 from comet_mcp.domain.change import KeyChange
 from comet_mcp.domain.key import Key, KeySpec
-from comet_mcp.errors import APIError, CometError, JournalError, UnsentError
+from comet_mcp.errors import APIError, CometError, JournalError, NotFoundError, UnsentError
 from comet_mcp.journal.base import (
     Decision,
     Grant,
@@ -30,11 +31,12 @@ from comet_mcp.journal.base import (
     Step,
     Write,
 )
-from comet_mcp.journal.operations import LEASE, Kind, Operation, State, Target, is_current
+from comet_mcp.journal.operations import CLOSED, LEASE, Kind, Operation, State, Target, is_current
 from comet_mcp.services.core import Core
 from comet_mcp.services.key_writer import writable_spec
 from comet_mcp.services.progress import Progress
 from comet_mcp.services.quota import Quota
+from comet_mcp.services.reading import read_again
 
 CHANGE_CALLS = WRITE_CALLS + 2
 """Calls that a change takes with its corrections."""
@@ -44,22 +46,35 @@ CHANGE_CALLS = WRITE_CALLS + 2
 class Hold:
     """A key that this call alone may change, and the changes and deletes of it that the journal knows.
 
-    `journal_fault` is why the journal could not be asked; only what gives nothing may be changed then.
+    `journal_fault` is why the journal could not be asked; only what gives nothing may be changed then. `begin` notes
+    that the call begins to change something, where an earlier change is corrected before the one that is asked for.
     """
 
     key_id: int
     changes: list[Operation] = field(default_factory=list)
     journal_fault: JournalError | None = None
+    begin: Callable[[], Awaitable[None]] | None = None
 
     @property
-    def open(self) -> Operation | None:
-        """The change that was left open, if one was."""
-        return next((c for c in self.changes if c.kind == "change" and c.is_open_write), None)
+    def open(self) -> list[Operation]:
+        """The changes that were left open, oldest first."""
+        return [c for c in self.changes if c.kind == "change" and c.is_open_write]
 
     @property
     def deletes(self) -> list[Operation]:
         """The deletes of the key that are under way, or of which nobody knows what came."""
         return [c for c in self.changes if c.kind == "delete" and c.is_open_write]
+
+    @property
+    def recent(self) -> list[Operation]:
+        """Those of them after which no change was seen in the key."""
+        return [change for change in self.open if self.settled_after(change) is None]
+
+    def settled_after(self, lost: Operation) -> Operation | None:
+        """The last change that was seen in the key, if it came after one that was not."""
+        later = self.changes[self.changes.index(lost) + 1 :]
+        seen = [c for c in later if c.kind == "change" and c.state is State.SETTLED]
+        return next((c for c in reversed(seen) if c.key_created == lost.key_created), None)
 
     def meant(self, row: Key) -> int | None:
         """The total that the last change meant the key to have, where nobody else has written it since.
@@ -84,8 +99,15 @@ class ChangeJournal:
         self._locks = KeyedLock()
 
     @asynccontextmanager
-    async def holding(self, key_id: int, deadline: Deadline) -> AsyncIterator[Hold]:
+    async def holding(
+        self, key_id: int, deadline: Deadline, begin: Callable[[], Awaitable[None]] | None = None
+    ) -> AsyncIterator[Hold]:
         """A context in which nobody else of this user changes the key, with the time and the calls that it takes.
+
+        Args:
+            key_id: The key's.
+            deadline: When all has to be done.
+            begin: Called before an earlier change is corrected, where the call has not begun to change anything then.
 
         Raises:
             UnsentError: Too little time is left, or another server is at it.
@@ -95,20 +117,28 @@ class ChangeJournal:
             deadline.require_time_to_write()
             async with self._api.limit.reserved(CHANGE_CALLS):
                 hold = await self._held(key_id, deadline)
+                hold.begin = begin
                 try:
                     yield hold
+                except NotFoundError:
+                    for lost in hold.open:
+                        await self.note_gone(hold, lost)
+                    raise
                 finally:
                     if hold.journal_fault is None:
                         with anyio.CancelScope(shield=True), contextlib.suppress(CometError):
                             await self._journal.run(await self._lease(key_id, until=None))
 
-    async def begin(self, hold: Hold, change: KeyChange, total: int | None, uncounted: list[str]) -> Operation:
+    async def begin(self, hold: Hold, change: KeyChange, target: Target, uncounted: list[str]) -> Operation:
         """Note what a change means, and count what it adds; judged once more in the step that counts.
+
+        What it gives again where it comes late holds others back, never itself: else no key could be renamed, or
+        disabled, once a sum is used up.
 
         Args:
             hold: The key's.
             change: The key as it was read, and as it is to be.
-            total: What it is meant to have in all, in quota units; None without a budget.
+            target: What it is meant to have in all, and what that adds.
             uncounted: Gets a warning where what is added could not be counted.
 
         Raises:
@@ -116,22 +146,21 @@ class ChangeJournal:
             JournalError: It can't be counted, and a sum is limited.
         """
         limited = self._quota.enforcer.policy.limits_sums
-        target = Target(total, change.before.total, change.before.used_quota)
         operation = replace(await self._new(hold, "change", change.before, change.wanted), target=target)
         if hold.journal_fault is not None:
-            if change.added and limited:
+            if target.added and limited:
                 raise hold.journal_fault
-            if change.added:
+            if target.added:
                 said = hold.journal_fault.args[0]
                 uncounted.append(f"A limit on sums that is set later will not count the added budget: {said}")
             return operation
 
         def decide(rows: Rows) -> Decision[Operation]:
-            if change.added and limited:
+            if target.added and limited:
                 self._quota.enforcer.require_change(change, rows.spending)
             writes: list[Write] = [Put(operation)]
-            if change.added:
-                writes.append(Grant(operation.begun, 0, change.added, operation.id))
+            if target.added:
+                writes.append(Grant(operation.begun, 0, target.added, operation.id))
             return Decision(operation, writes)
 
         return await self._journal.run(Step(Reads(await self._identity.account(), spending=bool(limited)), decide))
@@ -166,16 +195,40 @@ class ChangeJournal:
         """Note that the key was read again. `total` is what it was meant to have, None where that does not hold."""
         seen = None if after.unlimited_quota else after.total
         assert operation.target is not None  # noqa: S101 - every change has one
-        await self.note(hold, operation, State.SETTLED, operation.target._replace(total=total, seen=seen))
+        target = operation.target._replace(total=total, seen=seen, status=after.status)
+        await self.note(hold, operation, State.SETTLED, target)
 
-    async def note(self, hold: Hold, operation: Operation, state: State, target: Target | None = None) -> None:
-        """Note what came of a change. Where the journal fails now it stays open, and the next change settles it."""
+    async def note(
+        self, hold: Hold, operation: Operation, state: State, target: Target | None = None, *, gave: int = 0
+    ) -> None:
+        """Note what came of a change. Where the journal fails now it stays open, and the next change settles it.
+
+        Args:
+            hold: The key's.
+            operation: The change.
+            state: What came of it.
+            target: What is known of the key now.
+            gave: The quota units that it gave by coming late; what it added is counted already.
+        """
         if hold.journal_fault is not None:
             return
         done = operation.moved(state, lease_until=0.0, target=target or operation.target)
-        hold.changes = [*(c for c in hold.changes if c.id != done.id), done]
+        grants = []
+        if (more := gave - (done.target.added if done.target else 0)) > 0:
+            grants.append(Grant(self._clock.now(), 0, more, done.id))
+        known = [change.id for change in hold.changes]
+        place = known.index(done.id) if done.id in known else len(known)
+        hold.changes[place : place + 1] = [done]
         with contextlib.suppress(CometError):
-            await self._put(done)
+            await self._write([*_puts(hold, done), *grants])
+
+    async def note_gone(self, hold: Hold, lost: Operation) -> None:
+        """Note that nothing of a lost change can come any more, for its key is gone.
+
+        It may have come before: what it may have given again stays counted.
+        """
+        assert lost.target is not None  # noqa: S101 - every change has one
+        await self.note(hold, lost, State.SETTLED, gave=lost.target.added + lost.target.again)
 
     async def not_done(self, hold: Hold, operation: Operation, before: Key) -> None:
         """Note that nothing was changed; what was counted is taken back where the key may spend no more than before."""
@@ -183,7 +236,9 @@ class ChangeJournal:
             return None
         try:
             # a change can be several writes, of which only a later one was refused
-            after = await self._api.get_token(before.id)
+            after = await read_again(self._api, before.id, before.created_time)
+        except NotFoundError:
+            return await self.note(hold, operation, State.SETTLED)
         except APIError:
             return await self.note(hold, operation, State.OUTCOME_UNKNOWN)
         if after.unlimited_quota != before.unlimited_quota or after.total > before.total:
@@ -191,8 +246,11 @@ class ChangeJournal:
         return await self._progress.not_made(operation)
 
     async def _put(self, *operations: Operation) -> None:
-        reads = Reads(await self._identity.account())
-        await self._journal.run(Step(reads, lambda _: Decision(None, [Put(one) for one in operations])))
+        await self._write([Put(one) for one in operations])
+
+    async def _write(self, writes: Sequence[Write]) -> None:
+        step = Step(Reads(await self._identity.account()), lambda _: Decision(None, writes))
+        await self._journal.run(step)
 
     async def _new(self, hold: Hold, kind: Kind, row: Key, spec: KeySpec) -> Operation:
         now = self._clock.now()
@@ -241,3 +299,13 @@ class ChangeJournal:
         account = await self._identity.account()
         reads = Reads(account, operations="none" if until is None else "of_key", key_id=key_id, key_lease=True)
         return Step(reads, decide, durable=False)
+
+
+def _puts(hold: Hold, done: Operation) -> list[Put]:
+    """What is written of a change or delete that is noted.
+
+    The last change that came after a lost one keeps its settings, to be made again; those before need theirs no more.
+    """
+    needed = {later.id for lost in hold.open if (later := hold.settled_after(lost)) is not None}
+    over = [c for c in hold.changes if c is not done and c.state in CLOSED and c.has_spec and c.id not in needed]
+    return [Put(done, whole=done.id in needed), *(Put(change) for change in over)]

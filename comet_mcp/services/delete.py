@@ -70,6 +70,8 @@ class Deleter:
         forgotten = await self._secrets.forget(row.id, row.created_time, deadline, row)
         for sent in hold.deletes:
             await self._changes.note(hold, sent, State.SETTLED)
+        for lost in hold.open:
+            await self._changes.note_gone(hold, lost)
         return [*notes, str(forgotten)]
 
     async def read(self, key_id: int, deadline: Deadline) -> Key:

@@ -24,7 +24,7 @@ class KeyWriter:
 
     def __init__(self, api: CometAPI, units: Units) -> None:
         self._api = api
-        self._units = units
+        self.units = units
 
     async def write(
         self,
@@ -48,10 +48,8 @@ class KeyWriter:
         """
         after = await self._sent(base, _with_total(base, row, total), deadline, status_only=status_only)
         for _ in range(_CORRECTIONS if corrects else 0):
-            if total is None or after.total == total or after.unlimited_quota:
+            if total is None or after.unlimited_quota or has_total(after, total):
                 break
-            if max(total - after.used_quota, 0) == after.remain_quota:
-                break  # it has spent more than it may: nothing is left, and no less can be
             if not self.explains(after.total - total, base.used_quota, after.used_quota):
                 break  # somebody else has written it: what they want is not ours to undo
             base = after
@@ -60,7 +58,7 @@ class KeyWriter:
             except NotFoundError:
                 raise
             except APIError as error:
-                units = self._units
+                units = self.units
                 raise UnclearError(
                     f"The change of key {row.id} was made: do not send it again. But calls of the key were under way, "
                     f"and its budget is {units.usd(abs(base.total - total))} too "
@@ -139,7 +137,7 @@ class KeyWriter:
 
         What was used meanwhile is known; what calls reserved and gave back is not, and taken for a dollar at most.
         """
-        return abs(apart) <= abs(used - used_before) + self._units.per_usd
+        return abs(apart) <= abs(used - used_before) + self.units.per_usd
 
 
 def writable_spec(row: Key) -> KeySpec:
@@ -151,6 +149,11 @@ def writable_spec(row: Key) -> KeySpec:
 def plain(spec: KeySpec) -> dict[str, Any]:
     """The nine fields as a record has them: no addresses are ""."""
     return spec.model_dump() | {"allow_ips": spec.allow_ips or ""}
+
+
+def has_total(row: Key, total: int) -> bool:
+    """Whether a key has that in all. One that has spent more has nothing left then, and can have no less."""
+    return row.total == total or row.remain_quota == max(total - row.used_quota, 0)
 
 
 def _with_total(base: Key, row: Key, total: int | None) -> Key:

@@ -7,7 +7,7 @@ still be carried out, however the key looks now: that is told as unknown, never 
 Only the sum of what remains and what is used is constant while a key is in use (measured): a call reserves units at
 its start and gives some back at its end. So what a write means is that sum, the key's total. It is in the journal
 before the write, and each correction aims at it, never at the last reading: errors can't add up. One key is changed by
-one server at a time, by a lease in the journal. A write that was left open is settled before the next one.
+one server at a time, by a lease in the journal. A write that was left open is looked for before the next one.
 """
 
 from __future__ import annotations
@@ -22,13 +22,11 @@ from comet_mcp.domain.change import KeyChange
 from comet_mcp.domain.key import Key, Status, status_word
 from comet_mcp.domain.money import Units
 from comet_mcp.errors import NotFoundError, RefusedError, UnclearError, UnsentError
-from comet_mcp.journal.operations import Operation, State
+from comet_mcp.journal.operations import State, Target
 from comet_mcp.services.change_journal import ChangeJournal, Hold
 from comet_mcp.services.core import Core
-from comet_mcp.services.key_writer import KeyWriter, plain, writable_spec
-
-_LATE = 120.0
-"""Seconds for which an API may still carry out a write whose answer was lost (seen: 75)."""
+from comet_mcp.services.key_writer import KeyWriter, has_total, plain, writable_spec
+from comet_mcp.services.lost_changes import LostChanges, given_again
 
 
 @dataclass(slots=True)
@@ -45,9 +43,9 @@ class Changer:
 
     def __init__(self, core: Core, changes: ChangeJournal, units: Units) -> None:
         self._units = units
-        self._clock = core.clock
         self._journal = changes
         self._writer = KeyWriter(core.api, self._units)
+        self._lost = LostChanges(self._journal, self._writer, core.clock, self.carry_out)
         self.holding = self._journal.holding
 
     async def change(
@@ -78,82 +76,45 @@ class Changer:
         before, wanted = change.before, change.wanted
         total = None if wanted.unlimited_quota else self._total(hold, change, exact=exact)
         deadline.require_time_to_write()  # reading the key may have taken most of it
-        with anyio.CancelScope(shield=True):
-            operation = await self._journal.begin(hold, change, total, uncounted if uncounted is not None else [])
-            try:
-                after = await self._written(change, total, deadline, exact=exact)
-            except UnclearError:
-                await self._journal.note(hold, operation, State.OUTCOME_UNKNOWN)
-                raise
-            except (UnsentError, RefusedError):
-                await self._journal.not_done(hold, operation, before)
-                raise
-            await self._journal.settle(hold, operation, after, total)
+        target = Target(
+            total,
+            before.total,
+            before.used_quota,
+            status=before.status if change.status is None else change.status,
+            added=change.added,
+            again=given_again(before, total),
+        )
+        after = await self.carry_out(hold, change, target, deadline, exact=exact, uncounted=uncounted)
         surprises = self._surprises(change, total, after, exact=exact)
         return Changed(before, after, surprises if exact else [*self._made_good(change, total, after), *surprises])
 
     async def settle_open(self, hold: Hold, row: Key, deadline: Deadline) -> tuple[Key, list[str]]:
-        """Settle a change that was left open, by the key as it was read under the hold.
+        """Settle the changes that were left open, by the key as it was read under the hold (as LostChanges.settle)."""
+        return await self._lost.settle(hold, row, deadline)
 
-        Its total is aimed at, if the key's is no more apart from it than the calls of the key can explain; what is
-        further apart, somebody else has written.
-
-        Returns:
-            The key as it is now, and what is to be said of it.
-
-        Raises:
-            UnclearError: It can't be settled; no other change may follow.
-        """
-        operation = hold.open
-        if operation is None or operation.target is None:
-            return row, []
-        if operation.key_created != row.created_time:
-            await self._journal.note(hold, operation, State.NOT_DONE)
-            return row, []
-        target = operation.target
-        late = self._may_come_late(operation, row)
-        if target.total is None or row.unlimited_quota or row.total == target.total:
-            await self._journal.settle(hold, operation, row, target.total)
-            return row, late
-        if row.total == target.total_before:
-            await self._journal.note(
-                hold, operation, State.NOT_DONE if target.total != target.total_before else State.SETTLED
-            )
-            return row, late
-        apart = row.total - target.total
-        if not self._writer.explains(apart, target.used_before, row.used_quota):
-            await self._journal.settle(hold, operation, row, None)
-            return row, [f"The budget of key {row.id} was changed by somebody else since its last change here."]
-        try:
-            corrected = await self._writer.write(row, row, target.total, deadline)
-        except UnclearError as error:
-            raise UnclearError(
-                f"An earlier change of key {row.id} was left open, and it could not be made out what came of it. What "
-                f"is asked for now was not sent. Call get_api_key with id {row.id} in a minute, then repeat it.",
-                code="update_outcome_unknown",
-                request_id=error.request_id,
-            ) from None
-        await self._journal.settle(hold, operation, corrected, target.total)
-        units = self._units
-        said = (
-            f"An earlier change of key {row.id} was left open: its budget was {units.usd(abs(apart))} too "
-            f"{'high' if apart > 0 else 'low'}, and was corrected."
-        )
-        return corrected, [said]
-
-    def _may_come_late(self, operation: Operation, row: Key) -> list[str]:
-        """What is to be said of a change whose answer was lost a short time ago, and that the key does not show."""
-        budget, target = {"remain_quota", "unlimited_quota"}, operation.target
-        as_it_was = writable_spec(row).model_dump(exclude=budget) != operation.spec.model_dump(exclude=budget)
-        if target is not None and target.total != target.total_before == row.total:
-            as_it_was = True
-        if not as_it_was or self._clock.now() - operation.begun > _LATE:
-            return []
-        said = (
-            f"An earlier change of key {row.id}, whose answer was lost, may still be carried out and undo this one, "
-            f"its budget too. Call get_api_key with id {row.id} in two minutes, and repeat this where it does not show."
-        )
-        return [said]
+    async def carry_out(
+        self,
+        hold: Hold,
+        change: KeyChange,
+        target: Target,
+        deadline: Deadline,
+        *,
+        exact: bool = False,
+        uncounted: list[str] | None = None,
+    ) -> Key:
+        """Note a change, write it, and note what came of it. Returns the key as it is then. Raises as `change`."""
+        with anyio.CancelScope(shield=True):
+            operation = await self._journal.begin(hold, change, target, uncounted if uncounted is not None else [])
+            try:
+                after = await self._written(change, target.total, deadline, exact=exact)
+            except UnclearError:
+                await self._journal.note(hold, operation, State.OUTCOME_UNKNOWN)
+                raise
+            except (UnsentError, RefusedError):
+                await self._journal.not_done(hold, operation, change.before)
+                raise
+            await self._journal.settle(hold, operation, after, target.total)
+        return after
 
     def _total(self, hold: Hold, change: KeyChange, *, exact: bool) -> int:
         """What the change means the key to have in all. A drift that earlier writes left is made good with it."""
@@ -236,10 +197,9 @@ class Changer:
 
     def _drift(self, total: int, before: Key, after: Key, *, exact: bool) -> list[str]:
         """What calls in flight have moved, where it could not be made good."""
-        apart = after.total - total
-        if not apart or max(total - after.used_quota, 0) == after.remain_quota:
+        if has_total(after, total):
             return []
-        units = self._units
+        apart, units = after.total - total, self._units
         if not self._writer.explains(apart, before.used_quota, after.used_quota):
             right = max(total - after.used_quota, 0)
             said = f"remain_quota is {after.remain_quota} now, where {right} was to be expected"

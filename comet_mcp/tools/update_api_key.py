@@ -75,7 +75,7 @@ async def update_api_key(
     if context.gate.is_unanswered:  # this run ends with the question: nobody is kept from the key meanwhile
         row = await app.deleter.read(id, context.deadline)
         await _asked_to_change(context, *_change(context, row, changes, **wishes), changes)
-    async with app.changer.holding(id, deadline) as hold:
+    async with app.changer.holding(id, deadline, context.gate.passed) as hold:
         row = await app.deleter.read(id, context.deadline)
         app.quota.enforcer.require_own(row)
         row, settled = await app.changer.settle_open(hold, row, deadline)

@@ -95,6 +95,20 @@ async def test_the_arguments_in_the_trail_are_those_that_the_caller_gave(make_ho
     assert [call["arguments"] for call in trail(home)] == [widening, {"id": 1}, {"id": 1, "old_key": "grace"}]
 
 
+async def test_a_refused_call_that_corrected_an_earlier_change_has_a_row_before_that(make_home: MakeHome) -> None:
+    home = make_home(COMETAPI_MCP_TIMEOUT="3")
+    row = home.sandbox.add_key("blog", remain_quota=500_000)
+    home.sandbox.faults.add("get", "status", after=1, times=100)
+    async with served(home) as client:
+        error_of(await client.call_tool("update_api_key", {"id": row.id, "name": "renamed"}))
+        home.sandbox.faults.clear()
+        row.remain_quota += 1_000  # what a call had reserved
+        error_of(await client.call_tool("update_api_key", {"id": row.id, "expired_time": 5}))
+    assert row.remain_quota == 500_000
+    assert brief(home)[1:] == [("update_api_key", "invalid_argument", [row.id])]
+    assert [json.loads(entry.entry)["kind"] for entry in written(home).audit] == ["begin", "end"] * 2
+
+
 async def test_a_call_that_changed_nothing_has_an_outcome_of_its_own(make_home: MakeHome) -> None:
     home = make_home()
     home.sandbox.add_key("blog", remain_quota=500_000)

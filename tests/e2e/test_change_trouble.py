@@ -19,7 +19,7 @@ from tests.e2e.life import (
     spend,
     spend_before_writes,
 )
-from tests.e2e.steps import code_of, until
+from tests.e2e.steps import code_of, let_pass, until
 from tests.support import Home, data_of, error_of, text_of
 
 pytestmark = pytest.mark.fast_time
@@ -226,4 +226,7 @@ async def test_a_change_after_one_that_may_still_arrive_says_so(lost: dict[str, 
         changed = data_of(await client.call_tool("update_api_key", {"id": row.id, "status": "disabled"}))
         assert "may still be carried out and undo this one" in " ".join(changed["warnings"])
         again = data_of(await client.call_tool("update_api_key", {"id": row.id, "group": "vip"}))
+        assert "may still be carried out and undo this one" in " ".join(again["warnings"])
+        let_pass(home, 901)
+        again = data_of(await client.call_tool("update_api_key", {"id": row.id, "name": "later"}))
         assert "still be carried out" not in " ".join(again.get("warnings", []))

@@ -100,7 +100,7 @@ async def test_what_adds_nothing_is_counted_with_nothing(
         (UNCLEAR, {}, State.OUTCOME_UNKNOWN, True),
         (REFUSED, {"unlimited_quota": True}, State.OUTCOME_UNKNOWN, True),
         (REFUSED, {"remain_quota": 3 * DOLLAR, "name": "theirs"}, None, True),
-        (REFUSED, NotFoundError("gone"), State.OUTCOME_UNKNOWN, True),
+        (REFUSED, NotFoundError("gone"), State.SETTLED, True),
     ],
 )
 async def test_a_top_up_is_taken_back_only_where_the_key_provably_may_spend_no_more_than_before(
@@ -278,7 +278,7 @@ async def test_an_open_change_of_a_key_whose_id_was_given_once_more_concerns_nob
     done, _ = await changed(services, row, deadline, name="another")
     assert (row.name, row.remain_quota) == ("another", 5)
     assert done.warnings == []
-    assert [one.state for one in (await journal_of(services, row.id)).operations] == [State.NOT_DONE, State.SETTLED]
+    assert [one.state for one in (await journal_of(services, row.id)).operations] == [State.SETTLED, State.SETTLED]
 
 
 async def test_errors_of_many_changes_do_not_add_up(make_home: MakeHome, monkeypatch: pytest.MonkeyPatch) -> None:

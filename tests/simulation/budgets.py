@@ -20,10 +20,36 @@ _MOVES = 200_000
 """Units that a single model call may have reserved."""
 
 
-def given(gateway: Gateway, machine: Machine) -> int:
-    """Quota units that the servers of a machine gave to keys, by what the API has: what only moved does not count."""
+_ON_ITS_WAY = 5.0
+"""Seconds that a request is on its way at most, unless something holds it up; and that a change holds nothing back."""
+
+
+def is_late(write: Write) -> bool:
+    """Whether the API carried it out when nobody waited for it any more."""
+    return write.at > write.sent_at + _ON_ITS_WAY
+
+
+def given(gateway: Gateway, machine: Machine, limit: float) -> int:
+    """Quota units that the servers of a machine gave to keys, by what the API has: what only moved does not count.
+
+    What a change gives again because it is carried out late, nobody can hold back once it is sent. It counts as far as
+    there was room for it then: what is given after it has to leave that room.
+    """
+    sum_ = 0
+    for _, units, again in sorted(_given(gateway, machine), key=lambda entry: entry[0]):
+        sum_ += units + max(min(again, int(limit) - sum_ - units), 0)
+    return sum_
+
+
+def _given(gateway: Gateway, machine: Machine) -> Iterator[tuple[float, int, int]]:
+    """When a call was begun that gave something, what it gave, and what it gave again, because it came late.
+
+    The latter counts from when others had to know of it.
+    """
     ours = [w for w in gateway.writes if w.call and w.call.server.machine is machine]
-    sum_ = sum(_total(w) for w in ours if w.kind == "create" and not w.after["unlimited_quota"])
+    for write in ours:
+        if write.kind == "create" and write.call and not write.after["unlimited_quota"]:
+            yield write.call.begun, _total(write), 0
     by_call: dict[tuple[Call, int], list[Write]] = {}
     for write in ours:
         if write.kind == "update" and write.call and write.call.tool == "update_api_key":
@@ -34,10 +60,13 @@ def given(gateway: Gateway, machine: Machine) -> int:
         more = _total(writes[-1]) - _total(writes[0], before=True)
         if not writes[-1].after["unlimited_quota"] and more > 4 * _MOVES:
             more -= 4 * _MOVES if any(w.in_flight or w.after["used_quota"] for w in writes) else 0
-            sum_ += max(more, added)
         else:
-            sum_ += added
-    return sum_
+            more = 0
+        if not any(is_late(w) for w in writes):
+            yield writes[0].sent_at, max(more, added), 0
+        else:
+            yield writes[0].sent_at, added, 0
+            yield max(w.sent_at for w in writes) + _ON_ITS_WAY, 0, max(more - added, 0)
 
 
 def drifted(world: World, gateway: Gateway) -> Iterator[str]:
@@ -80,11 +109,16 @@ def drifted(world: World, gateway: Gateway) -> Iterator[str]:
             yield f"key {made.id} has {total} in all, and was given at most {high}"
 
 
+def came_last(ours: list[Write]) -> bool:
+    """Whether the API carried a write out late, and nobody has changed the key since, which puts that right."""
+    late = [w for w in ours if is_late(w)]
+    return bool(late) and not any(w.call and w.call.ok and w.call.begun > late[-1].at for w in ours)
+
+
 def _is_hard_to_say(writes: list[Write], ours: list[Write]) -> bool:
-    """Whether somebody else set the budget too, or the API took seconds to carry a write out."""
+    """Whether somebody else set the budget too, or the API carried a write out late and it was the last."""
     console = any(w.call is None and w.kind == "update" for w in writes)
-    late = any(w.at > w.sent_at + 5 for w in ours)
-    return console or late or len({w.call.server.machine.name for w in ours if w.call}) > 1
+    return console or came_last(ours) or len({w.call.server.machine.name for w in ours if w.call}) > 1
 
 
 def in_flight(gateway: Gateway, write: Write) -> int:

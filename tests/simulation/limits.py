@@ -13,10 +13,6 @@ from tests.simulation.records import UNKNOWN, Call
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-_ON_ITS_WAY = 5.0
-"""Seconds that a request is on its way at most, unless something holds it up."""
-
-
 TIMEOUT = 15.0
 """Seconds after which a call is answered."""
 
@@ -38,7 +34,7 @@ def outside(world: World) -> Iterator[str]:
                 total, was = (
                     sum(row.get(name, 0) for name in ("remain_quota", "used_quota")) for row in (after, before)
                 )
-                late = write.at > write.sent_at + _ON_ITS_WAY  # what the key had then, nobody can hold back
+                late = budgets.is_late(write)  # what the key had then, nobody can hold back
                 final = last[write.call, write.key_id] is write  # what moved meanwhile is corrected by the next
                 moved = write.in_flight if write.kind == "create" else budgets.in_flight(gateway, write)
                 if total > max(most, was) + moved and final and not late:
@@ -68,8 +64,9 @@ def passed(world: World) -> Iterator[str]:
                         yield f"{rule.lower()} is {policy[rule]}, and {machine.name} made {most} keys"
             for rule in ("MAX_SUM_USD_TOTAL", "MAX_SUM_USD_PER_DAY"):
                 if rule in policy:
-                    given = budgets.given(gateway, machine)
-                    if given > float(policy[rule]) * 500_000:
+                    limit = float(policy[rule]) * 500_000
+                    given = budgets.given(gateway, machine, limit)
+                    if given > limit:
                         yield f"{rule.lower()} is {policy[rule]}, and {machine.name} gave {given / 500_000:.2f}"
 
 

@@ -66,7 +66,7 @@ def _drops(**fields: Any) -> Make:
 
 
 @contextlib.asynccontextmanager
-async def _not_held(_self: Any, key_id: int, _deadline: Any) -> Any:
+async def _not_held(_self: Any, key_id: int, *_: Any) -> Any:
     yield named("services.change_journal", "Hold")(key_id)
 
 
