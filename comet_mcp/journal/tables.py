@@ -182,7 +182,11 @@ def _spending(db: sqlite3.Connection, account: str | None) -> Spending:
         (account, newest - LONGEST_WINDOW),
     ).fetchall()
     lost = _found(db, _OPEN_CHANGES, (account,))
-    held = (Held(o.begun, o.key_id, o.target.again) for o in lost if o.key_id is not None and o.target is not None)
+    held = [
+        Held(change.begun, change.key_id, change.target.again, change.state is State.OUTCOME_UNKNOWN)
+        for change in lost
+        if change.key_id is not None and change.target is not None
+    ]
     return Spending(keys, units, tuple(recent), tuple(held))
 
 

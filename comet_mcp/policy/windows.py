@@ -23,15 +23,16 @@ LONGEST_WINDOW = DAY
 
 
 _WRITTEN_WITHIN = 5.0
-"""Seconds after which a change is written as a rule. Until then it holds nothing back from others."""
+"""Seconds after which a change is written as a rule. Until then one that is under way holds nothing back."""
 
 
 class Held(NamedTuple):
-    """The quota units that an open change of a key, begun then, gives again if it comes late."""
+    """The quota units that an open change of a key gives again if it comes late, and whether its answer was lost."""
 
     begun: float
     key_id: int
     units: int
+    is_lost: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ class Limit:
             said += (
                 f" {units.usd(sum(entry.units for entry in held))} of that is held back: the answer to a change of key "
                 f"{keys} was lost, and if the API still carries it out, what the key has spent since is given again. "
-                "A change of that key looks for it, and a quarter of an hour after it was lost sets that free."
+                "The first change of the key that is made a quarter of an hour later sets that free."
             )
         return said
 
@@ -127,8 +128,8 @@ class Limit:
     def _held(self, spending: Spending, now: float) -> list[Held]:
         """What counts of the changes that were left open."""
         start = now - self.seconds if self.seconds else 0.0
-        held = spending.open if self.of == "units" else ()
-        return [entry for entry in held if entry.units and start < entry.begun <= now - _WRITTEN_WITHIN]
+        held = [entry for entry in spending.open if entry.is_lost or entry.begun <= now - _WRITTEN_WITHIN]
+        return [entry for entry in held if self.of == "units" and entry.units and entry.begun > start]
 
     def _within(self, spending: Spending, now: float) -> list[tuple[float, int]]:
         """When how much of it was used, oldest first."""

@@ -113,13 +113,14 @@ class LostChanges:
         gave = 0 if row.unlimited_quota or meant.seen is None else max(row.total - meant.seen, 0)
         await self._journal.note(hold, lost, State.SETTLED, target._replace(total=None), gave=gave)
         said = (
-            f"An earlier change of key {row.id}, whose answer was lost, was carried out late and undid a later one: "
-            "that was made again."
+            f"An earlier change of key {row.id}, whose answer was lost, was carried out late and undid later ones. The "
+            "key was written again as the last of them left it; send the earlier one again if it is still wanted."
         )
         return restored, [said]
 
     async def _corrected(self, hold: Hold, change: KeyChange, goal: Target, deadline: Deadline) -> Key:
         """The key once it is as it was meant to be. That gives nothing which is not counted already."""
+        deadline.require_time_to_write()
         if hold.begin is not None:
             await hold.begin()
         row = change.before

@@ -8,9 +8,11 @@ from typing import Any
 import anyio
 import pytest
 
+from comet_mcp.sandbox import Key
 from tests.e2e.life import (
     CHANGES,
     FULL,
+    LATER,
     before_each_write,
     before_read,
     body_of,
@@ -230,3 +232,65 @@ async def test_a_change_after_one_that_may_still_arrive_says_so(lost: dict[str, 
         let_pass(home, 901)
         again = data_of(await client.call_tool("update_api_key", {"id": row.id, "name": "later"}))
         assert "still be carried out" not in " ".join(again.get("warnings", []))
+
+
+def rename(row: Key) -> dict[str, Any]:
+    """The body of a full write that renames a key as it is now."""
+    return {"id": row.id, "status": row.status, **body_of(row), "name": "renamed"}
+
+
+@pytest.mark.parametrize(
+    "later",
+    [{"remain_quota": 1_000_000}, {"status": "disabled"}, {"name": "later"}, {"expired_time": LATER + 1}],
+    ids=lambda later: next(iter(later)),
+)
+async def test_what_a_lost_change_undoes_when_it_comes_late_is_made_again_by_the_next_one(
+    later: dict[str, Any], home: Home
+) -> None:
+    row = full_key(home.sandbox, group="", cross_group_retry=False)
+    home.sandbox.faults.add("update", "hang")
+    lost = rename(row)
+    async with connected(home, COMETAPI_MCP_TIMEOUT="3") as client:
+        error_of(await client.call_tool("update_api_key", {"id": row.id, "name": "renamed"}))
+        home.sandbox.faults.clear()
+        data_of(await client.call_tool("update_api_key", {"id": row.id, **later}))
+        meant, status, total = body_of(row), row.status, row.remain_quota + row.used_quota
+        spend(row, 300_000)
+        home.sandbox.account.update(lost, status_only=False)
+        assert (body_of(row), row.status, row.remain_quota) != (meant, status, total - 300_000)
+        told = data_of(await client.call_tool("update_api_key", {"id": row.id, "model_limits": "gpt-5"}))
+        assert "was carried out late and undid later ones" in " ".join(told["warnings"])
+        again = data_of(await client.call_tool("update_api_key", {"id": row.id, "model_limits": "gpt-4o"}))
+        assert "late" not in " ".join(again.get("warnings", []))
+    assert row.remain_quota + row.used_quota == total
+    assert (body_of(row) | {"remain_quota": meant["remain_quota"]}, row.status) == (
+        meant | {"model_limits": "gpt-4o"},
+        status,
+    )
+
+
+async def test_a_lost_change_that_comes_late_and_has_undone_nothing_is_as_it_was_asked_for(home: Home) -> None:
+    row = full_key(home.sandbox, group="", cross_group_retry=False)
+    total = row.remain_quota
+    home.sandbox.faults.add("update", "hang")
+    lost = rename(row)
+    async with connected(home, COMETAPI_MCP_TIMEOUT="3") as client:
+        error_of(await client.call_tool("update_api_key", {"id": row.id, "name": "renamed"}))
+        home.sandbox.faults.clear()
+        spend(row, 300_000)
+        home.sandbox.account.update(lost, status_only=False)
+        told = data_of(await client.call_tool("update_api_key", {"id": row.id, "status": "disabled"}))
+    assert "its budget was $0.60 too high, and was corrected" in " ".join(told["warnings"])
+    assert (row.name, row.status, row.remain_quota + row.used_quota) == ("renamed", 2, total)
+
+
+async def test_what_a_person_changed_after_a_lost_change_is_not_taken_for_it(home: Home) -> None:
+    row = full_key(home.sandbox, group="", cross_group_retry=False)
+    home.sandbox.faults.add("update", "hang")
+    async with connected(home, COMETAPI_MCP_TIMEOUT="3") as client:
+        error_of(await client.call_tool("update_api_key", {"id": row.id, "status": "disabled"}))
+        home.sandbox.faults.clear()
+        data_of(await client.call_tool("update_api_key", {"id": row.id, "expired_time": LATER + 1}))
+        row.status, row.remain_quota, row.name = 2, 500_000, "theirs"  # in the console
+        data_of(await client.call_tool("update_api_key", {"id": row.id, "expired_time": LATER + 2}))
+    assert (row.status, row.remain_quota, row.name) == (2, 500_000, "theirs")

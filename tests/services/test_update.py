@@ -27,7 +27,7 @@ from comet_mcp.journal.operations import Operation, State
 from comet_mcp.sandbox import Key as Row
 from comet_mcp.services.change_journal import Hold
 from comet_mcp.services.update import Changed
-from tests.e2e.life import full_key, spend_before_writes
+from tests.e2e.life import body_of, full_key, spend, spend_before_writes
 from tests.e2e.steps import code_of, let_pass, served
 from tests.services.conftest import Serve
 from tests.support import Home, data_of, error_of
@@ -175,6 +175,130 @@ async def test_where_the_journal_fails_a_top_up_goes_on_with_a_warning_and_is_re
                 assert row.remain_quota == 2 * DOLLAR
             data_of(await client.call_tool("update_api_key", {"id": row.id, "name": "renamed"}))
         assert row.name == "renamed"
+
+
+# What a lost change may give again.
+
+
+async def test_what_a_lost_change_may_give_again_is_held_back_until_it_can_come_no_more(make_home: MakeHome) -> None:
+    home = make_home(COMETAPI_MCP_POLICY_MAX_SUM_USD_TOTAL="9", COMETAPI_MCP_TIMEOUT="3")
+    async with served(home) as client:
+        made = data_of(await client.call_tool("create_api_key", {"name": "one", "remain_quota": 5 * DOLLAR}))
+        home.sandbox.faults.add("update", "hang")
+        error_of(await client.call_tool("update_api_key", {"id": made["id"], "name": "renamed"}))
+        home.sandbox.faults.clear()
+        other = {"name": "other", "remain_quota": 3 * DOLLAR}
+        said = error_of(await client.call_tool("create_api_key", other))
+        assert said.startswith("[policy] ")
+        assert f"$5.00 of that is held back: the answer to a change of key {made['id']} was lost" in said
+        topped_up = await client.call_tool("update_api_key", {"id": made["id"], "add_budget_usd": 1})
+        assert code_of(topped_up) == "policy"
+        data_of(await client.call_tool("update_api_key", {"id": made["id"], "status": "disabled"}))
+        let_pass(home, 901)
+        assert code_of(await client.call_tool("create_api_key", other)) == "policy", "nobody has looked at the key"
+        data_of(await client.call_tool("update_api_key", {"id": made["id"], "name": "looked-at"}))
+        data_of(await client.call_tool("create_api_key", other))
+
+
+async def test_what_a_change_that_came_late_gave_again_stays_counted(make_home: MakeHome) -> None:
+    home = make_home(COMETAPI_MCP_POLICY_MAX_SUM_USD_TOTAL="9", COMETAPI_MCP_TIMEOUT="3")
+    async with served(home) as client:
+        made = data_of(await client.call_tool("create_api_key", {"name": "one", "remain_quota": 5 * DOLLAR}))
+        (row,) = home.sandbox.keys
+        lost = {"id": row.id, "status": 1, **body_of(row), "name": "renamed"}
+        home.sandbox.faults.add("update", "hang")
+        error_of(await client.call_tool("update_api_key", {"id": made["id"], "name": "renamed"}))
+        home.sandbox.faults.clear()
+        data_of(await client.call_tool("update_api_key", {"id": made["id"], "name": "later"}))
+        spend(row, 2 * DOLLAR)
+        home.sandbox.account.update(lost, status_only=False)
+        data_of(await client.call_tool("update_api_key", {"id": made["id"], "allow_ips": ""}))
+        assert (row.name, row.remain_quota) == ("later", 3 * DOLLAR)
+        said = error_of(await client.call_tool("create_api_key", {"name": "two", "remain_quota": 3 * DOLLAR}))
+        assert "$7.00 was given, so $2.00 is left" in said
+        assert "held back" not in said
+        data_of(await client.call_tool("create_api_key", {"name": "two", "remain_quota": 2 * DOLLAR}))
+
+
+async def test_what_a_lost_change_may_have_given_again_stays_counted_where_its_key_is_gone(make_home: MakeHome) -> None:
+    home = make_home(COMETAPI_MCP_POLICY_MAX_SUM_USD_TOTAL="9")
+    async with served(home) as client:
+        made = data_of(await client.call_tool("create_api_key", {"name": "one", "remain_quota": 3 * DOLLAR}))
+        home.sandbox.faults.add("update", "reset_before")
+        error_of(await client.call_tool("update_api_key", {"id": made["id"], "name": "renamed"}))
+        data_of(await client.call_tool("delete_api_key", {"id": made["id"]}))
+        other = {"name": "other", "remain_quota": 4 * DOLLAR}
+        said = error_of(await client.call_tool("create_api_key", other))
+        assert "$6.00 was given, so $3.00 is left" in said
+        assert "held back" not in said
+        assert (await client.call_tool("update_api_key", {"id": made["id"], "name": "renamed"})).is_error
+        assert "$6.00 was given" in error_of(await client.call_tool("create_api_key", other)), "it is counted once"
+
+
+async def test_a_lost_change_that_comes_late_is_not_taken_for_a_later_one_that_was_lost_too(
+    make_home: MakeHome,
+) -> None:
+    home = make_home()
+    row = full_key(home.sandbox, remain_quota=10 * DOLLAR)
+    first = {"id": row.id, "status": 1, **body_of(row), "remain_quota": 10 * DOLLAR + DOLLAR // 2}
+    home.sandbox.faults.add("update", "reset_before", times=2)
+    async with served(home) as client:
+        error_of(await client.call_tool("update_api_key", {"id": row.id, "add_budget_usd": 0.5}))
+        error_of(await client.call_tool("update_api_key", {"id": row.id, "add_budget_usd": 1}))
+        home.sandbox.account.update(first, status_only=False)
+        error_of(await client.call_tool("update_api_key", {"id": row.id, "expired_time": 5}))
+        for name in ("one", "two"):
+            told = data_of(await client.call_tool("update_api_key", {"id": row.id, "name": name}))
+            assert "may still be carried out" in " ".join(told["warnings"]), "the second one has not come"
+            assert "corrected" not in " ".join(told["warnings"])
+            assert (row.name, row.remain_quota) == (name, 10 * DOLLAR + DOLLAR // 2)
+
+
+async def test_what_a_late_change_undid_is_made_again_also_where_the_last_change_was_lost(make_home: MakeHome) -> None:
+    home = make_home()
+    row = full_key(home.sandbox, remain_quota=10 * DOLLAR)
+    first = {"id": row.id, "status": 1, **body_of(row), "remain_quota": 10 * DOLLAR + DOLLAR // 2}
+    async with served(home) as client:
+        home.sandbox.faults.add("update", "reset_before")
+        error_of(await client.call_tool("update_api_key", {"id": row.id, "add_budget_usd": 0.5}))
+        data_of(await client.call_tool("update_api_key", {"id": row.id, "name": "later"}))
+        home.sandbox.faults.add("update", "reset_before")
+        error_of(await client.call_tool("update_api_key", {"id": row.id, "add_budget_usd": 1}))
+        home.sandbox.account.update(first, status_only=False)
+        told = data_of(await client.call_tool("update_api_key", {"id": row.id, "allow_ips": ""}))
+    assert "was carried out late and undid later ones" in " ".join(told["warnings"])
+    assert (row.name, row.remain_quota) == ("later", 10 * DOLLAR)
+
+
+async def test_a_change_keeps_its_settings_as_long_as_a_lost_one_may_undo_it(make_home: MakeHome, serve: Serve) -> None:
+    home = make_home()
+    row = full_key(home.sandbox)
+    home.sandbox.faults.add("update", "reset_before")
+    services = serve(home)
+
+    async def kept() -> list[bool]:
+        return [one.has_spec for one in (await journal_of(services, row.id)).operations]
+
+    async with served(home) as client:
+        error_of(await client.call_tool("update_api_key", {"id": row.id, "name": "lost"}))
+        for name in ("one", "two"):
+            data_of(await client.call_tool("update_api_key", {"id": row.id, "name": name}))
+        assert await kept() == [True, False, True], "the lost one, and the last after it"
+        let_pass(home, 901)
+        data_of(await client.call_tool("update_api_key", {"id": row.id, "name": "three"}))
+    assert await kept() == [False] * 4
+
+
+async def test_a_lost_change_of_a_key_that_has_overspent_is_not_told_as_corrected(make_home: MakeHome) -> None:
+    home = make_home(COMETAPI_MCP_TIMEOUT="3")
+    row = full_key(home.sandbox, remain_quota=-1_000, used_quota=DOLLAR, group="", cross_group_retry=False)
+    home.sandbox.faults.add("get", "status", after=1, times=100)
+    async with served(home) as client:
+        error_of(await client.call_tool("update_api_key", {"id": row.id, "name": "renamed"}))
+        home.sandbox.faults.clear()
+        told = data_of(await client.call_tool("update_api_key", {"id": row.id, "name": "again"}))
+    assert "corrected" not in " ".join(told.get("warnings", []))
+    assert (row.name, row.remain_quota) == ("again", 0)
 
 
 # One key, one server at a time.
