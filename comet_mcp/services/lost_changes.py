@@ -7,15 +7,16 @@ give is counted as given while it may come, and what it has undone is written ag
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from comet_mcp.clock import Clock
 from comet_mcp.concurrency import Deadline
 from comet_mcp.domain.change import KeyChange
 from comet_mcp.domain.key import Key, KeySpec, Status
-from comet_mcp.errors import UnclearError
+from comet_mcp.errors import CometError, UnclearError
 from comet_mcp.journal.operations import Operation, State, Target
 from comet_mcp.services.change_journal import ChangeJournal, Hold
 from comet_mcp.services.key_writer import KeyWriter, has_total, plain, writable_spec
@@ -176,6 +177,17 @@ class LostChanges:
         return spent >= -self._writer.units.per_usd and self._writer.explains(
             max(spent, 0), target.used_before, row.used_quota
         )
+
+
+@contextlib.contextmanager
+def telling_first(done: list[str]) -> Iterator[None]:
+    """A context whose errors end with what the call had done before: "nothing was sent" is not all of it then."""
+    try:
+        yield
+    except CometError as error:
+        if done:
+            error.args = (f"{error.args[0]} This call did something before that, though. {' '.join(done)}",)
+        raise
 
 
 def given_again(before: Key, total: int | None) -> int:

@@ -5,6 +5,7 @@ A grace period is the old key's own expiry: nothing has to keep running for it t
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from comet_mcp.concurrency import Deadline
@@ -70,6 +71,25 @@ class Retirer:
         self._deleter = deleter
         self._places = places
         self._units = units
+
+    async def settled(
+        self, old: Key, deadline: Deadline, begin: Callable[[], Awaitable[None]]
+    ) -> tuple[Key, list[str]]:
+        """The old key as it was meant to be: a lost change that came late may have undone what a new one must not get.
+
+        Args:
+            old: The key as it was read.
+            deadline: When it has to be done.
+            begin: Called before the key is corrected.
+
+        Raises:
+            UnsentError, RefusedError, UnclearError: It can't be settled; no new key may be made.
+        """
+        async with self._changer.holding(old.id, deadline, begin) as hold:
+            if not hold.open:
+                return old, []
+            read = await read_again(self._api, old.id, old.created_time)
+            return await self._changer.settle_open(hold, read, deadline)
 
     async def end(self, retirement: Retirement, done: Rotated, deadline: Deadline) -> bool:
         """End the old key; what fails is told, for the new key exists. Returns whether it has ended."""

@@ -30,6 +30,7 @@ from comet_mcp.services.delete import Deleter
 from comet_mcp.services.delivery import Told
 from comet_mcp.services.finding import Created
 from comet_mcp.services.key_writer import writable_spec
+from comet_mcp.services.lost_changes import telling_first
 from comet_mcp.services.progress import Progress
 from comet_mcp.services.quota import Quota
 from comet_mcp.services.reading import read_again
@@ -66,8 +67,23 @@ class Rotator:
         self._secrets = secrets
         self._quota = quota
 
-    async def rotate(self, key_id: int, retirement: Retirement, confirm: Confirm, told: Told) -> Rotated:
+    async def rotate(
+        self,
+        key_id: int,
+        retirement: Retirement,
+        confirm: Confirm,
+        told: Told,
+        begin: Callable[[], Awaitable[None]] | None = None,
+    ) -> Rotated:
         """Replace a key; or go on with its replacement, where a call before stopped.
+
+        Args:
+            key_id: The key.
+            retirement: How it ends.
+            confirm: Called before the first write that is asked for.
+            told: What the answer tells of.
+            begin: Called before an earlier change of the key is corrected; None where that has to wait, for this run
+                ends with a question.
 
         Raises:
             ArgumentError: The key has ended already, so that an equal one would be useless.
@@ -96,11 +112,15 @@ class Rotator:
             if done is not None:
                 return done
         begun = newest if newest is not None and newest.is_open_rotation else None
-        await self._require_allowed(old, begun)
-        await self._api.limit.require_room(WRITE_CALLS + CHANGE_CALLS)
-        await confirm(old, begun)
-        new, given = await self._new_key(old, retirement, known, deadline, told)
-        done = Rotated(new, old, given=given, steps=_resumed(begun, retirement))
+        said: list[str] = []
+        if begun is None and begin is not None:
+            old, said = await self._retirer.settled(old, deadline, begin)
+        with telling_first(said):
+            await self._require_allowed(old, begun)
+            await self._api.limit.require_room(WRITE_CALLS + CHANGE_CALLS)
+            await confirm(old, begun)
+            new, given = await self._new_key(old, retirement, known, deadline, told)
+        done = Rotated(new, old, given=given, steps=_resumed(begun, retirement), warnings=said)
         done.steps.append(f"Key {new.row.id} was made with the same scope.")
         done.warnings += _unkept(old, new.row)
         if new.saved is None:

@@ -43,7 +43,8 @@ async def rotate_api_key(
         await context.gate.require_confirmed(question)
 
     retirement = Retirement(old_key, int(context.app.clock.now()) + seconds)
-    done = await context.app.rotator.rotate(id, retirement, confirm, context.told)
+    begin = None if context.gate.is_unanswered else context.gate.passed
+    done = await context.app.rotator.rotate(id, retirement, confirm, context.told, begin)
     old: dict[str, Any] = {"id": id, "status": "deleted" if done.old_is_known else "not known"}
     if done.old is not None and done.old_is_known:
         old |= {"status": status_word(done.old.status), "expires": expiry(done.old.expired_time)}

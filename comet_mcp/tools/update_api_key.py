@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -17,8 +16,9 @@ from comet_mcp.domain.lifetimes import NEVER, expiry
 from comet_mcp.domain.models import ModelList
 from comet_mcp.domain.money import MAX_QUOTA, Units
 from comet_mcp.domain.validation import LONGEST_GIVEN, check_changed_key
-from comet_mcp.errors import ArgumentError, CometError
+from comet_mcp.errors import ArgumentError
 from comet_mcp.services.key_writer import writable_spec
+from comet_mcp.services.lost_changes import telling_first
 from comet_mcp.services.update import Changed
 from comet_mcp.tools import wording
 from comet_mcp.tools.arguments import KeyId
@@ -79,7 +79,7 @@ async def update_api_key(
         row = await app.deleter.read(id, context.deadline)
         app.quota.enforcer.require_own(row)
         row, settled = await app.changer.settle_open(hold, row, deadline)
-        with _telling_first(settled):
+        with telling_first(settled):
             change, warnings = _change(context, row, changes, **wishes)
             await _asked_to_change(context, change, warnings, changes)
             # where budgets are limited, what the key spends meanwhile must not come on top of what was judged
@@ -99,17 +99,6 @@ async def update_api_key(
         changed=_difference(changed.before, changed.after),
         warnings=[*settled, *warnings, *uncounted, *changed.warnings] or None,
     )
-
-
-@contextlib.contextmanager
-def _telling_first(done: list[str]) -> Iterator[None]:
-    """A context whose errors end with what the call had done before: "nothing was sent" is not all of it then."""
-    try:
-        yield
-    except CometError as error:
-        if done:
-            error.args = (f"{error.args[0]} This call did something before that, though. {' '.join(done)}",)
-        raise
 
 
 def _change(

@@ -18,6 +18,7 @@ from tests.e2e.life import (
     body_of,
     connected,
     full_key,
+    row_of,
     spend,
     spend_before_writes,
 )
@@ -248,11 +249,10 @@ async def test_what_a_lost_change_undoes_when_it_comes_late_is_made_again_by_the
     later: dict[str, Any], home: Home
 ) -> None:
     row = full_key(home.sandbox, group="", cross_group_retry=False)
-    home.sandbox.faults.add("update", "hang")
+    home.sandbox.faults.add("update", "reset_before")
     lost = rename(row)
-    async with connected(home, COMETAPI_MCP_TIMEOUT="3") as client:
+    async with connected(home) as client:
         error_of(await client.call_tool("update_api_key", {"id": row.id, "name": "renamed"}))
-        home.sandbox.faults.clear()
         data_of(await client.call_tool("update_api_key", {"id": row.id, **later}))
         meant, status, total = body_of(row), row.status, row.remain_quota + row.used_quota
         spend(row, 300_000)
@@ -269,14 +269,45 @@ async def test_what_a_lost_change_undoes_when_it_comes_late_is_made_again_by_the
     )
 
 
+async def test_a_rotation_gives_the_new_key_nothing_that_a_lost_change_has_brought_back(home: Home) -> None:
+    row = full_key(home.sandbox, group="", cross_group_retry=False)
+    home.sandbox.faults.add("update", "reset_before")
+    lost = rename(row)
+    async with connected(home) as client:
+        error_of(await client.call_tool("update_api_key", {"id": row.id, "name": "renamed"}))
+        narrow = {"model_limits": "gpt-4o", "remain_quota": 1_000_000}
+        data_of(await client.call_tool("update_api_key", {"id": row.id, **narrow}))
+        spend(row, 300_000)
+        home.sandbox.account.update(lost, status_only=False)
+        told = data_of(await client.call_tool("rotate_api_key", {"id": row.id, "old_key": "disable"}))
+    new = row_of(home.sandbox, told["new_key"]["id"])
+    assert (new.name, new.model_limits, new.remain_quota) == ("blog", "gpt-4o", 700_000)
+    assert (row.model_limits, row.status, row.remain_quota) == ("gpt-4o", 2, 700_000)
+    assert "was carried out late and undid later ones" in " ".join(told["warnings"])
+
+
+async def test_a_rotation_that_is_refused_tells_what_it_has_made_again_before(home: Home) -> None:
+    row = full_key(home.sandbox, group="", cross_group_retry=False)
+    home.sandbox.faults.add("update", "reset_before")
+    lost = rename(row)
+    async with connected(home) as client:
+        error_of(await client.call_tool("update_api_key", {"id": row.id, "name": "renamed"}))
+        data_of(await client.call_tool("update_api_key", {"id": row.id, "name": "later"}))
+        home.sandbox.account.update(lost, status_only=False)
+        home.sandbox.faults.add("create", "refused", value="no")
+        said = error_of(await client.call_tool("rotate_api_key", {"id": row.id}))
+    assert "This call did something before that" in said
+    assert "was carried out late and undid later ones" in said
+    assert [key.name for key in home.sandbox.keys] == ["later"]
+
+
 async def test_a_lost_change_that_comes_late_and_has_undone_nothing_is_as_it_was_asked_for(home: Home) -> None:
     row = full_key(home.sandbox, group="", cross_group_retry=False)
     total = row.remain_quota
-    home.sandbox.faults.add("update", "hang")
+    home.sandbox.faults.add("update", "reset_before")
     lost = rename(row)
-    async with connected(home, COMETAPI_MCP_TIMEOUT="3") as client:
+    async with connected(home) as client:
         error_of(await client.call_tool("update_api_key", {"id": row.id, "name": "renamed"}))
-        home.sandbox.faults.clear()
         spend(row, 300_000)
         home.sandbox.account.update(lost, status_only=False)
         told = data_of(await client.call_tool("update_api_key", {"id": row.id, "status": "disabled"}))
@@ -286,10 +317,9 @@ async def test_a_lost_change_that_comes_late_and_has_undone_nothing_is_as_it_was
 
 async def test_what_a_person_changed_after_a_lost_change_is_not_taken_for_it(home: Home) -> None:
     row = full_key(home.sandbox, group="", cross_group_retry=False)
-    home.sandbox.faults.add("update", "hang")
-    async with connected(home, COMETAPI_MCP_TIMEOUT="3") as client:
+    home.sandbox.faults.add("update", "reset_before")
+    async with connected(home) as client:
         error_of(await client.call_tool("update_api_key", {"id": row.id, "status": "disabled"}))
-        home.sandbox.faults.clear()
         data_of(await client.call_tool("update_api_key", {"id": row.id, "expired_time": LATER + 1}))
         row.status, row.remain_quota, row.name = 2, 500_000, "theirs"  # in the console
         data_of(await client.call_tool("update_api_key", {"id": row.id, "expired_time": LATER + 2}))

@@ -28,6 +28,7 @@ from mcp_types import (
 from comet_mcp.clock import SYSTEM
 from comet_mcp.confirmation import asking as confirmation
 from comet_mcp.server import TOOLS
+from tests.e2e.life import body_of
 from tests.e2e.steps import code_of, served, started
 from tests.e2e.test_audit import brief, trail, verified
 from tests.support import Home, data_of, error_of
@@ -375,6 +376,24 @@ async def test_a_yes_about_a_key_that_was_changed_meanwhile_does_nothing(
     assert "Nothing was done" in error_of(result)
     assert {request.method for request in home.sandbox.requests} <= {"GET"}
     assert used(home) == 0
+
+
+async def test_a_rotation_of_a_key_that_is_made_as_it_was_is_asked_for_anew(make: MakeHome, era: str) -> None:
+    home = make()
+    (row,) = home.sandbox.keys
+    person, late = Person(), {"id": 1, "status": 1, **body_of(row), "name": "renamed"}
+    home.sandbox.faults.add("update", "reset_before")
+    async with served(home, mode=era, elicitation_callback=person) as client:
+        error_of(await client.call_tool("update_api_key", {"id": 1, "name": "renamed"}))
+        data_of(await client.call_tool("update_api_key", {"id": 1, "name": "later"}))
+        home.sandbox.account.update(late, status_only=False)
+        result = await client.call_tool("rotate_api_key", {"id": 1})
+        assert code_of(result) == "confirmation_stale"
+        assert "was carried out late and undid later ones" in error_of(result)
+        assert [key.name for key in home.sandbox.keys] == ["later"]
+        data_of(await client.call_tool("rotate_api_key", {"id": 1}))
+    assert [('"renamed"' in text, '"later"' in text) for text in person.asked[-2:]] == [(True, False), (False, True)]
+    assert [key.name for key in home.sandbox.keys] == ["later", "later"]
 
 
 @pytest.mark.parametrize("tool", ["update_api_key", "delete_api_key", "rotate_api_key", "save_api_key"])

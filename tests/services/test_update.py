@@ -181,12 +181,11 @@ async def test_where_the_journal_fails_a_top_up_goes_on_with_a_warning_and_is_re
 
 
 async def test_what_a_lost_change_may_give_again_is_held_back_until_it_can_come_no_more(make_home: MakeHome) -> None:
-    home = make_home(COMETAPI_MCP_POLICY_MAX_SUM_USD_TOTAL="9", COMETAPI_MCP_TIMEOUT="3")
+    home = make_home(COMETAPI_MCP_POLICY_MAX_SUM_USD_TOTAL="9")
     async with served(home) as client:
         made = data_of(await client.call_tool("create_api_key", {"name": "one", "remain_quota": 5 * DOLLAR}))
-        home.sandbox.faults.add("update", "hang")
+        home.sandbox.faults.add("update", "reset_before")
         error_of(await client.call_tool("update_api_key", {"id": made["id"], "name": "renamed"}))
-        home.sandbox.faults.clear()
         other = {"name": "other", "remain_quota": 3 * DOLLAR}
         said = error_of(await client.call_tool("create_api_key", other))
         assert said.startswith("[policy] ")
@@ -201,14 +200,13 @@ async def test_what_a_lost_change_may_give_again_is_held_back_until_it_can_come_
 
 
 async def test_what_a_change_that_came_late_gave_again_stays_counted(make_home: MakeHome) -> None:
-    home = make_home(COMETAPI_MCP_POLICY_MAX_SUM_USD_TOTAL="9", COMETAPI_MCP_TIMEOUT="3")
+    home = make_home(COMETAPI_MCP_POLICY_MAX_SUM_USD_TOTAL="9")
     async with served(home) as client:
         made = data_of(await client.call_tool("create_api_key", {"name": "one", "remain_quota": 5 * DOLLAR}))
         (row,) = home.sandbox.keys
         lost = {"id": row.id, "status": 1, **body_of(row), "name": "renamed"}
-        home.sandbox.faults.add("update", "hang")
+        home.sandbox.faults.add("update", "reset_before")
         error_of(await client.call_tool("update_api_key", {"id": made["id"], "name": "renamed"}))
-        home.sandbox.faults.clear()
         data_of(await client.call_tool("update_api_key", {"id": made["id"], "name": "later"}))
         spend(row, 2 * DOLLAR)
         home.sandbox.account.update(lost, status_only=False)

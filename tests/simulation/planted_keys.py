@@ -105,7 +105,7 @@ UPDATES = (
     Planted(
         "updates",
         "an earlier change that was settled is not told where the new one fails",
-        (("tools.update_api_key:_telling_first", lambda _: lambda _done: contextlib.nullcontext()),),
+        (("services.lost_changes:telling_first", lambda _: lambda _done: contextlib.nullcontext()),),
     ),
     Planted("updates", "a full write enables the key", (("api.client:CometAPI.update_token", sync(_enabled)),)),
     Planted(
