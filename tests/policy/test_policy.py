@@ -24,7 +24,7 @@ from comet_mcp.policy.enforcer import PolicyEnforcer
 from comet_mcp.policy.policy import Policy
 from comet_mcp.policy.rule import _compiled
 from comet_mcp.policy.rules import CLOCKS_DIFFER, RULES, MaxLifetime
-from comet_mcp.policy.windows import DAY, HOUR, NOTHING, Limit, Spending
+from comet_mcp.policy.windows import DAY, HOUR, NOTHING, Held, Limit, Spending
 from comet_mcp.server import TOOLS
 from comet_mcp.settings import SETTINGS, load, understood
 from tests.e2e.steps import served
@@ -284,6 +284,23 @@ def test_the_sum_of_budgets_is_limited_in_each_window_to_the_unit(rule: str) -> 
         spending = Spending(1, spent, ((NOW - 5, 1, spent),))
         assert broken(policy, body(remain_quota=1_000_000 - spent), spending=spending) == []
         assert broken(policy, body(remain_quota=1_000_001 - spent), spending=spending) == [rule]
+
+
+@pytest.mark.parametrize(
+    ("held", "counts"),
+    [
+        (Held(NOW - 1, 7, 300_000, is_lost=True), True),
+        (Held(NOW - 1, 7, 300_000, is_lost=False), False),  # it is written at this moment
+        (Held(NOW - 6, 7, 300_000, is_lost=False), True),  # its server was killed
+        (Held(NOW - 2 * DAY, 7, 300_000, is_lost=True), False),
+    ],
+)
+def test_what_a_lost_change_may_give_again_counts_for_as_long_as_the_window(held: Held, *, counts: bool) -> None:
+    policy, spending = Policy(max_sum_usd_per_day=1), Spending(1, 200_000, ((NOW - 5, 1, 200_000),), (held,))
+    assert broken(policy, body(remain_quota=1), spending=spending) == (["max_sum_usd_per_day"] if counts else [])
+    said = Limit("max_sum_usd_per_day", DAY, 500_000, "units").exceeded(spending, 300_001, NOW, UNITS)
+    assert ("$0.60 of that is held back: the answer to a change of key 7 was lost" in said) is counts
+    assert Limit("max_keys_per_day", DAY, 1, "keys").spent(spending, NOW) == 1
 
 
 def test_a_full_window_says_when_there_is_room_again() -> None:

@@ -85,14 +85,24 @@ def _sets(field: str, made: Made, writes: list[Write], calls: list[Call]) -> Ite
             yield _Set(write.after[field], write.at, write.at, sure=True)
     for call in calls:
         sure = call.ok and "still" not in call.said
-        end = call.ended or math.inf
+        end = call.ended or math.inf if sure else _until(call, writes, calls)
         if call.tool == "update_api_key" and field in call.arguments:
             value = call.arguments[field]
-            yield _Set(_STATUS[value] if field == "status" else value, call.begun, end if sure else math.inf, sure)
+            yield _Set(_STATUS[value] if field == "status" else value, call.begun, end, sure)
         elif call.tool == "rotate_api_key" and field in ("status", "expired_time"):
             for write in writes:
                 if write.call is call and write.before[field] != write.after[field]:
-                    yield _Set(write.after[field], call.begun, end if sure else math.inf, sure)
+                    yield _Set(write.after[field], call.begun, end, sure)
+
+
+def _until(call: Call, writes: list[Write], calls: list[Call]) -> float:
+    """Until when a call may have set something of which the client knows nothing sure.
+
+    What comes late does not count from then on: the next change makes again what it has undone.
+    """
+    late = [w for w in writes if w.call is call and budgets.is_late(w)]
+    is_put_right = any(c.ok and c.tool == "update_api_key" and c.begun > w.at for w in late for c in calls)
+    return (call.ended or late[-1].sent_at) if is_put_right else math.inf
 
 
 def _since(world: World, call: Call) -> float:

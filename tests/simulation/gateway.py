@@ -48,6 +48,8 @@ class Gateway:
         self.down_until = 0.0
         """Until when nothing listens."""
         self.fault_rate = 0.0
+        self.is_overloaded = False
+        """Whether it carries out many updates late, when nobody waits for the answer any more."""
         self.on_trouble: Callable[[dict[str, Any]], None] | None = None
         """What somebody does, with a create's body, as soon as its answer is in doubt."""
         self.made: list[Made] = []

@@ -143,6 +143,11 @@ UPDATES = (
         "a change that was left open is not settled",
         (("services.update:Changer.settle_open", coroutine(_settles_nothing)),),
     ),
+    Planted(
+        "quota",
+        "what a lost change has undone is not made again",
+        (("services.lost_changes:LostChanges._has_undone", gives(False)),),
+    ),
 )
 
 # -- rotation ----------------------------------------------------------------------------------------------------------

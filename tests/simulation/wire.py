@@ -92,6 +92,8 @@ class Wire(httpx.AsyncBaseTransport):
         """What happens to a request; "" where all goes well."""
         loop, random = gateway.loop, gateway.random
         fault = _drawn(random, asked.kind) if random.random() < gateway.fault_rate else ""
+        if gateway.is_overloaded and asked.kind == "update":
+            fault = "delayed" if random.random() < 0.4 else ""
         if loop.now < gateway.down_until:
             fault = "unsent"
         if fault:

@@ -38,6 +38,8 @@ _POLICIES: tuple[dict[str, str], ...] = (
 )
 CALLS = 60
 """Calls of the API in three minutes, in histories where they are few."""
+_OVERLOADED = 8
+"""In each history of so many the API is overloaded: seeds tell which, so that the others stay as they are."""
 _SPELLINGS = ("http://127.0.0.1:8{}", "http://localhost:8{}", "http://127.0.0.1:8{}/.", "http://127.0.0.1:8{}//v1//")
 
 
@@ -157,6 +159,7 @@ class World:
         for gateway in gateways:
             others.people(self, gateway)
             gateway.fault_rate = self.fault_rate
+            gateway.is_overloaded = self.seed % _OVERLOADED == 0
             if self.random.random() < 0.3:
                 gateway.on_trouble = partial(others.make_alike, self, gateway)
         with anyio.move_on_after(30_000):
@@ -173,7 +176,7 @@ class World:
         """End all trouble, start every server anew, and ask until nothing is left open."""
         self.note("the trouble ends")
         for gateway in self.gateways.values():
-            gateway.fault_rate = 0.0
+            gateway.fault_rate, gateway.is_overloaded = 0.0, False
         if self.random.random() < 0.5:
             for server in self.servers:
                 server.die()
