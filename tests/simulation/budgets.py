@@ -84,6 +84,8 @@ def drifted(world: World, gateway: Gateway) -> Iterator[str]:
         if made.call.tool == "rotate_api_key":  # it counts in the new key what the old one has spent meanwhile
             old = made.call.arguments["id"]
             own = [w for w in ours if w.call and w.call.tool == "rotate_api_key" and w.call.arguments["id"] == old]
+            if any(is_late(w) for w in own):
+                continue  # what it wrote does not tell what it meant
             low = high = made.total + sum(_total(w) - _total(w, before=True) for w in own)
         calls = [c for c in world.calls if c.tool == "update_api_key" and c.arguments.get("id") == made.id]
         for call in calls:
