@@ -82,7 +82,7 @@ class Gateway:
     def add(self, name: str, **fields: Any) -> Row:
         """Somebody makes a key in the console."""
         row = self.sandbox.add_key(name, **fields)
-        self._note_made(row, None, {}, self.loop.now)
+        self._note_made(row, None, _snapshot(row), self.loop.now)
         self._note_write("create", row.id, {}, _snapshot(row), None)
         return row
 

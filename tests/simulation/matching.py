@@ -115,7 +115,10 @@ def is_alike(gateway: Gateway, made: Made, call: Call) -> bool:
 
 
 def is_made_meanwhile(world: World, made: Made, call: Call) -> bool:
-    """Whether somebody at the console made an equal key after the call, or one that it repeats, had begun."""
+    """Whether somebody at the console made an equal key after the call, or one that it repeats, had begun.
+
+    The same moment counts: times of creation are whole seconds, and clocks may be two of them apart.
+    """
     if made.call is not None:
         return False
     if call.tool == "create_api_key":
@@ -125,7 +128,7 @@ def is_made_meanwhile(world: World, made: Made, call: Call) -> bool:
         old = [m.body for m in call.server.gateway.made if (m.id, m.generation) == (key_id, made.generation)]
         alike = same_key(made.body) in map(same_key, old)
         equal = [c for c in world.calls if alike and c.tool == call.tool and c.arguments["id"] == key_id]
-    return any(c.begun < made.at and c.server.gateway is call.server.gateway for c in equal)
+    return any(int(c.begun) - 2 <= made.at and c.server.gateway is call.server.gateway for c in equal)
 
 
 def told_by(world: World, made: Made, machine: Any) -> bool:
