@@ -14,7 +14,8 @@ from comet_mcp.clock import Clock
 SUMMED_FOR = 60.0
 """Seconds in which equal refusals have one row."""
 
-_SAME = ("account", "tool", "outcome", "client")
+_SAME = ("account", "tool", "outcome")
+"""What makes refusals equal. Not the client: each message of the newer era may name another one."""
 
 
 @dataclass(slots=True)

@@ -71,7 +71,13 @@ class Names:
             elif (right := self._table.get(name)) is not None:
                 if right:
                     yield Stray(right, f"{name} belongs {_place(right)}, not at its top.")
-            elif near := get_close_matches(_folded(name), self._table, 1, _NEARLY):
+            elif (dotted := _folded(name).rpartition("."))[0] in self._tables:
+                table, _, key = dotted
+                text = (
+                    f"{quoted(name)} in the config file is a name with a dot in it, which is not read: write {key} in"
+                )
+                yield Stray(table, f"{text} the [{table}] table, or the name without quotation marks.")
+            elif near := self._nearest(_folded(name), self._table):
                 text = f"{quoted(name)} at the top of the config file is no setting. {self._meant(near[0], '')}"
                 yield Stray(self._table[near[0]], text)
 
@@ -90,7 +96,7 @@ class Names:
                         yield Stray(ours, f"The table [{inner}] of the config file is not read. Did you mean [{ours}]?")
                     else:
                         within.append((inner, entry))
-                elif near := get_close_matches(_folded(key), self._guard_keys, 1, _NEARLY):
+                elif near := self._nearest(_folded(key), self._guard_keys):
                     right = self._table[near[0]]
                     yield Stray(right, f"{near[0]} belongs {_place(right)}; {quoted(key)} in [{path}] is not read.")
 
@@ -119,6 +125,11 @@ class Names:
             fix = f"Did you mean {self._by_word[near[0]]}?" if near else "README.md lists the settings."
             table = next((table for table in self._tables if word.startswith(table.upper())), "")
             yield Stray(table, f"The variable {quoted(variable)} is no setting. {fix}")
+
+    def _nearest(self, name: str, settings: Collection[str]) -> list[str]:
+        """The setting that a name where others stand too probably means: nearly the same, or words of a guard."""
+        cut = [key for key in self._guard_keys if "_" in name and f"_{name}_" in f"_{key}_"]
+        return get_close_matches(name, settings, 1, _NEARLY) or cut[:1]
 
     def _nearest_table(self, name: str) -> str:
         """The table of ours that a table's name probably means, "" for none: [MCP], [mpc], [cometapi-mcp]."""

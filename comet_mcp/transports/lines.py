@@ -28,6 +28,11 @@ class TooLong:
 Line = bytes | TooLong
 
 
+def size_of(line: Line) -> int:
+    """The bytes that are kept of a line."""
+    return len(line.head if isinstance(line, TooLong) else line)
+
+
 class Cutter:
     """Cuts what comes into lines. Blank ones are dropped, and a byte order mark that some clients begin with."""
 

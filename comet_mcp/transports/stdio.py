@@ -33,11 +33,14 @@ from mcp.shared._stream_protocols import ReadStream, WriteStream
 from mcp.shared.message import ServerMessageMetadata, SessionMessage
 
 from comet_mcp.deliveries import Deliveries
-from comet_mcp.transports.lines import Cutter, Line, complaint, parsed
+from comet_mcp.transports.lines import Cutter, Line, complaint, parsed, size_of
 from comet_mcp.transports.threads import ThreadReading, ThreadWriting
 
 MAX_UNANSWERED = 256
 """Requests that may be worked on before reading pauses."""
+
+MOST_BYTES = 256 * 1024
+"""Bytes of requests that are worked on, and of lines, before reading pauses: parsed they take many times that."""
 
 GRACE = 1.5
 """Seconds that calls under way get at the end. Clients send SIGTERM 2 s after they closed stdin."""
@@ -125,6 +128,7 @@ class _Connection:
         """Our own requests that the client has not answered yet; a call waits behind each."""
         self._from_file = from_file
         self._unanswered = 0
+        self._bytes: dict[str | int, int] = {}
         self._idle = anyio.Event()
         self._ended = False
         self._paused = False
@@ -138,20 +142,23 @@ class _Connection:
     def _worked_on(self) -> int:
         return self._unanswered - len(self.asked)
 
-    def took(self, request_id: str | int) -> ServerMessageMetadata:
-        """Count a request that is handed to the server."""
+    def took(self, request_id: str | int, size: int) -> ServerMessageMetadata:
+        """Count a request of `size` bytes that is handed to the server."""
         self._unanswered += 1
+        self._bytes[request_id] = self._bytes.get(request_id, 0) + size
         self._throttle()
 
         async def unanswered() -> None:
             await self.deliveries.written(request_id, read=False)
-            self.answered()
+            self.answered(request_id)
 
         return ServerMessageMetadata(on_request_unanswered=unanswered)
 
-    def answered(self) -> None:
+    def answered(self, request_id: str | int | None) -> None:
         """Count an answer, or that there will be none: the client cancelled the request."""
         self._unanswered -= 1
+        if request_id is not None:
+            self._bytes.pop(request_id, None)
         self.settled()
 
     def ask(self, request_id: str | int) -> None:
@@ -189,11 +196,16 @@ class _Connection:
             self.waiting.set_result(None)
 
     def _throttle(self) -> None:
-        full = self._worked_on >= MAX_UNANSWERED or len(self.lines) >= MAX_UNANSWERED
+        full = self._worked_on >= MAX_UNANSWERED or len(self.lines) >= MAX_UNANSWERED or self._is_heavy
         reading = self.reading
         if full is not self._paused and not self.closed and reading is not None and not reading.is_closing():
             self._paused = full
             (reading.pause_reading if full else reading.resume_reading)()
+
+    @property
+    def _is_heavy(self) -> bool:
+        """Whether so much is held that reading waits; not while a question is open, for its answer has to be read."""
+        return not self.asked and sum(self._bytes.values()) + sum(map(size_of, self.lines)) >= MOST_BYTES
 
     async def end_in_order(self) -> None:
         """Wait for the end of input or a signal; then give the calls under way their time, and close."""
@@ -321,7 +333,7 @@ class _Incoming(_Stream):
                 line = connection.lines.popleft()
                 message = parsed(line)
                 if isinstance(message, types.JSONRPCRequest):
-                    return SessionMessage(message, connection.took(message.id))
+                    return SessionMessage(message, connection.took(message.id, size_of(line)))
                 if isinstance(message, types.JSONRPCResponse | types.JSONRPCError):
                     connection.heard(message.id)
                 if message is not None:
@@ -356,7 +368,7 @@ class _Outgoing(_Stream):
             if isinstance(message, types.JSONRPCResponse | types.JSONRPCError):
                 with anyio.CancelScope(shield=True):
                     await connection.deliveries.written(message.id, read=written)
-                connection.answered()
+                connection.answered(message.id)
 
 
 def leave(ending: Ending) -> NoReturn:
