@@ -90,7 +90,12 @@ class Call:
 
     @property
     def named_ids(self) -> set[int]:
-        """The ids of keys that the answer names in its sentences, or is about; not the one that the call has named."""
+        """The ids of keys that the answer names in its sentences, or is about; not the one that the call has named.
+
+        A refusal by the policy names keys whose changes were lost: that tells nobody of a key.
+        """
+        if self.outcome == "policy":
+            return set()
         found = {int(number) for ids in _IDS.findall(self.said) for number in ids.split(", ")}
         found.discard(self.arguments.get("id", 0))
         if self.ok and self.tool in ("create_api_key", "rotate_api_key"):
