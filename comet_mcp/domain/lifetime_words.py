@@ -82,6 +82,9 @@ _TIME = r"(?:at )?(?P<hour>[0-9]{1,2})(?::(?P<minute>[0-9]{2}))?(?: ?(?P<half>[a
 _CLOCKS = (re.compile(rf"(?:(?P<day>.+?),? )?{_TIME}"), re.compile(rf"{_TIME},? (?:on )?(?P<day>.+)"))
 _EVENINGS = ("tonight", "this evening", "tomorrow night", "tomorrow evening", "今夜", "今晚", "明晚", "明日の夜")
 
+_MORNING = time(6)
+"""1 am of a night is before it, on the day after."""
+
 
 @dataclass(frozen=True, slots=True)
 class End:
@@ -179,7 +182,10 @@ def _moments(words: str, now: datetime, zone: tzinfo) -> list[int]:
         if found is None or clock is None:
             continue
         if found["day"]:
-            return [_unix(datetime.combine(day, clock, zone)) for day in days_of(found["day"], now.date())]
+            days = days_of(found["day"], now.date())
+            if found["day"] in _EVENINGS and clock < _MORNING:
+                days = _nights(days, now.time())
+            return [_unix(datetime.combine(day, clock, zone)) for day in days]
         today = datetime.combine(now.date(), clock, zone)
         return [_unix(today if today > now else today + timedelta(days=1))]
     return []
@@ -195,6 +201,12 @@ def _clock(found: re.Match[str]) -> time | None:
     if half:
         hour = hour % 12 + 12 * (half == "p")
     return time(hour, minute) if hour < 24 and minute < 60 else None
+
+
+def _nights(days: list[date], now: time) -> list[date]:
+    """The days on which the small hours of those days' nights are; before a morning also those of the night that is."""
+    after_ = [day + timedelta(days=1) for day in days]
+    return days + after_ if now < _MORNING else after_
 
 
 def _end_of_day(day: date, zone: tzinfo) -> int:

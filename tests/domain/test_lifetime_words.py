@@ -103,6 +103,15 @@ def test_a_day_is_included_in_the_persons_zone(day: tuple[int, int, int], words:
         ((2026, 11, 18, 22), "tonight at 10pm"),
         ((2026, 11, 18, 22), "tonight 10:00"),
         ((2026, 11, 18, 22), "今晚10点"),
+        ((2026, 11, 19, 0), "tonight at 12am"),
+        ((2026, 11, 19, 1), "tonight at 1am"),
+        ((2026, 11, 19, 0, 30), "tonight at 00:30"),
+        ((2026, 11, 19, 1), "今夜1時"),
+        ((2026, 11, 19, 22), "tomorrow night at 10pm"),
+        ((2026, 11, 20, 0), "tomorrow night at 12am"),
+        ((2026, 11, 20, 1), "tomorrow night at 1am"),
+        ((2026, 11, 20, 1), "1am tomorrow night"),
+        ((2026, 11, 19, 1), "tomorrow at 1am"),
         ((2026, 11, 18, 22, 30), "22:30"),
         ((2026, 11, 19, 17), "5pm"),
         ((2026, 11, 19, 17), "tomorrow 5 p.m."),
@@ -389,3 +398,11 @@ def test_an_end_is_shown_in_the_zone_and_in_utc(moment: tuple[int, ...], zone: t
 )
 def test_numbers_are_read_in_full_width_kanji_and_english(text: str, digits: str) -> None:
     assert with_digits(text) == digits
+
+
+def test_in_the_small_hours_a_night_is_the_one_that_is_or_the_next() -> None:
+    early = datetime(2026, 11, 18, 0, 30, tzinfo=TOKYO).timestamp()
+    said = refusal("tonight at 1am", early)
+    assert "can mean Wednesday 2026-11-18 01:00 UTC+09:00 or Thursday 2026-11-19 01:00 UTC+09:00: ask which" in said
+    late = datetime(2026, 11, 18, 2, tzinfo=TOKYO).timestamp()
+    assert end("tonight at 1am", late) == int(datetime(2026, 11, 19, 1, tzinfo=TOKYO).timestamp())
