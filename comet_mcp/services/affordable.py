@@ -39,7 +39,7 @@ async def means_of(row: Key, api: CometAPI, catalog: Catalog, units: Units) -> M
         said = f"The account has nothing left ({units.usd(account.quota)}), so every call of every key is refused."
         return Means(reasons=[f"{said} Ask the person to top the account up: nothing is wrong with the key."])
     left = account.quota if row.unlimited_quota else min(row.remain_quota, account.quota)
-    if left <= 0 or left >= units.per_usd:
+    if left <= 0:
         return Means()
     least = await _least_by_model(row, account, api, catalog, units)
     return _judged(row, left, least, is_accounts=left == account.quota, units=units)

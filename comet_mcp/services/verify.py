@@ -93,10 +93,7 @@ class Verifier:
             await self._judge(verdict, error.args[0])
             return
         if not verdict.models:
-            verdict.reasons.append(
-                "It may call no model: its model list names none that the account has. Call update_api_key with "
-                "model_limits, or with model_limits_enabled false."
-            )
+            verdict.reasons.append(_no_model(verdict.row))
 
     async def _judge(self, verdict: Verdict, said: str) -> None:
         """Say why a key is refused of which the record tells nothing: as it is now, or by what the API says."""
@@ -151,6 +148,20 @@ class Verifier:
 def _obstacles(row: Key, now: float) -> list[str]:
     """Why a key can't work, by its record, and what mends that."""
     return [f"It {obstacle.text}. Call update_api_key with {obstacle.mend}." for obstacle in row.state(now).obstacles]
+
+
+def _no_model(row: Key) -> str:
+    """Why a key that the API answers may call no model."""
+    if row.model_limits_enabled:
+        return (
+            "It may call no model: its model list names none that the account has. Call update_api_key with "
+            "model_limits, or with model_limits_enabled false."
+        )
+    whose = f'its group "{row.group}"' if row.group else "the account's group"
+    return (
+        f"It may call no model: it has no model list, and the API offers {whose} none. Call update_api_key with "
+        "another group that get_account lists, or ask the person to look at the models in the API's console."
+    )
 
 
 def _not_its_group(row: Key) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from comet_mcp.clock import Clock
 from comet_mcp.sandbox import DIALECTS as DIALECTS_BY_NAME
+from comet_mcp.sandbox.catalog import Model
 from tests.e2e.life import LATER, connected, full_key
 from tests.support import Home, data_of, error_of, text_of
 
@@ -165,6 +166,37 @@ async def test_a_balance_below_what_a_call_reserves_does_not_work(make_home: Cal
     (reason,) = (await verdict_on(home, row.id))["reasons"]
     assert reason.startswith("The account has $0.000998 (499 quota units) left")
     assert reason.endswith("Ask the person to top the account up.")
+
+
+async def test_a_budget_of_dollars_below_the_price_of_a_call_does_not_work(make_home: Callable[..., Home]) -> None:
+    home = make_home(dialect="documented")
+    home.sandbox.account.models = (Model("veo-3", "Google", "video", per_request=3.0),)
+    row = full_key(home.sandbox, **{**PLAIN, "model_limits": "veo-3", "remain_quota": 750_000})
+    async with connected(home) as client:
+        for _ in range(5):
+            verdict = data_of(await client.call_tool("verify_api_key", {"id": row.id}))
+    assert verdict["verdict"] == "does not work"
+    (reason,) = verdict["reasons"]
+    assert reason.startswith(
+        "It has $1.50 (750000 quota units) left, and the API sets aside at least 1500000 for a call"
+    )
+    assert home.sandbox.count("catalog") + home.sandbox.count("groups") == 2
+    row.remain_quota = 1_500_000
+    assert (await verdict_on(home, row.id))["verdict"] == "works"
+
+
+@pytest.mark.parametrize(("group", "whose"), [("", "the account's group"), ("vip", 'its group "vip"')])
+async def test_a_key_without_a_model_list_that_may_call_none_is_not_said_to_have_one(
+    group: str, whose: str, make_home: Callable[..., Home]
+) -> None:
+    home = make_home(dialect="documented")
+    home.sandbox.account.models = ()
+    row = full_key(home.sandbox, **{**PLAIN, "group": group}, model_limits_enabled=False, model_limits="")
+    verdict = await verdict_on(home, row.id)
+    assert verdict["verdict"] == "does not work"
+    (reason,) = verdict["reasons"]
+    assert f"it has no model list, and the API offers {whose} none" in reason
+    assert "model_limits" not in reason
 
 
 async def test_the_groups_share_of_a_price_counts_for_what_a_call_reserves(make_home: Callable[..., Home]) -> None:
