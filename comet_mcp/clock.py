@@ -1,8 +1,8 @@
 """Time, and the only reader of it: the API's time of day, a clock that never jumps, and waiting.
 
-The API decides when a key ends and when a row was made, so `now` is its time as soon as an answer's Date header was
-heard: "2h" is two hours by the clock that ends the key, whatever this machine shows. Tests put another clock in, and
-need no real seconds.
+The API decides when a key ends and when a row was made, so `now` is its time as soon as the Date header of an answer
+of its own was heard: "2h" is two hours by the clock that ends the key, whatever this machine shows. Tests put another
+clock in, and need no real seconds.
 """
 
 from __future__ import annotations
@@ -20,6 +20,12 @@ _NONE = 2.0
 
 _WORTH_TELLING = 60.0
 
+_JUMP = 3600.0
+"""So many seconds from what was heard before, a time is a jump: one wrong answer must move no window, no lifetime."""
+
+_SAID_FOR = 60.0
+"""Seconds for which nothing but the same may have been said until a jump is believed."""
+
 
 class Clock:
     """The time of one server.
@@ -34,6 +40,8 @@ class Clock:
         self._monotonic = monotonic
         self._date: float | None = None
         self._heard_at = 0.0
+        self._jump: tuple[float, float] | None = None
+        """A time that is not believed yet, and when it was said first."""
         self._difference = 0.0
         self._told = False
 
@@ -58,15 +66,31 @@ class Clock:
         time.sleep(seconds)
 
     def hear(self, date: str | None) -> None:
-        """Note the Date header of an answer that has just come. One that nobody can read is not heard."""
+        """Note the Date header of an answer of the API's own, just come. One that nobody can read is not heard."""
         try:
             shown = parsedate_to_datetime(date or "").timestamp()
         except (ValueError, OverflowError):
             return
+        if self._date is not None and not self._is_believed(shown, self._date):
+            return
+        self._jump = None
         self._date, self._heard_at = shown, self._monotonic()
         difference = shown - self._wall()
         # the header's second may be nearly over; what is within that, and the way of the answer, is no difference
         self._difference = difference if abs(difference) >= _NONE else 0.0
+
+    def _is_believed(self, shown: float, before: float) -> bool:
+        """Whether a time follows from the one `before`, or is a jump that has been said long enough.
+
+        A machine that slept, or whose clock was set, makes no jump: one of its two clocks has gone on as the API's.
+        """
+        now = self._monotonic()
+        expected = (before + now - self._heard_at, self.now())
+        if any(abs(shown - time_) < _JUMP for time_ in expected):
+            return True
+        if self._jump is None or abs(shown - self._jump[0] - (now - self._jump[1])) >= _JUMP:
+            self._jump = shown, now
+        return now - self._jump[1] >= _SAID_FOR
 
     @property
     def was_heard(self) -> bool:

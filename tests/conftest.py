@@ -38,7 +38,8 @@ def is_fast(request: pytest.FixtureRequest) -> Iterator[bool]:
     node = request.node
     fast = node.get_closest_marker("fast_time") is not None and node.get_closest_marker("real_time") is None
     with fast_time.running() if fast else nullcontext():
-        heard = mock.patch.multiple(SYSTEM, _date=SYSTEM.of_machine(), _heard_at=SYSTEM.monotonic(), _difference=0.0)
+        now, ticks = SYSTEM.of_machine(), SYSTEM.monotonic()
+        heard = mock.patch.multiple(SYSTEM, _date=now, _heard_at=ticks, _difference=0.0, _jump=None)
         with heard:
             yield fast
 

@@ -35,6 +35,8 @@ class Answer(NamedTuple):
     reading: bool = False
     source: Callable[[str], str] = str
     """Where the value of a setting stands, by its variable."""
+    hear: Callable[[], None] = lambda: None
+    """Hears its Date header. Called once the answer has shown to be the API's own: a page's clock is anybody's."""
 
     @property
     def request_id(self) -> str | None:
@@ -63,7 +65,7 @@ def checked(answer: Answer, host: str, *, as_key: bool = False) -> Answer:
         )
     if status == 429 and not answer.body:  # measured: the API's own is empty
         raise _rate_limited(answer)
-    own = _own(answer)
+    own = _heard(answer)
     if status == 404:
         raise _no_such_call(host, answer, is_own=own is not None)
     if own is None:
@@ -90,6 +92,7 @@ def checked(answer: Answer, host: str, *, as_key: bool = False) -> Answer:
 def envelope(answer: Answer, token_id: int | None = None) -> Envelope:
     """The envelope of an answer that says success; else the error it stands for. The API says no with a 200."""
     envelope = parse(Envelope, json_of(answer), answer)
+    answer.hear()
     if envelope.success:
         return envelope
     said, reference = backend_text(envelope.message), answer.request_id
@@ -186,6 +189,14 @@ def _rate_limited(answer: Answer) -> RateLimitedError:
         retry_after=seconds,
         request_id=answer.request_id,
     )
+
+
+def _heard(answer: Answer) -> str | None:
+    """The message of an error answer of the API's own, whose date is heard; None for what is not its own."""
+    own = _own(answer)
+    if own is not None:
+        answer.hear()
+    return own
 
 
 def _own(answer: Answer) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import ssl
 import zlib
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -45,7 +46,7 @@ class Transport:
     """The connections to the API, and what goes over them."""
 
     def __init__(self, settings: Settings, clock: Clock, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        """`clock` hears the Date header of every answer; `transport` replaces the network in tests."""
+        """`clock` hears the Date headers of the API's own answers; `transport` replaces the network in tests."""
         self._settings = settings
         self._source = settings.source
         self._clock = clock
@@ -136,8 +137,8 @@ class Transport:
                     )
         finally:
             await response.aclose()
-        self._clock.hear(response.headers.get("date"))
-        return Answer(response.status_code, response.headers, b"".join(chunks), method == "GET", self._source)
+        hear = partial(self._clock.hear, response.headers.get("date"))
+        return Answer(response.status_code, response.headers, b"".join(chunks), method == "GET", self._source, hear)
 
     def _connect(self) -> httpx.AsyncBaseTransport:
         import httpx  # noqa: PLC0415 - see the module's docstring

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator
 
 from comet_mcp.api.client import CometAPI
@@ -102,6 +103,8 @@ class NewestKeys:
         self._known: Watermark | None = None
         self._asked = 0.0
         self._clocks_agree: bool | None = None
+        self._dated = -math.inf
+        """What the clock of the rows has surely reached, less the monotonic one."""
         self._ids: SingleFlight[None, Watermark] = SingleFlight(self._newest, clock, rate=_RATE)
         self._rows: SingleFlight[int, list[Key]] = SingleFlight(
             self._rows_above, clock, pending=creating, max_wait=_MAX_WAIT, rate=_RATE
@@ -111,11 +114,13 @@ class NewestKeys:
         """What the row of a create that is sent now is above. Raises APIError.
 
         Once a list was seen, it costs no call: newer rows that somebody else made are told by the API's own clock.
-        That clock is believed once a key of ours was dated by it, and never again after one that was not.
+        That clock is believed once a key of ours was dated by it, and never again after one that was not. Nor is it
+        ever believed to be later than the clock that has dated our keys shows by now.
         """
         reached = self._clock.api_reached()
         if self._known is not None and reached is not None and self._clocks_agree:
-            return self._known._replace(since=reached - _CLOCKS_APART)
+            dated = math.floor(self._dated + self._clock.monotonic())
+            return self._known._replace(since=min(reached, dated) - _CLOCKS_APART)
         if self._known is not None and self._clock.monotonic() - self._asked < _FRESH:
             return self._known
         return await self._ids.join(None, seconds)
@@ -126,6 +131,7 @@ class NewestKeys:
         if sent is None or now is None or self._clocks_agree is False:
             return
         self._clocks_agree = sent - _CLOCKS_APART <= row.created_time <= now + 1 + _CLOCKS_APART
+        self._dated = max(self._dated, row.created_time - self._clock.monotonic())
 
     def doubt_clocks(self) -> None:
         """Believe the Date headers no more: they may have hidden a row."""

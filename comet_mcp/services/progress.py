@@ -79,7 +79,14 @@ class Progress:
                 return Decision(None)
             # what it tells of is stored once more
             again = State.MATCHED if current.state in (State.STORED, State.UNSTORED) else current.state
-            mine = current.moved(again, holder=self._server, lease_until=now + LEASE, disconnected=not for_client)
+            # what a wrong clock dated is waited for from now on, and no longer than any other
+            mine = current.moved(
+                again,
+                holder=self._server,
+                lease_until=now + LEASE,
+                disconnected=not for_client,
+                begun=min(current.begun, now),
+            )
             return Decision(mine, [Put(mine)])
 
         return await self._journal.run(Step(Reads(operations=(operation.id,)), decide))

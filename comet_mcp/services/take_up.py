@@ -88,7 +88,7 @@ class TakeUp:
         if operation.acknowledged:
             await self._progress.let_go(operation)
             return None  # it was told that no row showed, and none does
-        age = self._clock.now() - operation.begun
+        age = max(self._clock.now() - operation.begun, 0.0)
         if age >= ABANDON_AFTER or operation.state is State.ABANDONED:
             said, may_exist = await self.abandon(operation, deadline)
             if may_exist:

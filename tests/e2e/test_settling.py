@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from email.utils import formatdate
 from time import time
 from typing import Any
 
@@ -90,14 +91,27 @@ async def test_date_headers_ahead_of_the_clock_that_dates_keys_hide_no_key(home:
 
 
 @pytest.mark.real_time
+@pytest.mark.parametrize("ahead", [50, 3_000])
+async def test_date_headers_that_run_ahead_of_the_rows_later_hide_no_key(make_home: MakeHome, ahead: int) -> None:
+    home = make_home()
+    async with served(home) as client:
+        data_of(await client.call_tool("create_api_key", BODY | {"name": "first"}))
+        home.sandbox._front.clock = lambda: time() + ahead
+        data_of(await client.call_tool("get_account"))
+        made = [data_of(await client.call_tool("create_api_key", BODY | {"name": name}))["id"] for name in "xy"]
+    assert made == [2, 3]
+    assert (home.sandbox.count("create"), stored(home)) == (3, values(home))
+
+
+@pytest.mark.real_time
 async def test_a_key_hidden_by_a_clock_that_was_changed_is_named_and_no_later_one_is_hidden(
     make_home: MakeHome,
 ) -> None:
     home = make_home(COMETAPI_MCP_TIMEOUT="3")
     async with served(home) as client:
         data_of(await client.call_tool("create_api_key", BODY | {"name": "first"}))
-        home.sandbox._front.clock = lambda: time() + 50
-        data_of(await client.call_tool("get_account"))
+        home.sandbox._front.clock = time
+        home.sandbox.clock = lambda: time() - 50
         assert code_of(await client.call_tool("create_api_key", BODY)) == NO_ID
         let_pass(home, SETTLED)
         (note,) = await _notes(client)
@@ -146,6 +160,53 @@ def test_a_date_that_cannot_be_read_is_not_heard(date: str) -> None:
     clock.hear(date)
     assert clock.api_reached() is None
     assert not clock.was_heard
+
+
+class _Elsewhere(httpx.AsyncHTTPTransport):
+    """A network in which a page of somebody else's, with a date of its own, answers for the account."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path != "/api/user/self":
+            return await super().handle_async_request(request)
+        page = httpx.ByteStream(b"<html>Sign in to the network</html>")
+        date = formatdate(time() + 90_000, usegmt=True)
+        return httpx.Response(503, headers={"date": date}, stream=page)
+
+
+@pytest.mark.real_time
+async def test_the_date_of_a_page_that_is_not_the_apis_moves_no_window_and_hides_no_key(make_home: MakeHome) -> None:
+    home = make_home(COMETAPI_MCP_POLICY_MAX_KEYS_PER_DAY="2")
+    async with served(home, transport=_Elsewhere()) as client:
+        for name in ("first", "second"):
+            key = data_of(await client.call_tool("create_api_key", BODY | {"name": name}))
+            assert code_of(await client.call_tool("get_account")) == "no_usable_answer"
+        assert code_of(await client.call_tool("create_api_key", BODY)) == "policy"
+    assert key["id"] == 2
+    assert stored(home) == values(home)
+
+
+async def test_the_apis_time_is_learnt_where_something_else_answered_first(make_home: MakeHome) -> None:
+    home = make_home()
+    home.sandbox._front.clock = lambda: time() + 7 * 3_600
+    home.sandbox.faults.add("list", "html")
+    app = Services.of(home.settings, clock=Clock())
+    await app.hear_clock(Deadline(app.clock, 5.0))
+    assert not app.clock.was_heard
+    await app.hear_clock(Deadline(app.clock, 5.0))
+    assert 7 * 3_600 - 5 < app.clock.now() - time() < 7 * 3_600 + 5
+    await app.aclose()
+
+
+async def test_a_create_that_a_wrong_clock_dated_is_waited_for_no_longer_than_others(make_home: MakeHome) -> None:
+    home = make_home(COMETAPI_MCP_TIMEOUT="3")
+    await create_unlisted(home, BODY)
+    let_pass(home, -90_000)
+    async with served(home) as client:
+        said = error_of(await client.call_tool("create_api_key", BODY))
+        assert "sent 0 seconds ago" in said
+        assert "Try again in 60 seconds" in said
+        let_pass(home, SETTLED)
+        assert "never listed one" in error_of(await client.call_tool("create_api_key", BODY))
 
 
 # Stores that keep nothing.
