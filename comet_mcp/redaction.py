@@ -4,15 +4,23 @@ An API or a proxy may repeat what it was sent: the access token as a user's name
 request. A whole secret is hidden wherever it stands. So is a piece of one: of 12 characters in a row anywhere, and of
 8 where the text was cut, for no word is that long by chance. Secrets of less than 4 characters can't be told from
 words.
+
+Upper and lower case are one, and a text is looked through as it is and as its reader may decode it: from the escapes of
+addresses, of HTML and of JSON, one within the other too. Of the secrets of the settings, base64 and hexadecimal digits
+are known beside. Not hidden is what was taken apart (spaces between) or turned round.
+
+Each run of 8 characters of a secret is known; a piece is where one follows another. So the work grows with the text's
+length alone, and no secret hides another one's pieces.
 """
 
 from __future__ import annotations
 
+import base64
 import io
 import re
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Iterator
 from typing import Any, TextIO, cast
-from urllib.parse import quote
 
 from pydantic import SecretStr
 
@@ -22,25 +30,39 @@ _AT_CUT = 8
 _ANYWHERE = 12
 _AS_WORD = 4
 """Characters of the shortest secret that is hidden; one of less than `_AT_CUT` only where it is a word of its own."""
-_STEP = _ANYWHERE - _AT_CUT
 _MOST_VALUES = 1000
 _BEFORE = ("…", "...", HIDDEN, '"', "(")
 _BEHIND = ("…", "...", HIDDEN, '"', ")")
 """What stands beside a piece where something was cut; quotation marks and brackets are put around what others say."""
+_LOWER = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+_ESCAPE = re.compile(
+    r"%(?P<percent>[0-9a-f]{2})"
+    r"|(?P<html>&(?:#[0-9]{1,7}|#x[0-9a-f]{1,6}|[a-z][a-z0-9]{1,31});)"
+    r"|\\u(?P<json>[0-9a-f]{4})"
+    r'|\\(?P<sign>["/\\])',
+    re.IGNORECASE,
+)
+_DEEPEST = 3
+"""How often a text is decoded, such as JSON in an address in JSON."""
 
 
 class Redactor:
     """Hides secrets: those it was made with, and the newest 1,000 values of keys that it was told of."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        self._parts: dict[str, tuple[str, int]] = {}
+        self._runs: dict[str, str] = {}
+        """Each run, with the newest value that has it, "" for a secret of the settings."""
+        self._first: set[str] = set()
+        self._last: set[str] = set()
         self._words: list[re.Pattern[str]] = []
         self._values: dict[str, None] = {}
-        for secret in {form for plain in secrets for form in _forms(plain)}:
-            if len(secret) >= _AT_CUT:
-                self._add(secret)
-            elif len(secret) >= _AS_WORD:
-                self._words.append(re.compile(rf"(?<![A-Za-z0-9]){re.escape(secret)}(?![A-Za-z0-9])"))
+        for plain in secrets:
+            if len(plain) >= _AT_CUT:
+                for form in (*_forms(plain), *_encoded(plain)):
+                    self._add(form, "")
+            elif len(plain) >= _AS_WORD:
+                known = "|".join(map(re.escape, _forms(plain)))
+                self._words.append(re.compile(rf"(?<![A-Za-z0-9])(?:{known})(?![A-Za-z0-9])"))
 
     def learn(self, value: SecretStr) -> None:
         """Hide the value of a key from now on."""
@@ -48,26 +70,21 @@ class Redactor:
         if plain in self._values or len(plain) < _AT_CUT:
             return
         if len(self._values) == _MOST_VALUES:
-            oldest = next(iter(self._values))
-            del self._values[oldest]
-            self._parts = {part: found for part, found in self._parts.items() if found[0] != oldest}
+            self._forget(next(iter(self._values)))
         self._values[plain] = None
-        self._add(plain)
+        for form in _forms(plain):
+            self._add(form, plain)
 
     def text(self, text: str) -> str:
         """The text with `***` for each secret and each piece of one."""
+        if len(text) < (_AS_WORD if self._words else _AT_CUT):
+            return text
         shown: list[str] = []
-        done, parts = 0, self._parts
-        for at in range(len(text) - _AT_CUT + 1):
-            if text[at : at + _AT_CUT] in parts and at >= done:
-                begin, end = self._piece(text, at, done)
-                if begin < end:
-                    shown += [text[done:begin], HIDDEN]
-                    done = end
-        clear = "".join([*shown, text[done:]]) if shown else text
-        for word in self._words:
-            clear = word.sub(HIDDEN, clear)
-        return clear
+        done = 0
+        for begin, end in _merged(self._hidden(text)):
+            shown += [text[done:begin], HIDDEN]
+            done = end
+        return "".join([*shown, text[done:]]) if shown else text
 
     def data(self, value: Any) -> Any:
         """JSON with every text in it redacted. A SecretStr is what the operator wants shown: it is unwrapped."""
@@ -83,23 +100,56 @@ class Redactor:
         """A stream that writes to another one what is left of a text."""
         return cast("TextIO", _RedactedStream(self, stream))
 
-    def _add(self, secret: str) -> None:
-        """Note every fourth run of 8 characters, and the last: each piece that is to be hidden holds one of them."""
-        for place in {*range(0, len(secret) - _AT_CUT, _STEP), len(secret) - _AT_CUT}:
-            self._parts.setdefault(secret[place : place + _AT_CUT], (secret, place))
+    def _add(self, form: str, owner: str) -> None:
+        runs = list(_runs(form))
+        for run in runs:
+            if self._runs.get(run) != "":
+                self._runs[run] = owner
+        self._first.update(runs[:1])
+        self._last.update(runs[-1:])
 
-    def _piece(self, text: str, at: int, done: int) -> tuple[int, int]:
-        """Where the piece of a secret begins and ends of which a part is at `at`; (at, at) where it is too short."""
-        secret, place = self._parts[text[at : at + _AT_CUT]]
-        begin, first = at, place
-        while begin > done and first > 0 and text[begin - 1] == secret[first - 1]:
-            begin, first = begin - 1, first - 1
-        end, last = at + _AT_CUT, place + _AT_CUT
-        while end < len(text) and last < len(secret) and text[end] == secret[last]:
-            end, last = end + 1, last + 1
-        begins = first == 0 or begin == 0 or text.endswith(_BEFORE, 0, begin)
-        ends = last == len(secret) or end == len(text) or text.startswith(_BEHIND, end)
-        return (begin, end) if last - first >= _ANYWHERE or (begins and ends) else (at, at)
+    def _forget(self, value: str) -> None:
+        del self._values[value]
+        for form in _forms(value):
+            for run in _runs(form):
+                if self._runs.get(run) == value:
+                    del self._runs[run]
+                    self._first.discard(run)
+                    self._last.discard(run)
+
+    def _hidden(self, text: str) -> list[tuple[int, int]]:
+        """Where the text as it is has what is to be hidden in any of its readings."""
+        found: list[tuple[int, int]] = []
+        for reading, places in _readings(text):
+            plain = _lower(reading)
+            spans = [(begin, end) for begin, end in self._stretches(plain) if self._is_piece(plain, begin, end)]
+            spans += [word.span() for known in self._words for word in known.finditer(plain)]
+            found += [(places[begin], places[end]) for begin, end in spans] if places else spans
+        return found
+
+    def _stretches(self, text: str) -> Iterator[tuple[int, int]]:
+        """Where runs of secrets follow each other without a gap."""
+        if self._runs.keys().isdisjoint(_runs(text)):
+            return  # nearly always, and quickly said
+        begin = last = -1
+        for at, run in enumerate(_runs(text)):
+            if run in self._runs:
+                if begin < 0:
+                    begin = at
+                last = at
+            elif begin >= 0:
+                yield begin, last + _AT_CUT
+                begin = -1
+        if begin >= 0:
+            yield begin, last + _AT_CUT
+
+    def _is_piece(self, text: str, begin: int, end: int) -> bool:
+        """Whether a stretch is long enough to be hidden where it stands, or is a whole short secret."""
+        if end - begin >= _ANYWHERE:
+            return True
+        starts = text[begin : begin + _AT_CUT] in self._first or begin == 0 or text.endswith(_BEFORE, 0, begin)
+        ends = text[end - _AT_CUT : end] in self._last or end == len(text) or text.startswith(_BEHIND, end)
+        return starts and ends
 
 
 class _RedactedStream(io.TextIOBase):
@@ -115,6 +165,78 @@ class _RedactedStream(io.TextIOBase):
         self._stream.flush()
 
 
+def _runs(text: str) -> Iterator[str]:
+    return (text[at : at + _AT_CUT] for at in range(len(text) - _AT_CUT + 1))
+
+
+def _lower(text: str) -> str:
+    """The text with its ASCII letters in lower case: `lower` alone may change the number of characters."""
+    return text.lower() if text.isascii() else text.translate(_LOWER)
+
+
 def _forms(secret: str) -> list[str]:
-    """A secret as a message may have it: as it is, between quotation marks, in an address."""
-    return [secret, secret.replace("\\", r"\\").replace('"', r"\""), quote(secret, safe="")]
+    """A secret in each of its readings: one with a `%` in it is read otherwise where the text around it is decoded."""
+    return list(dict.fromkeys(_lower(reading) for reading, _ in _readings(secret)))
+
+
+def _encoded(secret: str) -> Iterator[str]:
+    """Hexadecimal digits and base64 of a secret, in both alphabets, wherever in three bytes it begins."""
+    data = secret.encode(errors="surrogatepass")
+    yield data.hex()
+    for before, unsure in ((0, 0), (1, 2), (2, 3)):  # so many first characters tell of what stands before it, too
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            yield encode(bytes(before) + data).decode()[unsure:].lower()
+
+
+def _readings(text: str) -> Iterator[tuple[str, array[int] | None]]:
+    """A text as it is, and decoded once and again; with each, where in the text its characters and its end come from.
+
+    None stands for a text as it is.
+    """
+    yield text, None
+    places = None
+    for _ in range(_DEEPEST):
+        if not ("%" in text or "&" in text or "\\" in text):
+            return
+        before, (text, origins) = text, _decoded(text)
+        if text == before:
+            return
+        places = array("I", map(places.__getitem__, origins)) if places else origins
+        yield text, places
+
+
+def _decoded(text: str) -> tuple[str, array[int]]:
+    """The text without its escapes, and where in it each character and the end come from."""
+    parts: list[str] = []
+    origins = array("I")
+    done = 0
+    for found in _ESCAPE.finditer(text):
+        meant = _meant(found)
+        parts += [text[done : found.start()], meant]
+        origins.extend(range(done, found.start()))
+        origins.extend([found.start()] * len(meant))
+        done = found.end()
+    origins.extend(range(done, len(text) + 1))
+    return "".join([*parts, text[done:]]), origins
+
+
+def _meant(found: re.Match[str]) -> str:
+    if found["html"]:
+        from html import unescape  # noqa: PLC0415 - few texts have one
+
+        return unescape(found["html"])
+    return found["sign"] or chr(int(found["percent"] or found["json"], 16))
+
+
+def _merged(spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """The spans in order; those that touch are one."""
+    begin = end = -1
+    for first, last in sorted(spans):
+        if first > end:
+            if end >= 0:
+                yield begin, end
+            begin, end = first, last
+        else:
+            end = max(end, last)
+    if end >= 0:
+        yield begin, end

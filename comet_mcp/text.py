@@ -7,7 +7,7 @@ import re
 
 _UNFILLED = re.compile(r"\$\{|\{\{|\$\(|^\$(env:)?[a-z_]\w*$|^%[a-z_]\w*%$|^<[^<>]*>$", re.IGNORECASE)
 """What shells, clients and examples write where a value is to be put: $VAR, ${VAR}, %VAR%, {{VAR}}, <your-token>."""
-_TAG = re.compile(r"<[^>]*>")
+_TAG = re.compile(r"<[^<>]*>")
 _SECRET = re.compile(r"[A-Za-z0-9+/=_%.~-]{24,}")
 """What could be a token or key, in any encoding: no word of a message is that long."""
 

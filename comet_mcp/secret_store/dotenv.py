@@ -42,7 +42,7 @@ def with_value(text: str, variable: str, value: str) -> str:
     before = old[: len(old) - len(old.lstrip())]  # blank lines above count as part of the binding
     export = "export " if re.match(r"\s*export\s", old) else ""
     end = old[len(old.rstrip("\r\n")) :]
-    comment = re.search(r"[ \t]+#[^\r\n]*$", old.rstrip("\r\n"))
+    comment = re.search(r"(?<![ \t])[ \t]+#[^\r\n]*$", old.rstrip("\r\n"))
     line += comment[0] if comment and not parts[last].value else ""
     edited = "".join(
         f"{before}{export}{line}{end}" if number == last else part.original.string for number, part in enumerate(parts)

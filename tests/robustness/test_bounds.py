@@ -91,6 +91,7 @@ LONG = "n" * (MAX_BODY - 2000) + WIDE
 FIELDS: dict[str, Any] = {f"a{number}": {} for number in range(24_000)}
 TYPES = [{"id": f"m{number}", "model_type": f"t{number}"} for number in range(10_000)]
 REFUSAL = json.dumps({"success": False, "message": f"{WIDE} x" * 200_000}, ensure_ascii=False).encode()
+TAGS = json.dumps({"success": False, "message": "<" * 500_000}).encode()
 
 MESSAGES = [
     *(
@@ -113,6 +114,21 @@ MESSAGES = [
     ),
     Case("a model of 400 kB", ("plan_api_key", {**PLAN, "models": ["m" * 400_000]}), data("/api/models", catalog(300))),
     Case("a list of models of 500 kB", ("create_api_key", {**CREATE, "model_limits": "m," * 250_000})),
+    *(
+        Case(
+            f"{tool}, a model of 65,535 signs and a line break",
+            (tool, {**fields, "model_limits": f"{word * 65_535}\n!"}),
+        )
+        for tool, fields in (
+            ("create_api_key", {**CREATE, "model_limits_enabled": True}),
+            ("update_api_key", {"id": 1}),
+        )
+        for word in ("a", "sk-")
+    ),
+    *(
+        Case(f"a group of 500 kB of {sign}", ("create_api_key", {**CREATE, "group": sign * (500_000 // len(sign))}))
+        for sign in ("%25", "&#1;", "&a", "<")
+    ),
     Case("a group of 500 kB", lambda: call(f'"name":"n","group":"{WIDE * 125_000}"', "create_api_key")),
     Case("a name of 500 kB", lambda: call(f'"name":"{WIDE * 125_000}"', "create_api_key")),
     Case("a keyword of 500 kB", ("list_api_keys", {"keyword": "k" * 500_000})),
@@ -166,6 +182,15 @@ ANSWERS = [
         ("verify_api_key", {"id": 1}),
         lambda: {"/v1/models": json.dumps({"data": catalog(9000)}).encode()},
     ),
+    Case(
+        "a mask of 10,000 stars",
+        ("save_api_key", {"id": 1}),
+        lambda: {
+            "/api/token/1": success({**RECORD, "key": "a*" * 10_000 + "b"}),
+            "/api/token/1/key": success({"key": "a" * 48}),
+        },
+    ),
+    Case("a message of 500,000 open tags", ("list_api_keys", {}), lambda: {"/api/token/": TAGS}),
     Case("24,000 groups", ("get_account", {}), data("/api/user/self/groups", FIELDS)),
     Case("a message of 1 MB", ("list_api_keys", {}), lambda: {"/api/token/": REFUSAL}),
     Case(

@@ -154,3 +154,18 @@ VALUE = "gLEC0123456789abcdefghijklmnopqrstuvwxyzABCDDQNw"
 @pytest.mark.parametrize("prefix", ["", "sk-"])
 def test_all_that_a_mask_shows_has_to_be_in_the_value(shown: str, may_be: bool, prefix: str) -> None:
     assert fits(SecretStr(prefix + VALUE), Key(id=1, key=SecretStr(shown))) is may_be
+
+
+@pytest.mark.parametrize(
+    ("shown", "value", "may_be"),
+    [
+        ("a*" * 30_000 + "b", "a" * 48, False),
+        ("a*" * 24 + "a", "a" * 48, True),
+        ("a*" * 48 + "a", "a" * 48, False),
+        ("*".join("a" * 47) + "b", "a" * 47 + "b", True),
+        ("ab*ba", "aba", False),
+        ("ab*cab*ab", "abcabab", True),
+    ],
+)
+def test_a_mask_of_very_many_stars_is_compared_at_once_and_exactly(shown: str, value: str, may_be: bool) -> None:
+    assert fits(SecretStr(value), Key(id=1, key=SecretStr(shown))) is may_be
