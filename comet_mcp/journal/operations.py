@@ -131,8 +131,8 @@ ROWLESS = frozenset([State.PENDING, State.ACCEPTED, State.OUTCOME_UNKNOWN, State
 KNOWN = frozenset([State.MATCHED, State.UNSTORED, State.STORED, State.RETIRED])
 """Creates whose key is known."""
 
-WORKED_ON = ROWLESS | {State.MATCHED, State.STORED, State.ABANDONED}
-"""States in which a call may be at work."""
+WORKED_ON = ROWLESS | {State.MATCHED, State.UNSTORED, State.STORED, State.ABANDONED}
+"""States in which a call may be at work; its answer is too."""
 
 CLOSED = frozenset([State.NOT_DONE, State.RELEASED, State.SETTLED])
 """States that nothing leads out of."""

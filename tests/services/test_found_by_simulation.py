@@ -74,6 +74,22 @@ async def test_a_call_that_comes_late_takes_nothing_back_of_what_another_has_fou
     assert caught.value.code == "under_way"
 
 
+@pytest.mark.parametrize("fault", [None, "reset_before"])
+async def test_a_key_whose_answer_is_about_to_be_written_is_not_given_to_another_server(
+    make_home: MakeHome, serve: Serve, deadline: Deadline, fault: str | None
+) -> None:
+    home = make_home()
+    one, other, told = serve(home), serve(home), Told()
+    operation, _ = await one.creator.begin(SPEC, deadline)
+    if fault:
+        home.sandbox.faults.add("reveal", fault, times=100)
+    await one.creator.make(operation, deadline, told)
+    assert operations(home)[-1][0] == ("unstored" if fault else "stored")
+    assert await other.progress.adopt(await other.progress.read(operation.id), for_client=True) is None
+    await one.journal.run(released(told))  # nobody has read it
+    assert await other.progress.adopt(await other.progress.read(operation.id), for_client=True) is not None
+
+
 @pytest.mark.parametrize(("status", "code"), [("400", "delete_outcome_unknown"), ("401", "unauthorized")])
 async def test_a_refused_delete_that_can_not_be_looked_at_is_told_as_unknown(
     status: str, code: str, make_home: MakeHome, serve: Serve, deadline: Deadline
