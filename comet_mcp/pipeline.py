@@ -227,10 +227,10 @@ async def _finish(call: Call, begun: list[int | None], *, written: bool) -> None
 def _describe(call: Call, result: dict[str, Any]) -> None:
     """Put what a writing tool's result says into the note for the audit trail."""
     note = call.context.note
-    key, changed = result.get("new_key", result), result.get("changed")
+    key = result.get("new_key", result)
     note.key_id = key.get("id")
-    note.key_name = changed["name"][0] if changed and "name" in changed else key.get("name")
-    if result.get("nothing_done") or result.get("deleted") is False or changed == {}:
+    note.key_name = note.key_name or key.get("name")  # the name that it had, where the call has changed it
+    if result.get("nothing_done") or result.get("deleted") is False:
         note.outcome = "nothing_done"
 
 

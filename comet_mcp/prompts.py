@@ -13,7 +13,7 @@ from comet_mcp.domain.money import Units
 from comet_mcp.errors import ArgumentError
 from comet_mcp.services.listing import all_keys
 from comet_mcp.text import quoted
-from comet_mcp.tools.views import last_used
+from comet_mcp.tools.key_words import last_used
 
 UNUSED_FOR = 30 * 86_400
 """Seconds without use after which the review names a key."""
@@ -92,7 +92,7 @@ def review(rows: list[Key], now: float, units: Units) -> str:
         ),
         (
             "Not used for 30 days: disable with update_api_key, delete later",
-            [row for row in alive if max(row.accessed_time, row.created_time) < now - UNUSED_FOR],
+            [row for row in alive if row.touched < now - UNUSED_FOR],
         ),
         (
             'Switched off: enable again with update_api_key and status "enabled", or delete with delete_api_key',

@@ -14,7 +14,7 @@ from pydantic_core import to_json
 from comet_mcp.context import Services
 from comet_mcp.errors import NotFoundError
 from comet_mcp.text import quoted
-from comet_mcp.tools.views import APIKey
+from comet_mcp.tools.views import KeyRecord
 
 KEY = ResourceTemplate(
     name="api_key",
@@ -32,6 +32,6 @@ async def read_resource(app: Services, uri: str) -> ReadResourceResult:
         raise NotFoundError(
             f"There is no resource {quoted(uri)}. A key's is cometapi://keys/ID.", code="no_such_resource"
         )
-    key = APIKey.of(await app.api.get_token(int(found[1])), app.units, app.clock.now())
+    key = KeyRecord.of(await app.api.get_token(int(found[1])), app.units, app.clock.now())
     text = to_json(key.as_json()).decode()
     return ReadResourceResult(contents=[TextResourceContents(uri=uri, mime_type="application/json", text=text)])

@@ -64,7 +64,7 @@ async def _play(sandbox: Sandbox, url: str, directory: Path) -> None:
         _expect(not sandbox.keys, "a key was made from an argument that does not exist")
         asked = {"name": "blog summariser", "budget_usd": 5, "lifetime": "30 days", "models": [MODEL]}
         plan = await _ask(client, "plan_api_key", asked, show=("budget", "ends"))
-        key = await _ask(client, "create_api_key", plan["create_api_key"], show=("id", "key", "expires", "remaining"))
+        key = await _ask(client, "create_api_key", plan["create_api_key"], show=("id", "key", "ends", "budget"))
 
         path = Path(key["secret"]["path"])
         value = _value_in(path)
@@ -83,12 +83,12 @@ async def _play(sandbox: Sandbox, url: str, directory: Path) -> None:
         print(f"  {OTHER_MODEL:13} refused: {refused.split(' (request id')[0]}")
 
         print('\nYou: "Is it working? Give it two dollars more. And replace it, the old one may have leaked."')
-        await _ask(client, "verify_api_key", {"id": key["id"]}, show=("verdict", "remaining", "models"))
-        await _ask(client, "update_api_key", {"id": key["id"], "add_budget_usd": 2}, show=("changed", "remaining"))
+        await _ask(client, "verify_api_key", {"id": key["id"]}, show=("verdict", "budget", "models"))
+        await _ask(client, "update_api_key", {"id": key["id"], "add_budget_usd": 2}, show=("changed", "budget"))
         done = await _ask(client, "rotate_api_key", {"id": key["id"], "old_key": "disable"}, show=("steps",))
         dead = await _ask(client, "verify_api_key", {"id": key["id"]}, show=("verdict", "reasons"))
         _expect(
-            dead["verdict"] == "does not work" and done["old_key"]["status"] == "disabled", "the old key still works"
+            dead["verdict"] == "does not work" and done["old_key"]["state"] == "disabled", "the old key still works"
         )
         await _ask(client, "delete_api_key", {"id": key["id"]}, show=("deleted",))
         (left,) = (await _ask(client, "list_api_keys", {}, show=("items",)))["items"]

@@ -32,7 +32,7 @@ from comet_mcp.clock import SYSTEM
 from comet_mcp.concurrency import Deadline
 from comet_mcp.context import Services
 from comet_mcp.domain.key import Key, with_prefix
-from comet_mcp.errors import ArgumentError, CometError, NotFoundError, StoreError
+from comet_mcp.errors import ArgumentError, CometError, JournalError, NotFoundError, StoreError
 from comet_mcp.redaction import Redactor
 from comet_mcp.secret_store.base import KEY_VARIABLE
 from comet_mcp.services.listing import pages
@@ -45,7 +45,8 @@ HELP = f"""\
 usage: cometapi-mcp run [--openai] NAME-or-ID -- PROGRAM [ARGUMENT ...]
 
 Run a program with a key's value in its environment, as {KEY_VARIABLE}. The key is one by its id or its exact name;
-before a name that begins with "-" write -- too. A line on stderr tells of a key that is disabled, expired or used up.
+before a name that begins with "-" write -- too. Of several keys of one name it is the one that works, or that has
+replaced the others. A line on stderr tells of that, and of a key that is disabled, expired or used up.
 
 options:
   --openai   set OPENAI_API_KEY and OPENAI_BASE_URL too
@@ -117,7 +118,9 @@ async def _found(settings: Settings, wanted: str, redactor: Redactor) -> _Found:
                 return _Found(int(wanted), known)
             row = await _row(app.api, int(wanted))
         else:
-            row = _only(wanted, [row async for page in pages(app.api) for row in page if row.name == wanted])
+            rows = [row async for page in pages(app.api) for row in page if row.name == wanted]
+            row, said = await _chosen(app, wanted, rows)
+            return replace(await _of(app, row), warning=said or _warning(row))
         return await _of(app, row)
     finally:
         await app.aclose()
@@ -209,13 +212,34 @@ def _warning(row: Key) -> str | None:
     return None if state.works else f"key {row.id} {state.why}; its requests will be refused."
 
 
-def _only(name: str, rows: list[Key]) -> Key:
+async def _chosen(app: Services, name: str, rows: list[Key]) -> tuple[Key, str | None]:
+    """The key that is meant by a name, and what is to be said where it is one of several.
+
+    Raises:
+        ArgumentError: No key has the name, or several that work and of which none has replaced the others.
+    """
     if not rows:
         raise ArgumentError(f"No key is named {quoted(name)}. Give the id or the exact name of a key.")
-    if len(rows) > 1:
-        ids = ", ".join(str(row.id) for row in rows)
-        raise ArgumentError(f"{len(rows)} keys are named {quoted(name)}. Give the id of one: {ids}.")
-    return rows[0]
+    if len(rows) == 1:
+        return rows[0], None
+    works = [row for row in rows if row.state(SYSTEM.now()).works]
+    newest = works if len(works) < 2 else await _not_replaced(app, works)
+    if len(newest) != 1:
+        ids = ", ".join(str(row.id) for row in works or rows)
+        what = f"{len(works) or 'None'} of them work{'s' * (not works)}"
+        raise ArgumentError(f"{len(rows)} keys are named {quoted(name)}. {what}. Give the id of one: {ids}.")
+    why = "the only one of them that works" if len(works) == 1 else "with which the others that work were replaced"
+    return newest[0], f"{len(rows)} keys are named {quoted(name)}; key {newest[0].id} is taken, {why}."
+
+
+async def _not_replaced(app: Services, rows: list[Key]) -> list[Key]:
+    """The keys that no rotation has replaced by another of them, as far as the journal knows."""
+    try:
+        made = [await app.rotator.which_made(row) for row in rows]
+    except JournalError:
+        return rows  # the caller then asks for an id
+    replaced = {(rotation.old.id, rotation.old.created) for rotation in made if rotation and rotation.old}
+    return [row for row in rows if (row.id, row.created_time) not in replaced]
 
 
 def _become(command: list[str], environment: dict[str, str]) -> int:

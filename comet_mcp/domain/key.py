@@ -34,11 +34,18 @@ class Status(IntEnum):
     EXHAUSTED = 4
 
 
+StateWord = Literal["works", "disabled", "expired", "used up"]
 _WORDS = {int(status): status.name.lower() for status in Status}
+_STATES: dict[int, StateWord] = {
+    Status.ENABLED: "works",
+    Status.DISABLED: "disabled",
+    Status.EXPIRED: "expired",
+    Status.EXHAUSTED: "used up",
+}
 
 
 def status_word(status: int) -> str:
-    """A record's status in a word."""
+    """A record's status in the API's word. What it comes to is `Key.state`."""
     return _WORDS.get(status) or f"unknown ({status})"
 
 
@@ -117,6 +124,16 @@ class Key(BaseModel):
         return self.remain_quota + self.used_quota
 
     @property
+    def is_unused(self) -> bool:
+        """Whether no model was ever called: the API starts `accessed_time` with the time of creation (measured)."""
+        return not self.used_quota and self.accessed_time <= self.created_time
+
+    @property
+    def touched(self) -> int:
+        """When it was made or last used, in Unix seconds, whichever was later."""
+        return max(self.accessed_time, self.created_time)
+
+    @property
     def is_masked(self) -> bool:
         """Whether the record shows a mask (`gLEC**********DQNw`) or nothing, so that the value has to be revealed."""
         return is_masked(self.key.get_secret_value())
@@ -145,10 +162,10 @@ class Key(BaseModel):
         elif self.status == Status.EXHAUSTED:
             text = "still has the status exhausted, although it has something left"
             obstacles.append(Obstacle("stale", text, enabling))
-        word = status_word(self.status)
-        if self.status == Status.ENABLED and obstacles:
-            word = status_word(Status.EXPIRED if ended else Status.EXHAUSTED)
-        return KeyState(word, tuple(obstacles))
+        status = self.status
+        if status == Status.ENABLED and obstacles:
+            status = Status.EXPIRED if ended else Status.EXHAUSTED
+        return KeyState(_STATES.get(status) or status_word(status), tuple(obstacles))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +182,7 @@ class Obstacle:
 
 @dataclass(frozen=True, slots=True)
 class KeyState:
-    """A key's status in a word, as a program meets it, and everything that keeps it from working."""
+    """What a program meets, in a word (a `StateWord`, or an unknown status), and all that keeps it from working."""
 
     word: str
     obstacles: tuple[Obstacle, ...] = ()

@@ -94,13 +94,14 @@ class End:
     warning: str = ""
 
 
-def end_of(lifetime: str, now: float, zone: tzinfo) -> End:
+def end_of(lifetime: str, now: float, zone: tzinfo, name: str = "lifetime") -> End:
     """The end that the words mean.
 
     Args:
         lifetime: A person's words.
         now: Unix seconds.
         zone: The person's.
+        name: The argument that they stand in.
 
     Raises:
         ArgumentError: They are not understood, can mean several ends, or mean one that is over or in a century.
@@ -116,8 +117,15 @@ def end_of(lifetime: str, now: float, zone: tzinfo) -> End:
     if wrong:
         today = datetime.fromtimestamp(now, zone)
         shown = f"Today is {today:%A %Y-%m-%d} ({_offset(today)})"
-        raise ArgumentError(f"lifetime {quoted(lifetime)} {wrong}. {shown}. {_GIVE}")
+        raise ArgumentError(f"{name} {quoted(lifetime)} {wrong}. {shown}. {_GIVE}")
     return End(coming[0])
+
+
+def span_of(words: str, now: float) -> int | None:
+    """The seconds of a span from now, such as "30 days"; None where the words are none."""
+    plain = _plain(words)
+    end = int(now) + TASK if _TASK.fullmatch(plain) else after(_as_span(plain), now)
+    return None if end is None else end - int(now)
 
 
 def end_in_zone(expired_time: int, zone: tzinfo) -> str:

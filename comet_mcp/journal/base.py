@@ -74,6 +74,7 @@ class Reads:
         claims: The (id, time of creation) pairs of which it is asked whether an operation has them.
         key_id: The key of `of_key`, of the lease, and of `rotations`.
         rotations: The rotations of that key.
+        maker: The (id, time of creation) of a key of which it is asked which create or rotation made it.
         spending: What was given out, for the policy's counts and sums.
         reveals: When values were revealed, in Unix seconds.
         key_lease: Who changes the key `key_id`.
@@ -91,6 +92,7 @@ class Reads:
     claims: tuple[tuple[int, int], ...] = ()
     key_id: int | None = None
     rotations: bool = False
+    maker: tuple[int, int] | None = None
     spending: bool = False
     reveals: bool = False
     key_lease: bool = False
@@ -109,6 +111,7 @@ class Rows:
     operations: list[Operation] = field(default_factory=list)
     claimed: set[tuple[int, int]] = field(default_factory=set)
     rotations: list[Operation] = field(default_factory=list)
+    maker: Operation | None = None
     spending: Spending = field(default_factory=Spending)
     reveals: list[float] = field(default_factory=list)
     key_lease: KeyLease | None = None

@@ -48,6 +48,7 @@ class Retirement:
 class Rotated:
     """The new key, what is left of the old one (None where it is deleted), and each step in a sentence.
 
+    `last_seen` is the old key as it was read last, also where it is deleted by now; None where it was gone before.
     `given` are the quota units that the new key was given for what the old one had left, and `nothing_done` tells that
     an earlier call had done it all.
     """
@@ -55,6 +56,7 @@ class Rotated:
     new: Created
     old: Key | None
     given: int
+    last_seen: Key | None = None
     old_is_known: bool = True
     """Whether `old` is how the key is now: False where the answer to its end was lost."""
     steps: list[str] = field(default_factory=list)
@@ -119,6 +121,7 @@ class Retirer:
                 read = await read_again(self._api, key_id, done.old.created_time)
                 old, said = await self._changer.settle_open(hold, read, deadline)
                 done.warnings += said
+                done.last_seen = old
                 if retirement.end == "delete":
                     notes = await self._deleter.delete(hold, old, deadline)
                     done.steps.append(" ".join(filter(None, [f"Key {key_id} was deleted.", *notes])))
@@ -136,6 +139,7 @@ class Retirer:
             done.steps.append(f"Key {key_id} is gone. {gone.forgotten}".strip())
             return None
         done.warnings += changed.warnings
+        done.last_seen = changed.after
         await self._say_places(old, done)
         if retirement.end == "disable":
             done.steps.append(f"Key {key_id} was disabled.")

@@ -120,7 +120,7 @@ class Rotator:
             await self._api.limit.require_room(WRITE_CALLS + CHANGE_CALLS)
             await confirm(old, begun)
             new, given = await self._new_key(old, retirement, known, deadline, told)
-        done = Rotated(new, old, given=given, steps=_resumed(begun, retirement), warnings=said)
+        done = Rotated(new, old, given=given, last_seen=old, steps=_resumed(begun, retirement), warnings=said)
         done.steps.append(f"Key {new.row.id} was made with the same scope.")
         done.warnings += _unkept(old, new.row)
         if new.saved is None:
@@ -132,6 +132,14 @@ class Rotator:
         if await self._retirer.end(retirement, done, deadline):
             await self._note_retired(done)
         return done
+
+    async def which_made(self, row: Key) -> Operation | None:
+        """The rotation that made a key, None where none is known to have."""
+        if not await self._journal.exists():
+            return None
+        reads = Reads(await self._identity.account(), maker=(row.id, row.created_time))
+        made = await self._journal.run(Step(reads, lambda rows: Decision(rows.maker), durable=False))
+        return made if made is not None and made.old is not None else None
 
     async def _require_allowed(self, old: Key, begun: Operation | None) -> None:
         """Refuse a rotation that is about to make a key which would be useless, or outside the policy."""
@@ -241,7 +249,8 @@ class Rotator:
         new = await self._resumed(begun, deadline, told)
         if new is None:
             return None
-        done = Rotated(new, None if retirement is None else old, given=max(old.remain_quota, 0))
+        left = None if retirement is None else old
+        done = Rotated(new, left, given=max(old.remain_quota, 0), last_seen=left)
         done.steps.append(
             f"Key {old.id} was replaced by key {row.id} at {when(int(begun.begun))} already, and no other was made. "
             f"To replace it once more, rotate key {row.id}."

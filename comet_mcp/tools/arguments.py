@@ -12,9 +12,9 @@ import inspect
 import math
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
 from comet_mcp.domain.validation import MAX_TEXT
@@ -26,9 +26,7 @@ _MOST_FAULTS = 5
 """Faults of one call that are named; of the others, how many there are."""
 _WAYS = {
     ("create_api_key", "budget_usd"): "plan_api_key turns dollars into remain_quota.",
-    ("update_api_key", "budget_usd"): "add_budget_usd adds dollars to what is left.",
     ("create_api_key", "lifetime"): "plan_api_key turns a lifetime into expired_time.",
-    ("update_api_key", "lifetime"): "plan_api_key turns a lifetime into expired_time.",
 }
 _ENVELOPE = frozenset(["toolCallId", "sessionId", "action", "chatInput"])
 """What n8n adds to the arguments of every call; no tool has such an argument, and none of them says what a key may."""
@@ -39,9 +37,6 @@ _WRITTEN: dict[type, tuple[re.Pattern[str], Callable[[str], Any]]] = {
 }
 """How a value looks in a string, where that can mean nothing else, and what it is."""
 _FORMS = {"expired_time": 'plan_api_key turns a lifetime such as "30d" into it.'}
-
-KeyId = Annotated[int, Field(ge=1, description="id from list_api_keys")]
-"""Which key a tool is about."""
 
 
 def arguments_model(fn: Callable[..., Any]) -> type[BaseModel]:
@@ -114,7 +109,7 @@ def _unknown(model: type[BaseModel], names: list[str]) -> str:
     takes = ", ".join(model.model_fields) or "no arguments"
     ways = [way for (tool, name), way in _WAYS.items() if name in names and tool == model.__name__]
     if "name" in names and list(model.model_fields)[:1] == ["id"]:
-        ways.append("list_api_keys with keyword finds the id of a name.")
+        ways.append("key_name takes the name of a key.")
     return " ".join([there, f"{model.__name__} takes {takes}.", *ways])
 
 

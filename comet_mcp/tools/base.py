@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 
 from comet_mcp.tools.arguments import arguments_model, parse_arguments
-from comet_mcp.tools.views import Result
+from comet_mcp.tools.result import Result
 
 if TYPE_CHECKING:
     from comet_mcp.context import Context

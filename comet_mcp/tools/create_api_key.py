@@ -18,9 +18,7 @@ from comet_mcp.services.take_up import make_key
 from comet_mcp.tools import wording
 from comet_mcp.tools.base import Tool
 from comet_mcp.tools.beside import beside_catalog
-from comet_mcp.tools.views import (
-    CreatedKey,
-)
+from comet_mcp.tools.views import CreatedKey
 
 
 async def create_api_key(
@@ -76,7 +74,7 @@ async def create_api_key(
 
     # the answer must not wait for the catalog: a client that gives up then asks again
     created = await beside_catalog(context, body, warnings, 0, make, is_new=True)
-    return CreatedKey.made(created, context.app.units, context.app.clock.now(), warnings)
+    return CreatedKey.made(created, context.app.settings, context.app.clock.now(), warnings)
 
 
 async def _require_allowed(context: Context, spec: KeySpec) -> None:

@@ -14,31 +14,32 @@ from comet_mcp.domain.money import Units
 from comet_mcp.errors import NotFoundError
 from comet_mcp.services.key_writer import writable_spec
 from comet_mcp.tools import wording
-from comet_mcp.tools.arguments import KeyId
 from comet_mcp.tools.base import Tool
-from comet_mcp.tools.views import (
-    DeletedKey,
-)
+from comet_mcp.tools.views import DeletedKey
+from comet_mcp.tools.which import KeyId, KeyName, id_of
+
+_ANOTHER_VALUE = "A key that is made from recreate has another value, which programs have to be given."
 
 
-async def delete_api_key(context: Context, *, id: KeyId) -> DeletedKey:
+async def delete_api_key(context: Context, *, id: KeyId = 0, key_name: KeyName = "") -> DeletedKey:
     """Delete one API key for good; programs that use it stop working. Answers with the body of an equal key."""
     app, deadline = context.app, context.deadline
+    key_id = await id_of(context, id, key_name)
     try:
         if context.gate.is_unanswered:  # this run ends with the question: nobody is kept from the key meanwhile
-            await _asked_to_delete(context, await app.api.get_token(id))
-        async with app.changer.holding(id, deadline) as hold:
-            row = await app.api.get_token(id)
+            await _asked_to_delete(context, await app.api.get_token(key_id))
+        async with app.changer.holding(key_id, deadline) as hold:
+            row = await app.api.get_token(key_id)
             await _asked_to_delete(context, row)
             with anyio.CancelScope(shield=True):  # whoever gives up the call now must not leave the value of a dead key
                 notes = await app.deleter.delete(hold, row, deadline)
     except NotFoundError:
-        return await _gone(context, id)
+        return await _gone(context, key_id)
     if row.expired_time != NEVER and row.expired_time <= app.clock.now():
         notes.append("It had expired: create_api_key takes the body once it has a later expired_time.")
-    note = " ".join(filter(None, notes))
+    note = " ".join(filter(None, [*notes, _ANOTHER_VALUE]))
     recreate = _recreating(writable_spec(row), row.created_time)
-    return DeletedKey(id=id, deleted=True, name=row.name, recreate=recreate, note=note or None)
+    return DeletedKey(id=key_id, deleted=True, name=row.name, recreate=recreate, note=note)
 
 
 async def _asked_to_delete(context: Context, row: Key) -> None:
@@ -55,7 +56,7 @@ async def _gone(context: Context, key_id: int) -> DeletedKey:
         return DeletedKey(id=key_id, deleted=False, note=note)
     body = gone.by.spec
     recreate = _recreating(body, gone.by.key_created or 0)
-    return DeletedKey(id=key_id, deleted=True, name=body.name, recreate=recreate, note=str(gone))
+    return DeletedKey(id=key_id, deleted=True, name=body.name, recreate=recreate, note=f"{gone} {_ANOTHER_VALUE}")
 
 
 def _recreating(body: KeySpec, created: int) -> dict[str, Any]:

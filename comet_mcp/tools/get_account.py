@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from comet_mcp.context import Context
 from comet_mcp.errors import APIError
+from comet_mcp.tools.account_views import AccountInfo
 from comet_mcp.tools.base import Tool
-from comet_mcp.tools.views import (
-    AccountInfo,
-)
 
 
 async def get_account(context: Context) -> AccountInfo:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from comet_mcp.context import Context
-from comet_mcp.tools.arguments import KeyId
 from comet_mcp.tools.base import Tool
-from comet_mcp.tools.views import (
-    APIKey,
-)
+from comet_mcp.tools.views import KeyRecord
+from comet_mcp.tools.which import KeyId, KeyName, id_of
 
 
-async def get_api_key(context: Context, *, id: KeyId) -> APIKey:
+async def get_api_key(context: Context, *, id: KeyId = 0, key_name: KeyName = "") -> KeyRecord:
     """Show one API key with every field; its value is masked."""
-    return APIKey.of(await context.app.deleter.read(id, context.deadline), context.app.units, context.app.clock.now())
+    app = context.app
+    row = await app.deleter.read(await id_of(context, id, key_name), context.deadline)
+    return KeyRecord.of(row, app.units, app.clock.now())
 
 
 TOOL = Tool.of(get_api_key, "Show an API key", read_only=True)

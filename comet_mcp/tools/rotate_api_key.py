@@ -8,18 +8,21 @@ from pydantic import Field
 
 from comet_mcp.confirmation.gate import Question, digest_of
 from comet_mcp.context import Context
-from comet_mcp.domain.key import Key, status_word
+from comet_mcp.domain.key import Key
 from comet_mcp.domain.lifetimes import NEVER, duration, expiry, when
 from comet_mcp.domain.money import Units
+from comet_mcp.errors import ArgumentError
 from comet_mcp.journal.operations import OldKeyEnd, Operation, State
-from comet_mcp.services.retire import Retirement
+from comet_mcp.services.retire import Retirement, Rotated
+from comet_mcp.text import quoted
 from comet_mcp.tools import wording
-from comet_mcp.tools.arguments import KeyId
 from comet_mcp.tools.base import Tool
-from comet_mcp.tools.views import (
-    CreatedKey,
-    RotatedKey,
-)
+from comet_mcp.tools.key_words import last_used
+from comet_mcp.tools.views import CreatedKey, RotatedKey
+from comet_mcp.tools.which import KeyId, KeyName, id_of
+
+_REPEATED_WITHIN = 86_400.0
+"""Seconds after a rotation within which a call by the key's name may be a repetition of it."""
 
 _SCOPE = {"model_limits_enabled", "model_limits", "allow_ips", "group", "cross_group_retry"}
 
@@ -27,15 +30,17 @@ _SCOPE = {"model_limits_enabled", "model_limits", "allow_ips", "group", "cross_g
 async def rotate_api_key(
     context: Context,
     *,
-    id: KeyId,
+    id: KeyId = 0,
+    key_name: KeyName = "",
     old_key: Annotated[OldKeyEnd, Field(description="How the old key ends")] = "grace",
     grace: Annotated[str, Field(max_length=40, description='How long the old one still works, "3 days"')] = "24h",
 ) -> RotatedKey:
     """Replace one API key by a new one with the same scope: makes it, stores its value, then ends the old one.
 
-    Called again after a failure it goes on; it never makes a third key.
+    Leaked: use disable or delete. Called again after a failure it goes on; it never makes a third key.
     """
     seconds = duration(grace)
+    key_id = await _id_of(context, id, key_name)
 
     async def confirm(old: Key, begun: Operation | None) -> None:
         now = context.app.clock.now()
@@ -44,17 +49,42 @@ async def rotate_api_key(
 
     retirement = Retirement(old_key, int(context.app.clock.now()) + seconds)
     begin = None if context.gate.is_unanswered else context.gate.passed
-    done = await context.app.rotator.rotate(id, retirement, confirm, context.told, begin)
-    old: dict[str, Any] = {"id": id, "status": "deleted" if done.old_is_known else "not known"}
-    if done.old is not None and done.old_is_known:
-        old |= {"status": status_word(done.old.status), "expires": expiry(done.old.expired_time)}
+    done = await context.app.rotator.rotate(key_id, retirement, confirm, context.told, begin)
+    now = context.app.clock.now()
+    endless = ["The new key never ends. update_api_key with lifetime gives it an end."]
     return RotatedKey(
-        new_key=CreatedKey.made(done.new, context.app.units, context.app.clock.now()),
-        old_key=old,
+        new_key=CreatedKey.made(done.new, context.app.settings, now),
+        old_key=_old_key(key_id, done, context.app.units, now),
         steps=done.steps,
         nothing_done=done.nothing_done or None,
-        warnings=done.warnings or None,
+        warnings=[*done.warnings, *(endless if done.new.row.expired_time == NEVER else [])] or None,
     )
+
+
+async def _id_of(context: Context, id: int, key_name: str) -> int:
+    """The id of the key that is meant, as `which.id_of`.
+
+    A name goes over to the new key: a call that is repeated by name must not replace that one in turn.
+    """
+    key_id = await id_of(context, id, key_name)
+    if id:
+        return key_id
+    made = await context.app.rotator.which_made(await context.app.api.get_token(key_id))
+    if made is None or made.old is None or made.begun < context.app.clock.now() - _REPEATED_WITHIN:
+        return key_id
+    raise ArgumentError(
+        f"Key {key_id} {quoted(key_name)} has replaced key {made.old.id} at {when(int(made.begun))} already. To see "
+        f"that through, call with id {made.old.id}; to replace the new key as well, with id {key_id}."
+    )
+
+
+def _old_key(key_id: int, done: Rotated, units: Units, now: float) -> dict[str, Any]:
+    """The old key: what became of it, and whether it was used."""
+    old, seen = done.old, done.last_seen
+    state = "not known" if not done.old_is_known else "deleted" if old is None else old.state(now).word
+    ends = {} if old is None or not done.old_is_known else {"ends": expiry(old.expired_time)}
+    used = {} if seen is None else {"spent": units.usd(seen.used_quota), "last_used": last_used(seen)}
+    return {"id": key_id, "state": state, **ends, **used}
 
 
 def _question(row: Key, begun: Operation | None, old_key: str, grace: int, units: Units, *, now: float) -> Question:

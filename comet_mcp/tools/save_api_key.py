@@ -13,25 +13,24 @@ from comet_mcp.secret_store import Target, mask
 from comet_mcp.secret_store.base import KEY_VARIABLE
 from comet_mcp.settings import Secrets
 from comet_mcp.tools import wording
-from comet_mcp.tools.arguments import KeyId
 from comet_mcp.tools.base import Tool
-from comet_mcp.tools.views import (
-    SavedKey,
-    Secret,
-)
+from comet_mcp.tools.views import SavedKey, Secret
+from comet_mcp.tools.which import KeyId, KeyName, id_of
 
 
 async def save_api_key(
     context: Context,
     *,
-    id: KeyId,
+    id: KeyId = 0,
+    key_name: KeyName = "",
     file: Annotated[str, Field(description="A dotenv file in the key directory; empty makes one of its own")] = "",
     variable: Annotated[str, Field(description="Its name in the file, ending in _KEY or _TOKEN")] = KEY_VARIABLE,
 ) -> SavedKey:
     """Store the value of an existing API key where the user's programs read it; the result says where."""
+    key_id = await id_of(context, id, key_name)
     target = Target(file, variable)
     if context.gate.asks:
-        row = await context.app.deleter.read(id, context.deadline)
+        row = await context.app.deleter.read(key_id, context.deadline)
         context.app.quota.enforcer.require_own(row)
         await context.app.secrets.check(context.deadline, target)
         await context.gate.require_confirmed(_question(row, target, context.app.settings.secrets))
@@ -39,11 +38,11 @@ async def save_api_key(
         await context.gate.passed()
     app = context.app
     await app.secrets.check(context.deadline, target)
-    row = await app.deleter.read(id, context.deadline)
+    row = await app.deleter.read(key_id, context.deadline)
     app.quota.enforcer.require_own(row)
     saved = await app.secrets.save(row, context.deadline, target)
     await app.progress.saved(row)
-    return SavedKey(id=row.id, name=row.name, key=mask(row.key), secret=Secret.of(saved))
+    return SavedKey(id=row.id, name=row.name, key=mask(row.key), secret=Secret.of(saved, app.settings.base_url))
 
 
 def _question(row: Key, target: Target, secrets: Secrets) -> Question:
