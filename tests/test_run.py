@@ -182,6 +182,27 @@ def test_a_page_in_the_apis_place_is_no_verdict_on_the_token_or_the_key(status: 
     assert "says nothing of the access token or of a key" in done.stderr
 
 
+@pytest.mark.parametrize("old_key", ["grace", "disable"])
+async def test_after_a_rotation_the_name_is_the_new_keys_and_that_is_said(old_key: str, either: Home) -> None:
+    old = full_key(either.sandbox)
+    async with connected(either) as client:
+        done = data_of(await client.call_tool("rotate_api_key", {"id": old.id, "old_key": old_key}))
+    new = done["new_key"]["id"]
+    ran = await anyio.to_thread.run_sync(lambda: run(either, "blog", "--", sys.executable, "-c", SHOW))
+    assert ran.returncode == 0
+    assert json.loads(ran.stdout)[1]["COMETAPI_KEY"] == f"sk-{either.sandbox.keys[-1].key}"
+    assert f'2 keys are named "blog"; key {new} is taken' in ran.stderr
+
+
+def test_of_several_keys_of_a_name_the_only_one_that_works_is_taken(home: Home) -> None:
+    full_key(home.sandbox, status=2)
+    row = full_key(home.sandbox)
+    full_key(home.sandbox, remain_quota=0)
+    ran = run(home, "blog", "--", sys.executable, "-c", SHOW)
+    assert json.loads(ran.stdout)[1]["COMETAPI_KEY"] == f"sk-{row.key}"
+    assert f"key {row.id} is taken, the only one of them that works" in ran.stderr
+
+
 def test_a_name_that_two_keys_have_is_refused_with_their_ids(home: Home) -> None:
     rows = [full_key(home.sandbox), full_key(home.sandbox)]
     done = run(home, "blog", "--", sys.executable, "-c", "print('started')")

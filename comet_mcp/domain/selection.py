@@ -17,7 +17,7 @@ class Selection:
     """What a key has to be to be listed; the default is every key, newest first.
 
     Args:
-        keyword: A part of its name or of its masked value, in any case.
+        keyword: A part of its name, or of its masked value from its "sk-" on, in any case.
         state: Its state, None for any.
         unlimited: Whether it has to be without a budget.
         ends_before: It has not ended yet and will by then, in Unix seconds.
@@ -52,7 +52,7 @@ class Selection:
 
     def _has(self, row: Key, now: float) -> bool:
         word = self.keyword.casefold()
-        if word not in row.name.casefold() and word not in mask(row.key).casefold():
+        if word not in row.name.casefold() and not (word.startswith("sk-") and word in mask(row.key).casefold()):
             return False
         if self.unlimited and not row.unlimited_quota:
             return False

@@ -71,8 +71,9 @@ def _recreating(body: KeySpec, created: int) -> dict[str, Any]:
 
 def _question(row: Key, units: Units, now: float) -> Question:
     """The question before a key is deleted. `now` is in Unix seconds."""
+    state = row.state(now)
     text = (
-        f"Delete {wording.key(row)} for good? It is {row.state(now).word}, may still spend "
+        f"Delete {wording.key(row)} for good? It {state.word if state.works else f'is {state.word}'}, may still spend "
         f"{wording.budget(row.spec, units, '')} and {wording.end(row.expired_time)}. Programs that use it stop working."
     )
     return Question(text, digest_of("delete", wording.state_of(row)))

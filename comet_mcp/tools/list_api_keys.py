@@ -28,7 +28,7 @@ async def list_api_keys(
     *,
     p: Annotated[int, Field(ge=1, description="Page")] = 1,
     page_size: Annotated[int, Field(ge=1, le=100)] = 20,
-    keyword: Annotated[str, Field(max_length=100, description="Part of a name or masked value")] = "",
+    keyword: Annotated[str, Field(max_length=100, description="Part of a name, or of a masked sk-...")] = "",
     state: Literal["any", "works", "disabled", "expired", "used up"] = "any",
     unlimited: Annotated[bool, Field(description="Only without a budget")] = False,
     ends_before: Annotated[str, Field(max_length=60, description='Yet to end: "7 days", "end of this month"')] = "",

@@ -78,7 +78,7 @@ def _kinds(asked: str, models: list[CatalogModel]) -> tuple[set[str] | None, str
 def _plain(word: str) -> str:
     """A word for a type without case, hyphens and its plural."""
     plain = " ".join(word.casefold().replace("-", " ").replace("_", " ").split())
-    return plain.removesuffix(" models").removesuffix(" model").removesuffix("s")
+    return plain if plain == "tts" else plain.removesuffix(" models").removesuffix(" model").removesuffix("s")
 
 
 def _price(model: CatalogModel) -> tuple[int, float]:

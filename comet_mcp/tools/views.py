@@ -25,7 +25,7 @@ _RAW = tuple(name for name in Key.model_fields if name not in ("id", "user_id", 
 
 
 _UNPUBLISHED = frozenset({"spent", "last_used", "models", "addresses", "group"})
-"""Fields that the output schemas of get_api_key alone name."""
+"""Fields that only the output schema of get_api_key names: those of others have to be short."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

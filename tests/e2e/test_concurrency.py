@@ -11,6 +11,7 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult
 
+from comet_mcp.domain.money import Units
 from comet_mcp.sandbox import Sandbox
 from tests.e2e.steps import (
     blocking_until,
@@ -107,7 +108,9 @@ async def test_creates_of_two_bodies_at_once_are_never_mixed_up(home: Home) -> N
     async with served(home) as one, served(home) as other, anyio.create_task_group() as group:
         for number in range(40):
             group.start_soon(create, one if number % 3 else other, number)
-    assert all(results[number]["remain_quota"] == bodies[number % 2]["remain_quota"] for number in range(40))
+    assert all(
+        results[number]["budget"] == f"{Units().usd(bodies[number % 2]['remain_quota'])} left" for number in range(40)
+    )
     assert len({key["id"] for key in results.values()}) == 40
     assert stored(home) == values(home)
 

@@ -182,7 +182,7 @@ def test_every_tool_that_changes_something_is_in_the_matrix() -> None:
             ["id 1", '"old" -> "x"', "$2.00 -> $3.00", "never -> 2030-03-17", "enabled -> disabled"],
         ),
         ("update_api_key", {"id": 1, "unlimited_quota": True}, ["no -> yes", "whole balance"]),
-        ("delete_api_key", {"id": 1}, ['"old" (id 1)', "for good", "$2.00", "enabled", "stop working"]),
+        ("delete_api_key", {"id": 1}, ['"old" (id 1)', "for good", "It works", "$2.00", "stop working"]),
         ("rotate_api_key", {"id": 1}, ['"old" (id 1)', "up to $2.00", "24 hours from your answer", "both can spend"]),
         ("rotate_api_key", CALLS["rotate_api_key"], ["deleted for good", "stop working"]),
         ("save_api_key", {"id": 1}, ['"old" (id 1)', "in a file of its own"]),

@@ -11,7 +11,7 @@ async def test_the_documented_example_body_makes_a_key_whose_value_is_in_a_priva
     async with home.client() as client:
         key = data_of(await client.call_tool("create_api_key", DOCUMENTED))
     (row,) = home.sandbox.keys
-    assert (key["id"], key["name"], key["status"], key["expires"]) == (row.id, "production", "enabled", "never")
+    assert (key["id"], key["name"], key["state"], key["ends"]) == (row.id, "production", "works", "never")
     (path,) = home.key_files
     assert key["secret"]["path"] == str(path)
     assert path.read_text(encoding="utf-8").splitlines()[-1] == f"COMETAPI_KEY=sk-{row.key}"

@@ -15,6 +15,8 @@ from tests.e2e.life import FULL, LATER, body_of, connected, full_key
 from tests.e2e.steps import code_of, until
 from tests.support import Home, data_of, error_of
 
+ANOTHER_VALUE = "A key that is made from recreate has another value, which programs have to be given."
+
 
 async def test_a_deleted_key_is_gone_and_its_body_makes_an_equal_one(home: Home) -> None:
     row, other = full_key(home.sandbox), full_key(home.sandbox, name="other")
@@ -39,7 +41,7 @@ async def test_the_body_of_an_odd_key_is_one_that_create_takes(fields: dict[str,
     async with connected(home) as client:
         answer = data_of(await client.call_tool("delete_api_key", {"id": row.id}))
         data_of(await client.call_tool("create_api_key", answer["recreate"]))
-    assert "note" not in answer
+    assert answer["note"] == ANOTHER_VALUE
 
 
 @pytest.mark.parametrize("expired_time", [0, 1_600_000_000])
@@ -200,7 +202,7 @@ async def test_a_deleted_keys_file_that_a_person_chose_is_named_with_its_variabl
     assert str(path) in answer["note"]
     assert "remove the line there" in answer["note"]
     if not own:
-        assert answer["note"] == (
+        assert answer["note"].removesuffix(f" {ANOTHER_VALUE}") == (
             f"It was put into {path} (as BLOG_KEY), {path} (as OTHER_KEY): remove the line there."
         )
     assert row.key not in home.state.read_bytes().decode("utf-8", "replace")

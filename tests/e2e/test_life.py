@@ -33,10 +33,10 @@ async def test_a_key_is_planned_made_checked_changed_replaced_and_deleted(mode: 
         first = row_of(home.sandbox, key_id)
 
         verdict = await call("verify_api_key", id=key_id)
-        assert (verdict["verdict"], verdict["models"], verdict["remaining"]) == ("works", ["gpt-4.1-mini"], "$5.00")
+        assert (verdict["verdict"], verdict["models"], verdict["budget"]) == ("works", ["gpt-4.1-mini"], "$5.00 left")
 
         changed = await call("update_api_key", id=key_id, add_budget_usd=2.5, allow_ips="127.0.0.1")
-        assert changed["changed"] == {"remain_quota": [2_500_000, 3_750_000], "allow_ips": ["", "127.0.0.1"]}
+        assert changed["changed"] == {"budget": "$5.00 left -> $7.50 left", "addresses": "any -> 127.0.0.1"}
         await call("update_api_key", id=key_id, status="disabled")
         mended = 'It is disabled. Call update_api_key with status "enabled".'
         assert (await call("verify_api_key", id=key_id))["reasons"] == [mended]

@@ -246,3 +246,38 @@ async def test_a_create_that_names_no_model_and_no_group_asks_for_neither(home: 
     async with connected(home) as client:
         data_of(await client.call_tool("create_api_key", BODY))
     assert home.sandbox.count("catalog") + home.sandbox.count("groups") == 0
+
+
+async def test_models_come_cheapest_first_and_those_without_a_price_last(make_home: Callable[..., Home]) -> None:
+    home = make_home()
+    async with connected(home) as client:
+        page = data_of(await client.call_tool("list_models", {"limit": 200}))
+    ids = [item["id"] for item in page["items"]]
+    assert ids[:3] == ["text-embedding-3-small", "text-embedding-3-large", "gpt-5-nano"]
+    assert ids.index("claude-opus-4-1") < ids.index("whisper-1") < ids.index("flux-1.1-pro") < ids.index("sora-2")
+    assert page["sorted_by"].startswith("price, cheapest first")
+    assert "more" not in page
+
+
+async def test_where_no_price_is_told_the_order_is_said_to_be_the_apis_own(make_home: Callable[..., Home]) -> None:
+    home = make_home(dialect="gateway")
+    async with connected(home) as client:
+        page = data_of(await client.call_tool("list_models", {"limit": 200}))
+    assert [item["id"] for item in page["items"]] == [model.id for model in home.sandbox.account.models]
+    assert page["sorted_by"] == "the API's own order, for it tells no prices"
+
+
+async def test_a_list_that_is_cut_says_how_many_are_left_out(home: Home) -> None:
+    async with connected(home) as client:
+        page = data_of(await client.call_tool("list_models", {"limit": 30}))
+    assert page["more"].startswith("2 more: give a larger limit")
+
+
+@pytest.mark.parametrize(("word", "total"), [("chat", 23), ("LLM", 23), ("pictures", 3), ("embeddings", 2), ("tts", 2)])
+async def test_a_type_is_understood_in_other_words_than_the_catalogs(
+    word: str, total: int, make_home: Callable[..., Home]
+) -> None:
+    async with connected(make_home()) as client:
+        page = data_of(await client.call_tool("list_models", {"type": word}))
+    assert page["total"] == total
+    assert "There is no type" not in page.get("note", "")

@@ -40,8 +40,8 @@ async def test_from_five_dollars_one_model_and_thirty_days_a_right_key_takes_two
         "group": "",
         "cross_group_retry": False,
     }
-    assert plan["budget"] == key["remaining"] == "$5.00"
-    assert f"({key['expires']})" in plan["ends"]
+    assert (plan["budget"], key["budget"]) == ("$5.00", "$5.00 left")
+    assert f"({key['ends']})" in plan["ends"]
     assert plan["checked"] == ["the account's models", "the account's balance", "the policy of this server"]
     assert not {"ask", "understood", "warnings"} & plan.keys()
     assert "warnings" not in key
@@ -189,7 +189,7 @@ async def test_a_balance_that_cannot_be_known_fails_neither_a_plan_nor_a_create_
     async with connected(home, COMETAPI_MCP_TIMEOUT="2") as client:
         plan = data_of(await client.call_tool("plan_api_key", arguments))
         key = data_of(await client.call_tool("create_api_key", plan["create_api_key"]))
-    assert plan["budget"] == key["remaining"] == "$200.00"
+    assert (plan["budget"], key["budget"]) == ("$200.00", "$200.00 left")
     assert plan["warnings"] == ["The API did not tell the account's balance, so it may not cover the budget."]
     assert plan["checked"] == ["the policy of this server"]
     assert "warnings" not in key
@@ -229,7 +229,7 @@ async def test_models_as_people_write_them_are_found_and_said(home: Home) -> Non
     async with connected(home) as client:
         plan = data_of(await client.call_tool("plan_api_key", {**PLAN, "models": models, "group": "VIP"}))
         key = data_of(await client.call_tool("create_api_key", plan["create_api_key"]))
-    assert key["model_limits"] == "gpt-4.1,claude-sonnet-4-5,gpt-4.1-mini,gpt-4o"
+    assert key["models"] == "gpt-4.1, claude-sonnet-4-5, gpt-4.1-mini, gpt-4o"
     assert key["group"] == "vip"
     assert plan["understood"] == [
         '"gpt4.1" is the model "gpt-4.1".',
@@ -366,7 +366,7 @@ async def test_what_the_catalog_lists_is_a_model_whatever_it_looks_like(
         planned = data_of(await client.call_tool("plan_api_key", {**PLAN, "models": [model]}))
         made = data_of(await client.call_tool("create_api_key", planned["create_api_key"]))
         both = {"id": made["id"], "model_limits": f"{model},gpt-4o"}
-        assert data_of(await client.call_tool("update_api_key", both))["model_limits"] == f"{model},gpt-4o"
+        assert data_of(await client.call_tool("update_api_key", both))["models"] == f"{model}, gpt-4o"
         assert "warnings" not in planned
         unknown = error_of(
             await client.call_tool("create_api_key", {**planned["create_api_key"], "model_limits": "a b"})

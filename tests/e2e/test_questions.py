@@ -12,11 +12,13 @@ import pytest
 from mcp_types import ElicitResult
 
 from comet_mcp.confirmation.gate import LONGEST_QUESTION
+from comet_mcp.domain.change import KeyChange
 from comet_mcp.domain.key import Key, Status
 from comet_mcp.domain.money import Units
 from comet_mcp.sandbox.catalog import CATALOG
 from comet_mcp.secret_store.keychain import KeychainStore
-from comet_mcp.tools import update_api_key
+from comet_mcp.tools import update_question
+from comet_mcp.tools.update_wish import Wish
 from tests.e2e.steps import code_of, served
 from tests.e2e.test_confirmation import ERAS, Person, quick_person, state
 from tests.support import Home, data_of, error_of
@@ -266,9 +268,8 @@ async def test_a_model_list_that_is_switched_off_is_not_asked_about_as_a_restric
     question = await asked(home, "update_api_key", {"id": 1, "group": "default"})
     assert "model_limits_enabled is false: the API ignores model_limits and allows every model." in question
     row = Key(id=1, name="old", status=Status.ENABLED)
-    shown = update_api_key._question(
-        row, row.spec.model_copy(update={"model_limits": "gpt-4o"}), None, [], Units()
-    ).text
+    change = KeyChange(row, row.spec.model_copy(update={"model_limits": "gpt-4o"}))
+    shown = update_question.question(change, Wish({}), [], Units()).text
     assert shown.endswith("model_limits: none -> 1 entry, added gpt-4o. Models: every model.")
 
 
@@ -287,6 +288,15 @@ async def test_a_change_that_names_an_unknown_model_is_asked_about_with_the_warn
     question = await asked(home, "update_api_key", {"id": 1, "model_limits": "gpt-9"})
     assert "added gpt-9, removed gpt-4o. This change lets the key do what it could not before: call other" in question
     assert 'models. The account has no model "gpt-9"' in question
+
+
+async def test_an_end_that_is_given_as_a_span_counts_from_the_answer_as_the_question_says(make: MakeHome) -> None:
+    span = await asked(make(), "update_api_key", {"id": 1, "lifetime": "30 days"})
+    assert "expired_time: never -> 20" in span
+    assert "The end counts from your answer." in span
+    day = await asked(make(), "update_api_key", {"id": 1, "lifetime": "2030-01-01", "budget_usd": 5})
+    assert "counts from your answer" not in day
+    assert "-> $5.00" in day
 
 
 async def test_many_warnings_are_counted_instead_of_filling_the_question(make: MakeHome) -> None:

@@ -70,7 +70,7 @@ async def test_a_rotation_that_is_refused_names_the_calls_that_help(home: Home) 
         said = error_of(await client.call_tool("rotate_api_key", {"id": row.id}))
         assert "change those with update_api_key first" in said
         body = offered(said, "or call create_api_key with the nearest body that is allowed: ")
-        assert data_of(await client.call_tool("create_api_key", body))["remain_quota"] == DOLLAR
+        assert data_of(await client.call_tool("create_api_key", body))["budget"] == "$1.00 left"
 
 
 # Counts and sums
@@ -87,7 +87,7 @@ async def test_a_sum_that_is_partly_given_is_told_as_it_is_and_the_offered_body_
         assert "$40.00 was given, so $10.00 is left until 20" in said
         body = offered(said, "The nearest body that is allowed: ")
         assert body == planned["nearest_allowed"]
-        assert data_of(await client.call_tool("create_api_key", body))["remain_quota"] == 10 * DOLLAR
+        assert data_of(await client.call_tool("create_api_key", body))["budget"] == "$10.00 left"
         said = error_of(await client.call_tool("create_api_key", {"name": "four", "remain_quota": DOLLAR}))
         assert "$50.00 was given, so nothing is left until 20" in said
         assert "{" not in said

@@ -55,10 +55,10 @@ async def test_the_new_key_has_the_same_scope_and_the_old_one_ends_as_asked(old_
     assert stored_value(home, new.id) == f"sk-{new.key}"
     if old_key == "delete":
         assert home.sandbox.keys == [new]
-        assert answer["old_key"] == {"id": old.id, "status": "deleted"}
+        assert answer["old_key"] == {"id": old.id, "state": "deleted", "spent": "$0.00", "last_used": "never"}
     elif old_key == "disable":
         assert (old.status, body_of(old)) == (2, FULL)
-        assert answer["old_key"]["status"] == "disabled"
+        assert answer["old_key"]["state"] == "disabled"
     else:
         assert old.status == 1
         assert started + 3 * DAY <= old.expired_time <= int(time.time()) + 3 * DAY
@@ -385,7 +385,7 @@ async def test_an_old_key_in_its_grace_ends_at_once_where_that_is_asked_for(soon
     if sooner == {"old_key": "delete"}:
         assert [row.id for row in home.sandbox.keys] == [first["new_key"]["id"]]
     elif sooner == {"old_key": "disable"}:
-        assert (old.status, again["old_key"]["status"]) == (2, "disabled")
+        assert (old.status, again["old_key"]["state"]) == (2, "disabled")
     else:
         assert old.expired_time <= time.time() + 600
     assert len(again["steps"]) == 2
@@ -399,7 +399,7 @@ async def test_a_rotation_whose_old_key_is_deleted_is_answered_once_more(home: H
         data_of(await client.call_tool("delete_api_key", {"id": first["new_key"]["id"]}))
         assert "[key_not_found]" in error_of(await client.call_tool("rotate_api_key", {"id": old.id}))
     assert again["new_key"]["id"] == first["new_key"]["id"]
-    assert again["old_key"] == {"id": old.id, "status": "deleted"}
+    assert again["old_key"] == {"id": old.id, "state": "deleted"}
     assert home.sandbox.count("create") == 1
 
 
@@ -431,11 +431,11 @@ async def test_an_old_key_whose_end_nobody_knows_is_not_said_to_work(old_key: st
     async with connected(home, COMETAPI_MCP_TIMEOUT="4") as client:
         answer = data_of(await client.call_tool("rotate_api_key", {"id": old.id, "old_key": old_key}))
         home.sandbox.faults.clear()
-        assert answer["old_key"] == {"id": old.id, "status": "not known"}
+        assert answer["old_key"]["state"] == "not known"
         assert "Both keys work" not in " ".join(answer["warnings"])
         again = data_of(await client.call_tool("rotate_api_key", {"id": old.id, "old_key": old_key}))
     assert again["new_key"]["id"] == answer["new_key"]["id"]
-    assert again["old_key"]["status"] == f"{old_key}d"
+    assert again["old_key"]["state"] == f"{old_key}d"
 
 
 async def test_after_an_equal_key_of_somebody_else_the_next_step_makes_no_third_one(home: Home) -> None:
@@ -566,3 +566,20 @@ async def test_a_rotation_names_the_file_from_which_programs_still_read_the_old_
     assert f"put into {path} (as BLOG_KEY)" in said
     if old_key != "delete":
         assert f"save_api_key with id {done['new_key']['id']}, that file and variable" in said
+
+
+@pytest.mark.parametrize("old_key", ["grace", "disable", "delete"])
+async def test_what_the_old_key_has_spent_and_when_it_was_used_last_is_told(old_key: str, home: Home) -> None:
+    old = full_key(home.sandbox, used_quota=250_000, created_time=1_790_000_000, accessed_time=1_790_000_060)
+    async with connected(home) as client:
+        answer = data_of(await client.call_tool("rotate_api_key", {"id": old.id, "old_key": old_key}))
+    assert answer["old_key"]["spent"] == "$0.50"
+    assert answer["old_key"]["last_used"] == "2026-09-21T14:14:20Z"
+
+
+@pytest.mark.parametrize(("expired_time", "warned"), [(-1, True), (1_900_000_000, False)])
+async def test_a_new_key_that_never_ends_is_warned_about(expired_time: int, warned: bool, home: Home) -> None:
+    old = full_key(home.sandbox, expired_time=expired_time)
+    async with connected(home) as client:
+        answer = data_of(await client.call_tool("rotate_api_key", {"id": old.id, "old_key": "disable"}))
+    assert ("The new key never ends." in " ".join(answer.get("warnings", []))) == warned

@@ -55,16 +55,16 @@ async def test_a_row_that_is_another_creates_is_never_taken_for_a_normalised_one
     home = make_home(COMETAPI_MCP_TIMEOUT="6")
     home.sandbox.faults.add("create", "late", value="2")
     home.sandbox.faults.add("create", "hang_after")
-    got: dict[int, int] = {}
+    got: dict[int, str] = {}
 
     async def create(client: Client, quota: int) -> None:
-        got[quota] = data_of(await client.call_tool("create_api_key", BODY | {"remain_quota": quota}))["remain_quota"]
+        got[quota] = data_of(await client.call_tool("create_api_key", BODY | {"remain_quota": quota}))["budget"]
 
     async with served(home) as client, anyio.create_task_group() as group:
         group.start_soon(create, client, 500_000)
         await anyio.sleep(0.1)
         group.start_soon(create, client, 50_000_000)
-    assert got == {500_000: 500_000, 50_000_000: 50_000_000}
+    assert got == {500_000: "$1.00 left", 50_000_000: "$100.00 left"}
     assert stored(home) == values(home)
 
 
@@ -254,7 +254,11 @@ async def test_where_nothing_is_stored_create_and_save_say_how_a_program_gets_th
         key = data_of(await client.call_tool("create_api_key", BODY))
         saved = data_of(await client.call_tool("save_api_key", {"id": key["id"]}))
     assert "Nothing was stored. A program gets it by: cometapi-mcp run 1 -- PROGRAM" in key["warnings"]
-    assert saved["secret"] == {"stored_in": "none", "load": "cometapi-mcp run 1 -- PROGRAM"}
+    assert saved["secret"] == {
+        "stored_in": "none",
+        "load": "cometapi-mcp run 1 -- PROGRAM",
+        "base_url": f"{home.url}/v1",
+    }
 
 
 # Several creates at once, and little time.

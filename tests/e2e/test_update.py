@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from comet_mcp.domain.money import MAX_QUOTA_NEWER
+from comet_mcp.domain.money import MAX_QUOTA_NEWER, Units
 from tests.e2e.life import (
     CHANGES,
     FIELDS,
@@ -35,8 +35,24 @@ OTHER: dict[str, Any] = {
     "group": "auto",
     "cross_group_retry": False,
 }
+SAID: dict[str, tuple[str, str]] = {
+    "name": ("name", '"blog" -> "another name"'),
+    "expired_time": ("ends", "2030-03-17T17:46:40Z -> 2030-03-18T17:46:40Z"),
+    "remain_quota": ("budget", "$5.00 left -> $2.00 left"),
+    "unlimited_quota": ("budget", "$5.00 left -> unlimited"),
+    "model_limits_enabled": (
+        "models",
+        "gpt-4.1-mini, gpt-4o -> any; a list that is switched off: gpt-4.1-mini, gpt-4o",
+    ),
+    "model_limits": ("models", "gpt-4.1-mini, gpt-4o -> gpt-5"),
+    "allow_ips": ("addresses", "192.0.2.1, 2001:db8::/32 -> 198.51.100.0/24"),
+    "group": ("group", "none -> auto"),
+    "cross_group_retry": ("cross_group_retry", "yes -> no"),
+}
+"""What is said of a key of FULL when a field becomes that of OTHER: the word, and the change."""
 DIALECTS = ("documented", "gateway", "gateway-2026-03")
 PAST = 1_600_000_000
+usd = Units().usd
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -51,8 +67,8 @@ async def test_one_field_changes_and_the_other_eight_survive(
     async with connected(home) as client:
         answer = data_of(await client.call_tool("update_api_key", {"id": row.id, field: OTHER[field]}))
     assert body_of(row) == {**before, field: OTHER[field]}
-    assert answer["changed"] == {field: [before[field], OTHER[field]]}
-    assert {name: answer[name] for name in FIELDS} == body_of(row)
+    assert answer["changed"] == dict([SAID[field]])
+    assert not {"expired_time", "remain_quota", "unlimited_quota", "raw"} & answer.keys()
     assert row.status == 1
     assert home.sandbox.count("update") == 1
 
@@ -68,8 +84,8 @@ async def test_the_status_alone_changes_in_every_dialect_and_all_nine_fields_sur
     async with connected(home) as client:
         answer = data_of(await client.call_tool("update_api_key", {"id": row.id, "status": word}))
     assert (row.status, body_of(row)) == (number, before)
-    assert list(answer["changed"]) == ["status"]
-    assert answer["changed"]["status"][1] == answer["status"] == word
+    assert answer["changed"] == {"state": "works -> disabled" if word == "disabled" else "disabled -> works"}
+    assert answer["state"] == ("disabled" if word == "disabled" else "works")
 
 
 _CHANGES = st.fixed_dictionaries(
@@ -104,8 +120,8 @@ async def test_any_set_of_fields_and_the_status_gives_exactly_that_change(
     fields = {name: value for name, value in changes.items() if name != "status"}
     assert body_of(row) == {**before, **fields}
     assert row.status == (2 if changes.get("status") == "disabled" else 1)
-    assert {name: pair[1] for name, pair in answer["changed"].items() if name != "status"} == {
-        name: value for name, value in fields.items() if value != before[name]
+    assert answer["changed"].keys() - {"state"} == {
+        SAID[name][0] for name, value in fields.items() if value != before[name]
     }
 
 
@@ -153,7 +169,10 @@ async def test_a_change_that_names_nothing_is_refused_before_anything_is_sent(
         ("status", "expired", "one of"),
         ("status", 2, "one of"),
         ("remain_quota", -1, "at least 0"),
-        ("budget_usd", 5, "There is no argument"),
+        ("budget_usd", -1, "at least 0"),
+        ("budgets", 5, "There is no argument"),
+        ("lifetime", "next Friday", "can mean"),
+        ("lifetime", "2 weeks ago", "not understood"),
     ],
 )
 async def test_a_wrong_value_is_refused_with_the_right_form_and_nothing_is_written(
@@ -167,12 +186,12 @@ async def test_a_wrong_value_is_refused_with_the_right_form_and_nothing_is_writt
     assert home.sandbox.count("update") == 0
 
 
-@pytest.mark.parametrize("amount", [0, -5])
-async def test_a_top_up_of_nothing_is_refused_with_a_bound_that_can_be_acted_on(amount: int, home: Home) -> None:
+async def test_a_top_up_of_nothing_is_refused(home: Home) -> None:
     row = full_key(home.sandbox)
     async with connected(home) as client:
-        said = error_of(await client.call_tool("update_api_key", {"id": row.id, "add_budget_usd": amount}))
-    assert '"add_budget_usd" must be more than 0' in said
+        said = error_of(await client.call_tool("update_api_key", {"id": row.id, "add_budget_usd": 0}))
+    assert "add_budget_usd must not be 0" in said
+    assert home.sandbox.count("update") == 0
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -190,7 +209,7 @@ async def test_quota_spent_between_the_read_and_the_write_is_not_given_back(
     spent = row.used_quota - 7
     assert spent >= 1_000
     assert row.remain_quota == FULL["remain_quota"] - spent
-    assert answer["remain_quota"] == row.remain_quota
+    assert answer["budget"] == f"{usd(row.remain_quota)} of {usd(row.remain_quota + row.used_quota)} left"
     assert "warnings" not in answer
 
 
@@ -202,7 +221,7 @@ async def test_a_top_up_adds_exactly_that_to_what_is_left_even_while_the_key_spe
     async with connected(home) as client:
         answer = data_of(await client.call_tool("update_api_key", {"id": row.id, "add_budget_usd": 0.1}))
     assert row.remain_quota + row.used_quota == FULL["remain_quota"] + 50_000
-    assert answer["remain_quota"] == row.remain_quota
+    assert answer["budget"] == f"{usd(row.remain_quota)} of $5.10 left"
     assert answer["warnings"] == ["This change lets the key do what it could not before: spend more."]
 
 
@@ -213,7 +232,7 @@ async def test_a_named_quota_is_what_the_key_has_left_from_then_on_whatever_it_s
     before_each_write(monkeypatch, home.sandbox, lambda: spend(row, 999))
     async with connected(home) as client:
         answer = data_of(await client.call_tool("update_api_key", {"id": row.id, "remain_quota": 40_000}))
-    assert (row.remain_quota, answer["remain_quota"]) == (40_000, 40_000)
+    assert (row.remain_quota, answer["changed"]) == (40_000, {"budget": "$5.00 left -> $0.08 left"})
     assert home.sandbox.count("update") == 1
 
 
@@ -254,7 +273,7 @@ async def test_a_key_without_a_budget_gets_one_in_one_call(left: int, home: Home
     async with connected(home) as client:
         answer = data_of(await client.call_tool("update_api_key", arguments))
     assert (row.unlimited_quota, row.remain_quota) == (False, 1_000_000)
-    assert answer["changed"] == {"unlimited_quota": [True, False], "remain_quota": [left, 1_000_000]}
+    assert answer["changed"] == {"budget": "unlimited -> $2.00 left"}
     assert "warnings" not in answer
 
 
@@ -301,7 +320,7 @@ async def test_an_end_in_the_past_ends_a_key_at_once_with_a_warning(home: Home) 
     async with connected(home) as client:
         answer = data_of(await client.call_tool("update_api_key", {"id": row.id, "expired_time": PAST}))
     assert row.expired_time == PAST
-    assert answer["status"] == "expired"
+    assert answer["state"] == "expired"
     assert "is refused from now on" in " ".join(answer["warnings"])
 
 
@@ -315,7 +334,7 @@ async def test_a_change_that_raced_with_another_is_told_field_by_field(
     said = " ".join(answer["warnings"])
     assert 'name is "theirs" now, though "blog" was written: somebody else' in said
     assert answer["name"] == "theirs"
-    assert answer["changed"]["name"] == ["blog", "theirs"]
+    assert answer["changed"]["name"] == '"blog" -> "theirs"'
 
 
 async def test_a_quota_that_somebody_else_set_at_the_same_moment_is_told(
@@ -345,7 +364,10 @@ async def test_an_expired_key_is_extended_and_enabled_in_one_call(home: Home) ->
         arguments = {"id": row.id, "expired_time": LATER, "status": "enabled"}
         answer = data_of(await client.call_tool("update_api_key", arguments))
     assert (row.status, body_of(row)) == (1, FULL)
-    assert answer["changed"] == {"expired_time": [PAST, LATER], "status": ["expired", "enabled"]}
+    assert answer["changed"] == {
+        "ends": "2020-09-13T12:26:40Z -> 2030-03-17T17:46:40Z",
+        "state": "expired -> works",
+    }
     assert answer["warnings"] == ["This change lets the key do what it could not before: be used longer."]
 
 
@@ -360,8 +382,8 @@ async def test_extending_an_expired_key_alone_says_that_its_status_is_still_expi
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"status": 3, "expired_time": PAST}, "later expired_time"),
-        ({"status": 4, "remain_quota": 0}, "add_budget_usd"),
+        ({"status": 3, "expired_time": PAST}, "a later end (lifetime)"),
+        ({"status": 4, "remain_quota": 0}, "budget_usd"),
     ],
 )
 async def test_enabling_a_dead_key_is_refused_with_what_to_change(
@@ -503,7 +525,87 @@ async def test_what_a_key_has_overspent_comes_off_what_is_added(between: list[di
             assert "has spent $1.89 more than its budget, which comes off what is added" in said
         answer = data_of(await client.call_tool("update_api_key", {"id": row.id, "add_budget_usd": 2}))
     assert row.remain_quota + row.used_quota == 2_000_000 - 948_211 + 1_000_000
-    assert answer["remain_quota"] == row.remain_quota == 51_789
-    assert bool(between and "changed" in answer and answer["changed"]["remain_quota"][0] == 0) == (
+    assert row.remain_quota == 51_789
+    assert answer["changed"]["budget"].endswith("-> $0.103578 left")
+    assert bool(between and answer["changed"]["budget"].startswith("$0.00 left")) == (
         "was made good" in " ".join(answer["warnings"])
     )
+
+
+async def test_an_end_in_words_is_the_same_change_as_its_expired_time(home: Home) -> None:
+    row = full_key(home.sandbox)
+    async with connected(home, COMETAPI_MCP_TIMEZONE="Asia/Tokyo") as client:
+        answer = data_of(await client.call_tool("update_api_key", {"id": row.id, "lifetime": "2029-12-31"}))
+        assert row.expired_time == 1_893_423_600  # 24:00 in Tokyo
+        assert answer["changed"] == {"ends": "2030-03-17T17:46:40Z -> 2029-12-31T15:00:00Z"}
+        data_of(await client.call_tool("update_api_key", {"id": row.id, "lifetime": "never"}))
+    assert row.expired_time == -1
+
+
+async def test_dollars_that_a_key_may_still_spend_are_what_it_has_left(home: Home) -> None:
+    row = full_key(home.sandbox, used_quota=500_000)
+    async with connected(home) as client:
+        answer = data_of(await client.call_tool("update_api_key", {"id": row.id, "budget_usd": 10.8}))
+        assert (row.remain_quota, row.used_quota) == (5_400_000, 500_000)
+        assert answer["changed"] == {"budget": "$5.00 left -> $10.80 left"}
+        assert answer["budget"] == "$10.80 of $11.80 left"
+        data_of(await client.call_tool("update_api_key", {"id": row.id, "budget_usd": 0}))
+    assert row.remain_quota == 0
+
+
+async def test_dollars_for_a_key_in_use_aim_at_a_total_so_what_it_spends_meanwhile_comes_off_them(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = full_key(home.sandbox)
+    spend_before_writes(monkeypatch, home.sandbox, row, 999)
+    async with connected(home) as client:
+        answer = data_of(await client.call_tool("update_api_key", {"id": row.id, "budget_usd": 1}))
+    assert row.remain_quota + row.used_quota == 500_000
+    assert not [warning for warning in answer.get("warnings", []) if "in use" in warning]
+
+
+async def test_dollars_give_a_key_without_a_budget_one(home: Home) -> None:
+    row = full_key(home.sandbox, unlimited_quota=True)
+    async with connected(home) as client:
+        answer = data_of(await client.call_tool("update_api_key", {"id": row.id, "budget_usd": 2}))
+    assert (row.unlimited_quota, row.remain_quota) == (False, 1_000_000)
+    assert answer["changed"] == {"budget": "unlimited -> $2.00 left"}
+
+
+async def test_dollars_can_be_taken_off_but_no_more_than_are_left(home: Home) -> None:
+    row = full_key(home.sandbox, used_quota=500_000)
+    async with connected(home) as client:
+        said = error_of(await client.call_tool("update_api_key", {"id": row.id, "add_budget_usd": -5.01}))
+        assert "The key has $5.00 left, and add_budget_usd can take no more than that" in said
+        answer = data_of(await client.call_tool("update_api_key", {"id": row.id, "add_budget_usd": -4.2}))
+    assert (row.remain_quota, row.used_quota) == (400_000, 500_000)
+    assert answer["changed"] == {"budget": "$5.00 left -> $0.80 left"}
+    assert "warnings" not in answer
+
+
+@pytest.mark.parametrize(
+    "both",
+    [
+        {"lifetime": "2h", "expired_time": LATER},
+        {"budget_usd": 1, "remain_quota": 5},
+        {"budget_usd": 1, "add_budget_usd": 1},
+        {"budget_usd": 1, "unlimited_quota": True},
+    ],
+)
+async def test_one_thing_said_in_two_ways_is_refused(both: dict[str, Any], home: Home) -> None:
+    row = full_key(home.sandbox)
+    async with connected(home) as client:
+        assert "Give one of them" in error_of(await client.call_tool("update_api_key", {"id": row.id, **both}))
+    assert home.sandbox.requests == []
+
+
+@pytest.mark.parametrize("change", [{"budget_usd": 9}, {"add_budget_usd": 4}, {"lifetime": "90 days"}])
+async def test_the_policy_judges_dollars_and_words_as_the_fields_that_they_become(
+    change: dict[str, Any], home: Home
+) -> None:
+    row = full_key(home.sandbox)
+    rules = {"COMETAPI_MCP_POLICY_MAX_BUDGET_USD": "8", "COMETAPI_MCP_POLICY_MAX_LIFETIME": "30d"}
+    async with connected(home, **rules) as client:
+        said = error_of(await client.call_tool("update_api_key", {"id": row.id, **change}))
+    assert said.startswith("[policy")
+    assert body_of(row) == FULL

@@ -41,9 +41,8 @@ async def test_a_key_that_works_says_what_it_may_call_and_spend(home: Home) -> N
         "id": row.id,
         "name": "blog",
         "verdict": "works",
-        "remaining": "$5.00 of $6.00",
-        "remain_quota": 2_500_000,
-        "expires": "2030-03-17T17:46:40Z",
+        "budget": "$5.00 of $6.00 left",
+        "ends": "2030-03-17T17:46:40Z",
         "models": ["gpt-4.1-mini", "gpt-4o"],
         "models_total": 2,
     }
@@ -54,7 +53,7 @@ async def test_a_key_for_every_model_shows_some_and_how_many_there_are(home: Hom
     async with connected(home) as client:
         verdict = data_of(await client.call_tool("verify_api_key", {"id": row.id}))
     assert (len(verdict["models"]), verdict["models_total"]) == (20, len(home.sandbox.account.models))
-    assert (verdict["remaining"], verdict["expires"]) == ("unlimited", "never")
+    assert (verdict["budget"], verdict["ends"]) == ("unlimited", "never")
 
 
 @pytest.mark.parametrize(

@@ -25,14 +25,14 @@ async def test_an_api_that_counts_otherwise_is_refused_until_the_setting_says_so
     assert [row.remain_quota for row in home.sandbox.keys] == [5]
     home.extra["COMETAPI_MCP_UNITS_PER_USD"] = "1000"
     async with served(home) as client:
-        assert data_of(await client.call_tool("create_api_key", BODY))["remaining"] == "$500.00"
+        assert data_of(await client.call_tool("create_api_key", BODY))["budget"] == "$500.00 left"
 
 
 @pytest.mark.parametrize("fault", ["status", "html", "hang", "reset_before"])
 async def test_an_api_that_could_not_be_asked_is_asked_again_before_the_next_budget(fault: str, home: Home) -> None:
     home.sandbox.faults.add("status", fault, times=2)
     async with served(home) as client:
-        assert data_of(await client.call_tool("create_api_key", BODY))["remaining"] == "$1.00"
+        assert data_of(await client.call_tool("create_api_key", BODY))["budget"] == "$1.00 left"
         home.sandbox.faults.clear()
         home.sandbox.account.settings.quota_per_unit = 1_000
         assert "counts 1000" in error_of(await client.call_tool("create_api_key", BODY | {"name": "next"}))
