@@ -213,11 +213,11 @@ async def test_a_file_that_holds_a_value_no_more_is_not_named_and_one_that_canno
     async with connected(home) as client:
         path = await put(client, home, rows[0].id, "BLOG_KEY")
         path.write_text(f"BLOG_KEY=sk-{rows[1].key}\n", encoding="utf-8")
-        assert "note" not in data_of(await client.call_tool("delete_api_key", {"id": rows[0].id}))
+        assert data_of(await client.call_tool("delete_api_key", {"id": rows[0].id}))["note"] == ANOTHER_VALUE
         path.unlink()
         await put(client, home, rows[1].id, "BLOG_KEY")
         path.unlink()
-        assert "note" not in data_of(await client.call_tool("delete_api_key", {"id": rows[1].id}))
+        assert data_of(await client.call_tool("delete_api_key", {"id": rows[1].id}))["note"] == ANOTHER_VALUE
         await put(client, home, rows[2].id, "BLOG_KEY")
         path.unlink()
         path.mkdir()
@@ -229,4 +229,4 @@ async def test_a_key_of_the_same_id_in_a_database_begun_anew_has_no_places(home:
     async with connected(home) as client:
         await put(client, home, row.id, "BLOG_KEY")
         row.created_time += 100
-        assert "note" not in data_of(await client.call_tool("delete_api_key", {"id": row.id}))
+        assert data_of(await client.call_tool("delete_api_key", {"id": row.id}))["note"] == ANOTHER_VALUE
