@@ -21,6 +21,7 @@ commands:
   (none)     serve over stdio; an MCP client starts it so
   demo       show the main job, end to end, without an account or a network
   run        run a program with a key in its environment (cometapi-mcp run --help)
+  save       put a key into the .env file of a program (cometapi-mcp save --help)
   policy     show what agents may do, or judge a key (cometapi-mcp policy --help)
   audit      show, verify or prune the audit trail (cometapi-mcp audit --help)
   sandbox    run a pretend CometAPI on this machine (cometapi-mcp sandbox --help)
@@ -41,7 +42,7 @@ cometapi-mcp {version}: an MCP server. It is waiting for an MCP client on standa
 """
 
 
-COMMANDS = ("demo", "run", "policy", "audit", "sandbox")
+COMMANDS = ("demo", "run", "save", "policy", "audit", "sandbox")
 """The modules of comet_mcp.cli, each with a main of its own."""
 
 

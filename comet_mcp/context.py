@@ -26,7 +26,7 @@ from comet_mcp.journal.sqlite import SQLiteJournal
 from comet_mcp.journal.steps import Taken, taking_share
 from comet_mcp.policy.enforcer import PolicyEnforcer
 from comet_mcp.redaction import Redactor
-from comet_mcp.secret_store import KeyStore, key_store
+from comet_mcp.secret_store import KeyStore, env_files, key_store
 from comet_mcp.services.change_journal import ChangeJournal
 from comet_mcp.services.core import Core
 from comet_mcp.services.create import Creator
@@ -108,7 +108,7 @@ class Services:
         store = key_store(settings)
         quota = Quota(journal, identity, PolicyEnforcer(settings.policy, settings.units, clock))
         core = Core(api, journal, identity, clock, server)
-        secrets = Secrets(core, store, redactor)
+        secrets = Secrets(core, store, redactor, env_files(settings))
         delivery = Delivery(journal, server, clock, disconnected)
         progress = Progress(core)
         finder = RowFinder(core, secrets, progress)
@@ -123,7 +123,7 @@ class Services:
             progress=progress,
             creator=creator,
             taker=taker,
-            retirer=Retirer(core, changer, deleter, secrets.places, settings.units),
+            retirer=Retirer(core, changer, deleter, settings.units),
             deleter=deleter,
             secrets=secrets,
             quota=quota,

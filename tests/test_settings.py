@@ -200,7 +200,7 @@ STRAY: list[tuple[dict[str, Any], dict[str, str], str]] = [
     ({"mcp": {"readonly": True}}, {}, '"readonly" in the [mcp] table of the config file is no setting. Did you mean'),
     ({"mcp": {"read-only": True}}, {}, "Did you mean read_only?"),
     ({"mcp": {"keydir": "/x"}}, {}, "Did you mean key_dir?"),
-    ({"mcp": {"colour": 1}}, {}, "The settings there are secrets, key_dir, key_variables,"),
+    ({"mcp": {"colour": 1}}, {}, "The settings there are secrets, key_dir, key_variables, env_dirs,"),
     ({"mcp": {"base_url": "https://x.example"}}, {}, "base_url belongs at the top of the config file, above the first"),
     ({"mcp": {"acces_token": "x"}}, {}, "Did you mean access_token, which belongs at the top of the config file"),
     ({"policy": {"read_only": True}}, {}, "read_only belongs in the [mcp] table of the config file, not in [policy]."),
@@ -459,3 +459,12 @@ def test_of_very_many_wrong_names_twenty_are_named(table: str, tmp_path: Path) -
 def test_no_number_in_the_environment_ends_the_start(setting: str, text: str) -> None:
     settings = load({"COMETAPI_ACCESS_TOKEN": TOKEN, setting: text})
     assert all(text not in said for said in [*settings.problems, *settings.policy.problems] if len(text) > 100)
+
+
+def test_the_folders_of_programs_are_full_paths_with_commas_between_or_a_list_in_the_file(tmp_path: Path) -> None:
+    home = str(tmp_path)
+    found = understood({"HOME": home, "COMETAPI_MCP_ENV_DIRS": f"{tmp_path / 'a'}, {tmp_path / 'b'},"}, {})
+    assert found.env_dirs == (tmp_path / "a", tmp_path / "b")
+    assert understood({"HOME": home}, {"mcp": {"env_dirs": [str(tmp_path)]}}).env_dirs == (tmp_path,)
+    (said,) = understood({"COMETAPI_ACCESS_TOKEN": "made-up-token", "COMETAPI_MCP_ENV_DIRS": "shop"}, {}).problems
+    assert said.startswith("COMETAPI_MCP_ENV_DIRS must be a full path")

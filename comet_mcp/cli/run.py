@@ -116,14 +116,22 @@ async def _found(settings: Settings, wanted: str, redactor: Redactor) -> _Found:
             known = await app.secrets.stored(int(wanted), Deadline(app.clock, settings.timeout))
             if known is not None:
                 return _Found(int(wanted), known)
-            row = await _row(app.api, int(wanted))
-        else:
-            rows = [row async for page in pages(app.api) for row in page if row.name == wanted]
-            row, said = await _chosen(app, wanted, rows)
-            return replace(await _of(app, row), warning=said or _warning(row))
-        return await _of(app, row)
+        row, said = await find_row(app, wanted)
+        return replace(await _of(app, row), warning=said or _warning(row))
     finally:
         await app.aclose()
+
+
+async def find_row(app: Services, wanted: str) -> tuple[Key, str | None]:
+    """The record of the key of that id or exact name, and what is to be said where several have the name.
+
+    Raises:
+        ArgumentError: No key has the name, or which of several is meant can't be told.
+        NotFoundError: No key has the id.
+    """
+    if re.fullmatch(r"[0-9]{1,18}", wanted):
+        return await _row(app.api, int(wanted)), None
+    return await _chosen(app, wanted, [row async for page in pages(app.api) for row in page if row.name == wanted])
 
 
 async def _row(api: CometAPI, key_id: int) -> Key:

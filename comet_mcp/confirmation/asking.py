@@ -20,7 +20,7 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -131,7 +131,7 @@ class Confirmations:
         *,
         destructive: bool,
     ) -> CallToolResult | InputRequiredResult:
-        """Run a writing call, after a person has confirmed it where that is asked for.
+        """Run a writing call, after a person has confirmed it where the operator or the tool asks for that.
 
         Args:
             context: The request.
@@ -145,10 +145,10 @@ class Confirmations:
             ConfirmationError: Nobody could be asked, or the answer was no, too late, altered or used already.
             CometError: What the tool raises.
         """
-        if self._mode == "never" or (self._mode == "destructive" and not destructive):
-            return await call(OPEN)
+        asks = self._mode == "writes" or (self._mode == "destructive" and destructive)
         if not _can_ask(context):
-            return await self._unasked(note, call)
+            return await self._unasked(note, call) if asks else await call(OPEN)
+        gate = Gate(self._use_up, asks)
         asked_for = digest_of(params.name, arguments)
         in_results = is_version_at_least(context.protocol_version, _ASKED_IN_RESULTS_SINCE)
         answer: object
@@ -157,7 +157,7 @@ class Confirmations:
             answer = (params.input_responses or {}).get(_QUESTION)
         else:
             try:
-                return await call(Gate(self._use_up))
+                return await call(gate)
             except Asked as asked:
                 question = asked.question
             text = self._redactor.text(question.text)
@@ -171,7 +171,7 @@ class Confirmations:
                 return InputRequiredResult(input_requests=requests, request_state=self._sealed(grant))
             answer = await self._asked(context, text, note)
         await self._judge(answer, grant, note)
-        return await call(Gate(self._use_up, grant))
+        return await call(replace(gate, grant=grant))
 
     async def _asked(self, context: ServerRequestContext[Any], text: str, note: Note) -> ElicitResult:
         """The person's answer to a question in the middle of the call."""

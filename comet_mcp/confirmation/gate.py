@@ -45,17 +45,19 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What a writing tool asks, once, before its first write. Without `use_up` it is open: nobody is asked."""
+    """What a writing tool asks, once, before its first write. Without `use_up` nobody can be asked."""
 
     use_up: Callable[[Grant], Awaitable[None]] | None = None
     """Notes on disk that an answer has served. Raises ConfirmationError where it had already."""
+    asks: bool = False
+    """Whether a person is asked whatever it is that the tool does."""
     grant: Grant | None = None
     begin: Callable[[], Awaitable[None]] | None = None
     """Notes on disk that the call begins to change something. Raises AuditError where it must not without."""
 
     @property
-    def asks(self) -> bool:
-        """Whether a person is asked."""
+    def can_ask(self) -> bool:
+        """Whether a person can be asked."""
         return self.use_up is not None
 
     @property
@@ -66,14 +68,23 @@ class Gate:
     async def require_confirmed(self, question: Question) -> None:
         """Return where nobody needs to be asked, or the person has confirmed this very question.
 
+        Raises as `require_person`.
+        """
+        if self.asks:
+            await self.require_person(question)
+        else:
+            await self.passed()
+
+    async def require_person(self, question: Question) -> None:
+        """Return where the person has confirmed this very question, whatever the operator has asked about.
+
         Raises:
             Asked: Nobody has answered yet.
-            ConfirmationError: The question is too long, the key is another one than was shown, or the answer has
-                served already.
+            ConfirmationError: Nobody can be asked, the question is too long, what it is about was changed since, or the
+                answer has served already.
         """
         if self.use_up is None:
-            await self.passed()
-            return
+            raise ConfirmationError("The user has to confirm this, and nobody can be asked. Nothing was done.")
         if len(question.text) > LONGEST_QUESTION:
             raise ConfirmationError(
                 f"The user has to confirm this, and the question would have {len(question.text)} characters, more than "
@@ -86,8 +97,8 @@ class Gate:
             raise Asked(question)
         if self.grant.state != question.state:
             raise ConfirmationError(
-                "The key was changed after the user was asked. Nothing was done. Call again: the user is then asked "
-                "about the key as it is now.",
+                "What the user was asked about was changed meanwhile. Nothing was done. Call again: the user is then "
+                "asked about it as it is now.",
                 code="confirmation_stale",
             )
         await self.use_up(self.grant)

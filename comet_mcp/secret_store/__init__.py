@@ -7,9 +7,11 @@ nothing.
     keychain  the system's keychain, with the extra cometapi-mcp[keyring]
     result    the tool's result: plaintext to the model, only where the operator says so
     none      nowhere
+
+Beside the store, a value goes into dotenv files of the person's own programs (env_files), where git ignores them (git).
 """
 
 from comet_mcp.secret_store.base import NOWHERE, Forgotten, KeyStore, Saved, Target, mask
-from comet_mcp.secret_store.choice import key_store
+from comet_mcp.secret_store.choice import env_files, key_store
 
-__all__ = ["NOWHERE", "Forgotten", "KeyStore", "Saved", "Target", "key_store", "mask"]
+__all__ = ["NOWHERE", "Forgotten", "KeyStore", "Saved", "Target", "env_files", "key_store", "mask"]

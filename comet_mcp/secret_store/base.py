@@ -20,7 +20,8 @@ KEY_VARIABLE = "COMETAPI_KEY"
 class Saved:
     """What became of a key's value. `value` is there only for the store that hands it to the model.
 
-    `load` starts a program with it; `shells` has the lines that put it into a shell's environment, by shell.
+    `load` starts a program with it; `shells` has the lines that put it into a shell's environment, by shell;
+    `outcome` tells whether a file of the person's programs was created, changed or kept.
     """
 
     stored_in: str
@@ -29,6 +30,7 @@ class Saved:
     load: str | None = None
     shells: Mapping[str, str] = field(default_factory=dict)
     value: SecretStr | None = None
+    outcome: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +47,13 @@ DEFAULT = Target()
 class Forgotten(NamedTuple):
     """The places a key's value was removed from, and those where it still stands because they are not ours.
 
-    `put` has the files, each with its variable, into which it was put as a person chose; `doubt` is a sentence where it
-    is not known whether it was removed.
+    `cleared` has the files, each with its variable, into which it was put as a person chose and where it is no more;
+    `put` those where it may be still. `doubt` is a sentence where it is not known whether it was removed.
     """
 
     removed: list[str]
     left: list[str]
+    cleared: str = ""
     put: str = ""
     doubt: str = ""
 
@@ -58,8 +61,9 @@ class Forgotten(NamedTuple):
         """In sentences; "" where it was nowhere."""
         removed = f"Its value was removed from {', '.join(self.removed)}." if self.removed else ""
         left = f"It is still in {', '.join(self.left)}: remove the line there." if self.left else ""
+        cleared = f"It was cleared from {self.cleared}." if self.cleared else ""
         put = f"It was put into {self.put}: remove the line there." if self.put else ""
-        return " ".join(filter(None, (removed, left, put, self.doubt)))
+        return " ".join(filter(None, (removed, left, cleared, put, self.doubt)))
 
 
 NOWHERE = Forgotten([], [])
@@ -107,6 +111,11 @@ def mask(key: SecretStr) -> str:
 def run_line(key_id: int) -> str:
     """The line that starts a program with a key in its environment, wherever its value is."""
     return f"cometapi-mcp run {key_id} -- PROGRAM"
+
+
+def needed_base_url(variable: str | None, base_url: str) -> str | None:
+    """The variable, with its value, that a program needs too when its key stands in one that others' libraries read."""
+    return f"OPENAI_BASE_URL={base_url}/v1" if variable == "OPENAI_API_KEY" else None
 
 
 def no_target(target: Target, store: str) -> None:

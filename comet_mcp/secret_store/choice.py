@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from comet_mcp.secret_store.base import KeyStore, NoStore, ResultStore
+from comet_mcp.secret_store.env_files import EnvFiles
 from comet_mcp.secret_store.names import host_directory
 from comet_mcp.settings import Settings
 
@@ -19,3 +20,8 @@ def key_store(settings: Settings) -> KeyStore:
 
         return KeychainStore(host)
     return ResultStore() if settings.secrets == "result" else NoStore()
+
+
+def env_files(settings: Settings) -> EnvFiles:
+    """The dotenv files of the person's own programs, whichever store the settings ask for."""
+    return EnvFiles(settings.env_dirs, settings.key_variables, settings.key_dir)

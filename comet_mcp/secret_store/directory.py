@@ -19,6 +19,7 @@ from comet_mcp.clock import SYSTEM
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # for a named pipe in a file's place
+_ONLY_PASS = getattr(os, "O_PATH", os.O_RDONLY)  # a folder above may be one that nobody else may list
 _BINARY = getattr(os, "O_BINARY", 0)
 _HAS_DIR_FD = os.open in os.supports_dir_fd
 _MOST_BYTES = 64 * 1024
@@ -56,6 +57,27 @@ class Directory:
         finally:
             os.close(descriptor)
 
+    @classmethod
+    @contextlib.contextmanager
+    def there(cls, path: Path) -> Iterator[Directory]:
+        """The directory at `path` as it is, which has to be there. No part of its path may be a link, on POSIX."""
+        if not _HAS_DIR_FD:
+            if not stat.S_ISDIR(path.lstat().st_mode):
+                raise NotADirectoryError(0, "its folder is a link or a file")
+            yield cls(path, None)
+            return
+        flags = os.O_DIRECTORY | _NO_FOLLOW
+        descriptor = os.open(path.anchor, flags | _ONLY_PASS)
+        try:
+            for number, part in enumerate(path.parts[1:], 2):
+                access = os.O_RDONLY if number == len(path.parts) else _ONLY_PASS
+                inner = os.open(part, flags | access, dir_fd=descriptor)
+                os.close(descriptor)
+                descriptor = inner
+            yield cls(path, descriptor)
+        finally:
+            os.close(descriptor)
+
     def names(self) -> list[str]:
         """The names of the entries."""
         return os.listdir(self.path if self._descriptor is None else self._descriptor)  # noqa: PTH208 - no Path has one
@@ -68,10 +90,16 @@ class Directory:
         """
         return read_plain(self._in(name), self._descriptor)
 
-    def write_temporary(self, content: bytes) -> str:
+    def inspect(self, name: str) -> tuple[bytes, os.stat_result] | None:
+        """The same with what the system says of the file: its owner, its mode."""
+        return _inspected(self._in(name), self._descriptor)
+
+    def write_temporary(self, content: bytes, mode: int = 0o600) -> str:
         """A new file, on disk, under a name of its own, which is returned."""
         name = f".{secrets.token_hex(8)}.tmp"
         self._write(name, content)
+        if mode != 0o600:
+            os.chmod(self._in(name), mode, dir_fd=self._descriptor)
         return name
 
     def add(self, name: str, content: bytes) -> None:
@@ -83,9 +111,9 @@ class Directory:
             self.remove(temporary)
         self._sync()
 
-    def replace(self, name: str, content: bytes) -> None:
+    def replace(self, name: str, content: bytes, mode: int = 0o600) -> None:
         """The file of that name with new content, whole or not at all; a link of that name is replaced itself."""
-        temporary = self.write_temporary(content)
+        temporary = self.write_temporary(content, mode)
         try:
             os.replace(self._in(temporary), self._in(name), src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
         except BaseException:
@@ -170,6 +198,11 @@ class Directory:
 
 def read_plain(path: str, folder: int | None = None) -> bytes | None:
     """A file's content, below an open folder or anywhere; None where there is none. Raises OSError as `read` does."""
+    found = _inspected(path, folder)
+    return None if found is None else found[0]
+
+
+def _inspected(path: str, folder: int | None) -> tuple[bytes, os.stat_result] | None:
     try:
         descriptor = os.open(path, os.O_RDONLY | _NO_FOLLOW | _NO_WAIT | _BINARY, dir_fd=folder)
     except FileNotFoundError:
@@ -178,4 +211,4 @@ def read_plain(path: str, folder: int | None = None) -> bytes | None:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES:
             raise OSError(0, f"{Path(path).name} is no dotenv file")
-        return file.read()
+        return file.read(), status

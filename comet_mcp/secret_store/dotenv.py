@@ -10,6 +10,14 @@ import re
 
 from comet_mcp.errors import StoreError
 
+_BINDING = re.compile(
+    r"""(?P<head>\s*(?:export[^\S\r\n]+)?(?:'[^']+'|[^=\#\s]+)[^\S\r\n]*=[^\S\r\n]*)
+    (?:'(?:\\'|[^'])*'|"(?:\\"|[^"])*"|(?![\s'"\#])[^\r\n]*?|)
+    (?P<tail>(?:(?:(?<=['"])|[^\S\r\n]+)\#[^\r\n]*)?[^\S\r\n]*(?:\r\n|\n|\r)?)""",
+    re.VERBOSE,
+)
+"""A binding by python-dotenv's own grammar, whose parser does not tell where the value stands."""
+
 
 def quoted_value(value: str) -> str:
     """The value as sh and every dotenv reader take it; in quotes where it holds more than the usual characters.
@@ -38,16 +46,34 @@ def with_value(text: str, variable: str, value: str) -> str:
     if last is None:
         between = "" if not text or text.endswith("\n") else newline
         return _checked(f"{text}{between}{line}{newline}", variable, value)
-    old = parts[last].original.string
-    before = old[: len(old) - len(old.lstrip())]  # blank lines above count as part of the binding
-    export = "export " if re.match(r"\s*export\s", old) else ""
-    end = old[len(old.rstrip("\r\n")) :]
-    comment = re.search(r"(?<![ \t])[ \t]+#[^\r\n]*$", old.rstrip("\r\n"))
-    line += comment[0] if comment and not parts[last].value else ""
     edited = "".join(
-        f"{before}{export}{line}{end}" if number == last else part.original.string for number, part in enumerate(parts)
+        _with(part.original.string, line) if number == last else part.original.string
+        for number, part in enumerate(parts)
     )
     return _checked(edited, variable, value)
+
+
+def cleared(text: str, variable: str, value: str) -> str:
+    """The text with an empty value in every line where `variable` has this one."""
+    from dotenv.parser import parse_stream  # noqa: PLC0415
+
+    return "".join(
+        _with(part.original.string, f"{variable}=")
+        if part.key == variable and part.value == value
+        else part.original.string
+        for part in parse_stream(io.StringIO(text, newline=""))
+    )
+
+
+def _with(binding: str, line: str) -> str:
+    """A binding with the value of `line`: blank lines above it, `export`, its spaces, its comment and its end stay."""
+    value = line.partition("=")[2]
+    if found := _BINDING.fullmatch(binding):
+        value = value or ("''" if "#" in found["tail"] else "")  # a comment behind nothing is read as the value
+        gap = " " if found["tail"].startswith("#") else ""
+        return f"{found['head']}{value}{gap}{found['tail']}"
+    before = binding[: len(binding) - len(binding.lstrip())]
+    return f"{before}{line}{binding[len(binding.rstrip()) :]}"
 
 
 def without_value(text: str, value: str) -> str | None:

@@ -41,7 +41,7 @@ def checked_file(file: str) -> str:
     if not fine or ours or _RESERVED_ON_WINDOWS.fullmatch(file):
         raise ArgumentError(
             f'file {quoted(file)} is no plain file name. Give letters, digits, ".", "_" and "-" only, such as '
-            '"blog.env"; it is put into the key directory.'
+            '"blog.env", which is put into the key directory, or a full path such as "~/shop/.env".'
         )
     return file
 

@@ -23,7 +23,6 @@ from comet_mcp.services.core import Core
 from comet_mcp.services.delete import Deleter
 from comet_mcp.services.finding import Created
 from comet_mcp.services.key_writer import writable_spec
-from comet_mcp.services.places import Places, listed
 from comet_mcp.services.reading import read_again
 from comet_mcp.services.update import Changer
 
@@ -67,11 +66,10 @@ class Rotated:
 class Retirer:
     """Ends the keys of one account that were replaced."""
 
-    def __init__(self, core: Core, changer: Changer, deleter: Deleter, places: Places, units: Units) -> None:
+    def __init__(self, core: Core, changer: Changer, deleter: Deleter, units: Units) -> None:
         self._api, self._clock = core.api, core.clock
         self._changer = changer
         self._deleter = deleter
-        self._places = places
         self._units = units
 
     async def settled(
@@ -140,21 +138,12 @@ class Retirer:
             return None
         done.warnings += changed.warnings
         done.last_seen = changed.after
-        await self._say_places(old, done)
         if retirement.end == "disable":
             done.steps.append(f"Key {key_id} was disabled.")
             await self._even_out(changed.after, done, deadline)
         else:
             self._say_grace(changed.after, done)
         return changed.after
-
-    async def _say_places(self, old: Key, done: Rotated) -> None:
-        """Name the files of a person's choice from which programs still read the old key."""
-        if places := await self._places.of(old.id, old.created_time, old):
-            done.warnings.append(
-                f"The old key's value was put into {listed(places)}: programs that read it there need the new one. "
-                f"Remove the line there, then call save_api_key with id {done.new.row.id}, that file and variable."
-            )
 
     def _say_grace(self, old: Key, done: Rotated) -> None:
         until = old.expired_time

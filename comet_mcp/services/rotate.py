@@ -29,6 +29,7 @@ from comet_mcp.services.create import Creator
 from comet_mcp.services.delete import Deleter
 from comet_mcp.services.delivery import Told
 from comet_mcp.services.finding import Created
+from comet_mcp.services.hand_over import hand_over
 from comet_mcp.services.key_writer import writable_spec
 from comet_mcp.services.lost_changes import telling_first
 from comet_mcp.services.progress import Progress
@@ -129,6 +130,7 @@ class Rotator:
                 "rotate_api_key again once that is mended."
             )
             return done
+        await hand_over(self._secrets, old, done, deadline)
         if await self._retirer.end(retirement, done, deadline):
             await self._note_retired(done)
         return done
@@ -255,6 +257,8 @@ class Rotator:
             f"Key {old.id} was replaced by key {row.id} at {when(int(begun.begun))} already, and no other was made. "
             f"To replace it once more, rotate key {row.id}."
         )
+        if retirement is not None and new.saved is not None:
+            await hand_over(self._secrets, old, done, deadline)  # where that failed before
         if retirement is None:
             gone = await self._deleter.gone(old.id, deadline, old)
             done.steps.append(f"Key {old.id} is gone. {gone.forgotten}".strip())

@@ -29,6 +29,7 @@ from comet_mcp.journal.base import AddReveals, Decision, Reads, Step
 from comet_mcp.redaction import Redactor
 from comet_mcp.secret_store import NOWHERE, Forgotten, KeyStore, Saved, Target
 from comet_mcp.secret_store.base import DEFAULT
+from comet_mcp.secret_store.env_files import EnvFiles
 from comet_mcp.services.core import Core
 from comet_mcp.services.places import Places, fits, listed
 from comet_mcp.threads import LateError, Threads
@@ -50,11 +51,11 @@ _MOST_LEFT = 8
 class Secrets:
     """The values of one account's keys."""
 
-    def __init__(self, core: Core, store: KeyStore, redactor: Redactor) -> None:
+    def __init__(self, core: Core, store: KeyStore, redactor: Redactor, files: EnvFiles) -> None:
         self._api, self._journal, self._identity = core.api, core.journal, core.identity
         self._clock = core.clock
         self.store = store
-        self.places = Places(core)
+        self.places = Places(core, files)
         self._redactor = redactor
         self.finding = Pending()
         """The creates that look for their rows: a reveal waits for them, since calls are few."""
@@ -155,24 +156,23 @@ class Secrets:
                 await self._journal.run(Step(Reads(), lambda _: Decision(None), durable=False))
 
     async def forget(self, key_id: int, created: int | None, deadline: Deadline, row: Key | None = None) -> Forgotten:
-        """Remove the value of a key that is gone from the store, and name where else it was put.
+        """Remove the value of a key that is gone from the store, and from where else it was put.
 
         Args:
             key_id: Its id.
             created: When it was made, None where that is not known: then no other place is named.
             deadline: Of the call.
-            row: Its last record, if there is one.
+            row: Its last record; without one the other places are named, not cleared.
         """
+        cleared, left = await self.places.clear(key_id, created, row) if created is not None else ([], [])
         try:
             forgotten = await self._ask_store(lambda: self.store.forget(key_id), deadline.left)
         except SlowStoreError as error:
             forgotten = Forgotten([], [], doubt=f"Whether its value was removed too is not known: {error.args[0]}")
         except StoreError:
             forgotten = NOWHERE  # it is of no use to anybody any more
-        if created is None:
-            return forgotten
-        others = [p for p in await self.places.of(key_id, created, row) if p.path not in forgotten.left]
-        return forgotten._replace(put=listed(others))
+        others = [place for place in left if place.path not in forgotten.left]
+        return forgotten._replace(cleared=listed(cleared), put=listed(others))
 
     async def _ask_store(self, work: Callable[[], _T], seconds: float) -> _T:
         """What the store does, which may wait for a person or for a disk. Raises SlowStoreError if it is too slow."""

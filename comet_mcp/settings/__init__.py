@@ -9,7 +9,7 @@
 What is wrong never stops the server from starting (see loading).
 """
 
-from comet_mcp.settings.loading import Settings, how_to_mend, load, understood
+from comet_mcp.settings.loading import Settings, how_to_mend, inherited, load, understood
 from comet_mcp.settings.table import (
     PUBLIC_API,
     SETTINGS,
@@ -31,6 +31,7 @@ __all__ = [
     "Settings",
     "ToolName",
     "how_to_mend",
+    "inherited",
     "is_ours_alone",
     "load",
     "understood",

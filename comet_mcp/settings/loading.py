@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import os
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from pathlib import Path
@@ -92,6 +92,7 @@ class Settings:
     secrets: Secrets = "file"
     key_dir: Path = field(default_factory=lambda: _at_home(".config", "cometapi", "keys"))
     key_variables: frozenset[str] = frozenset()
+    env_dirs: tuple[Path, ...] = ()
     state: Path = field(default_factory=default_state)
     units: Units = Units(is_assumed=True)  # noqa: RUF009 - frozen
     timezone: tzinfo = MACHINE_ZONE
@@ -186,6 +187,11 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
     return understood(environ, config, path, problems)
 
 
+def inherited(names: Iterable[str], environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The variables of these names, for a program that gets no others of ours."""
+    return {name: environ[name] for name in names if name in environ}
+
+
 def understood(
     environ: Mapping[str, str], config: Mapping[str, Any], path: Path | None = None, unread: Sequence[str] = ()
 ) -> Settings:
@@ -237,6 +243,7 @@ def understood(
         secrets=read("COMETAPI_MCP_SECRETS", values.one_of(get_args(Secrets)), base.secrets),
         key_dir=place("COMETAPI_MCP_KEY_DIR", base.key_dir),
         key_variables=read("COMETAPI_MCP_KEY_VARIABLES", values.variable_names, frozenset()),
+        env_dirs=read("COMETAPI_MCP_ENV_DIRS", values.paths, ()),
         state=place("COMETAPI_MCP_STATE", default_state()),
         units=read("COMETAPI_MCP_UNITS_PER_USD", values.units_per_usd, base.units),
         timezone=read("COMETAPI_MCP_TIMEZONE", values.timezone, base.timezone),

@@ -79,6 +79,11 @@ SETTINGS = (
         "Variables that save_api_key may set beside those whose names end in _KEY or _TOKEN, separated by commas.",
     ),
     Setting(
+        "COMETAPI_MCP_ENV_DIRS",
+        "mcp.env_dirs",
+        "Folders in and below which save_api_key may write dotenv files unasked, full paths separated by commas.",
+    ),
+    Setting(
         "COMETAPI_MCP_STATE",
         "mcp.state",
         "The journal, one SQLite file shared by all servers of a user.",

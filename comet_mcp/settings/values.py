@@ -115,6 +115,11 @@ def path(text: str) -> Path:
     return path
 
 
+def paths(text: str) -> tuple[Path, ...]:
+    """Full paths, separated by commas."""
+    return tuple(path(part.strip()) for part in text.split(",") if part.strip())
+
+
 def units_per_usd(text: str) -> Units:
     """A whole number of quota units."""
     if not re.fullmatch(r"[1-9][0-9]{0,11}", text):

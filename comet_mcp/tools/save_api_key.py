@@ -9,11 +9,13 @@ from pydantic import Field
 from comet_mcp.confirmation.gate import Question, digest_of
 from comet_mcp.context import Context
 from comet_mcp.domain.key import Key
-from comet_mcp.secret_store import Target, mask
+from comet_mcp.secret_store import Saved, Target, mask
 from comet_mcp.secret_store.base import KEY_VARIABLE
+from comet_mcp.secret_store.env_files import is_outside
 from comet_mcp.settings import Secrets
 from comet_mcp.tools import wording
 from comet_mcp.tools.base import Tool
+from comet_mcp.tools.program_file import put_into_file
 from comet_mcp.tools.views import SavedKey, Secret
 from comet_mcp.tools.which import KeyId, KeyName, id_of
 
@@ -23,11 +25,16 @@ async def save_api_key(
     *,
     id: KeyId = 0,
     key_name: KeyName = "",
-    file: Annotated[str, Field(description="A dotenv file in the key directory; empty makes one of its own")] = "",
+    file: Annotated[
+        str, Field(description='Full path of a program\'s dotenv file ("~/shop/.env"), or a name in the key directory')
+    ] = "",
     variable: Annotated[str, Field(description="Its name in the file, ending in _KEY or _TOKEN")] = KEY_VARIABLE,
 ) -> SavedKey:
     """Store the value of an existing API key where the user's programs read it; the result says where."""
     key_id = await id_of(context, id, key_name)
+    if is_outside(file):
+        row, saved, warnings = await put_into_file(context, key_id, file, variable)
+        return _result(context, row, saved, warnings)
     target = Target(file, variable)
     if context.gate.asks:
         row = await context.app.deleter.read(key_id, context.deadline)
@@ -42,7 +49,12 @@ async def save_api_key(
     app.quota.enforcer.require_own(row)
     saved = await app.secrets.save(row, context.deadline, target)
     await app.progress.saved(row)
-    return SavedKey(id=row.id, name=row.name, key=mask(row.key), secret=Secret.of(saved, app.settings.base_url))
+    return _result(context, row, saved, [])
+
+
+def _result(context: Context, row: Key, saved: Saved, warnings: list[str]) -> SavedKey:
+    secret = Secret.of(saved, context.app.settings.base_url)
+    return SavedKey(id=row.id, name=row.name, key=mask(row.key), secret=secret, warnings=warnings or None)
 
 
 def _question(row: Key, target: Target, secrets: Secrets) -> Question:

@@ -16,6 +16,7 @@ from comet_mcp.domain.key import Key
 from comet_mcp.domain.lifetimes import when
 from comet_mcp.domain.money import Units
 from comet_mcp.secret_store import Saved, mask
+from comet_mcp.secret_store.base import needed_base_url
 from comet_mcp.services.finding import Created
 from comet_mcp.settings import Settings
 from comet_mcp.tools.key_words import ANY, NONE, UNUSED, words_of
@@ -68,7 +69,8 @@ class KeyRecord(KeyView):
 class Secret(Result):
     """Where the key's value is: `load` starts a program with it, `shells` has the line for a shell's environment.
 
-    `base_url` is where programs send their requests.
+    `base_url` is where programs send their requests; `needs` is a variable that they need beside the key's. `outcome`
+    tells whether a program's own file was created, changed or kept.
     """
 
     stored_in: str
@@ -77,6 +79,8 @@ class Secret(Result):
     path: str | None = None
     variable: str | None = None
     shells: dict[str, str] | None = None
+    needs: str | None = None
+    outcome: str | None = None
     value: SecretStr | None = None
     """Only where the operator wants it shown; it is unwrapped where the result is redacted."""
 
@@ -86,10 +90,12 @@ class Secret(Result):
         return cls(
             stored_in=saved.stored_in,
             base_url=f"{api}/v1",
+            needs=needed_base_url(saved.variable, api),
             path=saved.path,
             variable=saved.variable,
             load=saved.load,
             shells=dict(saved.shells) or None,
+            outcome=saved.outcome,
             value=saved.value,
         )
 
@@ -115,12 +121,15 @@ class CreatedKey(KeyView):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class SavedKey(Result):
-    """A key whose value was put into the store."""
+    """A key whose value was put into the store, or into a file of the person's programs."""
+
+    unpublished = frozenset({"warnings"})
 
     id: int
     name: str
     key: str
     secret: Secret
+    warnings: list[str] | None = None
 
 
 UNLESS_SAID = {"last_used": UNUSED, "models": ANY, "addresses": ANY, "group": NONE}

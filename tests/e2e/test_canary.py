@@ -161,6 +161,7 @@ def _everything(key: int, other: int) -> list[tuple[str, dict[str, Any]]]:
         ("save_api_key", {"id": key, "file": "app.env", "variable": "BLOG_KEY"}),
         ("save_api_key", {"id": other, "file": "app.env", "variable": "BLOG_KEY"}),
         ("save_api_key", {"id": other, "file": "../app.env"}),
+        ("save_api_key", {"id": other, "file": "~/shop/.env", "variable": "OPENAI_API_KEY"}),
         ("save_api_key", {"id": 404}),
         ("verify_api_key", {"id": key}),
         ("verify_api_key", {"id": other}),
@@ -511,6 +512,33 @@ def test_a_crash_is_told_and_logged_without_what_was_at_hand(
     written = _run(home, play, CRASH.format(module=module, name=name))
     assert b"ValueError" in written.stderr, "it is logged"
     assert leaks([TOKEN, key], written.everything) == []
+
+
+@pytest.mark.parametrize("dialect", ["documented", "gateway"])
+def test_a_value_in_a_programs_own_file_is_nowhere_else(make_canary: Callable[..., Home], dialect: str) -> None:
+    home = make_canary(dialect, "none")
+    shop = home.directory / "shop"
+    shop.mkdir()
+    home.extra["COMETAPI_MCP_ENV_DIRS"] = str(shop)
+    (shop / ".env").write_text(f"A=1\nOPENAI_API_KEY={PASSWORD}\n", encoding="utf-8")
+    keys = [row.key for row in _add_keys(home, 1)]
+    arguments = {"id": 1, "file": str(shop / ".env"), "variable": "OPENAI_API_KEY"}
+
+    def play(server: Process) -> list[bytes]:
+        results = [server.call("save_api_key", arguments), server.call("save_api_key", arguments)]
+        results.append(server.call("rotate_api_key", {"id": 1, "old_key": "disable"}))
+        keys.append(home.sandbox.keys[-1].key)
+        assert (shop / ".env").read_text(encoding="utf-8") == f"A=1\nOPENAI_API_KEY=sk-{keys[1]}\n"
+        results.append(server.call("delete_api_key", {"id": home.sandbox.keys[-1].id}))
+        assert not any(result.get("isError") for result in results)
+        return [json.dumps(results, ensure_ascii=False).encode()]
+
+    written = _run(home, play)
+    said = _cometapi_mcp(home.environment, "save", "1", "--file", str(shop / ".env"), "--as", "OPENAI_API_KEY")
+    assert said.returncode == 0
+    everything = written.everything + said.stdout + said.stderr + _files(home.state.parent) + _files(home.key_dir)
+    assert leaks([TOKEN, PASSWORD, *keys], everything) == []
+    assert _files(shop) == f"A=1\nOPENAI_API_KEY=sk-{keys[0]}\n".encode()
 
 
 SHOW = "import json, os, sys; print(json.dumps([sys.orig_argv, dict(os.environ)]))"

@@ -16,7 +16,9 @@ import keyring
 import keyring.backend
 import pytest
 
+from comet_mcp.journal.base import Place
 from comet_mcp.journal.sqlite import SQLiteJournal
+from comet_mcp.secret_store.env_files import EnvFiles
 from comet_mcp.secret_store.files import FileStore
 from tests.e2e.life import connected
 from tests.e2e.steps import LONG, blocking_until, code_of, until
@@ -165,6 +167,34 @@ async def test_a_journal_that_does_not_answer_is_named_and_serves_again_later(ma
                 made = await client.call_tool("create_api_key", {"name": "new"})
             assert data_of(made)["id"] == 2
     assert home.sandbox.count("create") == 1
+
+
+async def test_a_place_on_a_dead_disk_is_named_by_a_rotation_which_writes_the_others_and_ends_the_key(
+    make_home: MakeHome,
+) -> None:
+    home = make_home()
+    row = home.sandbox.add_key("staging", remain_quota=500_000)
+    folders = [home.directory / name for name in ("dead", "alive")]
+    home.extra["COMETAPI_MCP_ENV_DIRS"] = ",".join(map(str, folders))
+    awake, real = Event(), EnvFiles.value_at
+
+    def hang(files: EnvFiles, place: Place) -> Any:
+        if Path(place.path).parent.name == "dead":
+            awake.wait()
+        return real(files, place)
+
+    async with connected(home) as client:
+        for folder in folders:
+            folder.mkdir()
+            data_of(await client.call_tool("save_api_key", {"id": row.id, "file": str(folder / ".env")}))
+        with mock.patch.object(EnvFiles, "value_at", hang):
+            done = data_of(await client.call_tool("rotate_api_key", {"id": row.id, "old_key": "disable"}))
+            assert f"put into {folders[0] / '.env'} (as COMETAPI_KEY)" in " ".join(done["warnings"])
+            assert f"Its value is in {folders[1] / '.env'} (as COMETAPI_KEY)" in " ".join(done["steps"])
+            assert done["old_key"]["status"] == "disabled"
+            deleted = data_of(await client.call_tool("delete_api_key", {"id": row.id}))
+            awake.set()
+    assert f"It was put into {folders[0] / '.env'} (as COMETAPI_KEY): remove the line there." in deleted["note"]
 
 
 _BLOCKING = """\

@@ -555,20 +555,6 @@ async def test_the_value_of_an_old_key_that_is_found_gone_goes_too(home: Home, m
 
 
 @pytest.mark.parametrize("old_key", ["grace", "disable", "delete"])
-async def test_a_rotation_names_the_file_from_which_programs_still_read_the_old_key(old_key: str, home: Home) -> None:
-    row = full_key(home.sandbox)
-    async with connected(home) as client:
-        arguments = {"id": row.id, "file": "app.env", "variable": "BLOG_KEY"}
-        path = data_of(await client.call_tool("save_api_key", arguments))["secret"]["path"]
-        end = {} if old_key == "grace" else {"old_key": old_key}
-        done = data_of(await client.call_tool("rotate_api_key", {"id": row.id, **end}))
-    said = " ".join(done["steps"] if old_key == "delete" else done["warnings"])
-    assert f"put into {path} (as BLOG_KEY)" in said
-    if old_key != "delete":
-        assert f"save_api_key with id {done['new_key']['id']}, that file and variable" in said
-
-
-@pytest.mark.parametrize("old_key", ["grace", "disable", "delete"])
 async def test_what_the_old_key_has_spent_and_when_it_was_used_last_is_told(old_key: str, home: Home) -> None:
     old = full_key(home.sandbox, used_quota=250_000, created_time=1_790_000_000, accessed_time=1_790_000_060)
     async with connected(home) as client:

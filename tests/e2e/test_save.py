@@ -56,7 +56,7 @@ async def test_another_keys_value_under_that_name_is_left_and_the_call_says_so(h
     ("arguments", "said"),
     [
         ({"file": "../x.env"}, "no plain file name"),
-        ({"file": "/etc/passwd"}, "no plain file name"),
+        ({"file": "/etc/passwd"}, "no dotenv file"),
         ({"file": "con.env"}, "no plain file name"),
         ({"variable": "LD_PRELOAD"}, "may change how programs run"),
         ({"variable": "HTTPS_PROXY"}, "Give a name that ends in _KEY or _TOKEN"),

@@ -134,14 +134,27 @@ def _later(step: Step) -> Step:
 ROTATE: dict[str, tuple[Step, bool]] = {
     "before the old key was read": ((CLIENT, "CometAPI.get_token", "before", 1), False),
     **{name: (_later(step), exists) for name, (step, exists) in CREATE.items()},
-    "before the old key was held": ((JOURNAL, RUN, "before", 8), True),
+    "before the old key's places were read": ((JOURNAL, RUN, "before", 8), True),
+    "before the old key was held": ((JOURNAL, RUN, "before", 9), True),
     "before the old key was read again": ((CLIENT, "CometAPI.get_token", "before", 2), True),
-    "before the old key's end was noted": ((JOURNAL, RUN, "before", 9), True),
+    "before the old key's end was noted": ((JOURNAL, RUN, "before", 10), True),
     "before the old key's end was written": ((CLIENT, "CometAPI.update_token", "before", 1), True),
     "once the old key's end was written": ((CLIENT, "CometAPI.update_token", "after", 1), True),
-    "once the old key was seen to have ended": ((JOURNAL, RUN, "after", 10), True),
+    "once the old key was seen to have ended": ((JOURNAL, RUN, "after", 11), True),
     "before the journal knew that it is done": ((JOURNAL, RUN, "before", 12), True),
     "once the journal knew that it is done": ((JOURNAL, RUN, "after", 12), True),
+}
+
+# What it does where the old key's value is in a program's file.
+HAND_OVER: dict[str, Step] = {
+    "before the place was noted": (JOURNAL, RUN, "before", 9),
+    "once the place was noted": (JOURNAL, RUN, "after", 9),
+    "when half the file was written": (DIRECTORY, "Directory._write", "half", 3),
+    "before the file had its name": (DIRECTORY, "Directory.replace", "before", 1),
+    "once the file had its name": (DIRECTORY, "Directory.replace", "after", 1),
+    "before the old key's end was written": (CLIENT, "CometAPI.update_token", "before", 1),
+    "once the old key's end was written": (CLIENT, "CometAPI.update_token", "after", 1),
+    "before the journal knew that it is done": (JOURNAL, RUN, "before", 13),
 }
 
 BODY: dict[str, Any] = {"name": "to be killed", "remain_quota": 500_000}
@@ -354,3 +367,30 @@ if sys.platform != "win32":
         assert home.sandbox.count("create") == 1
         assert _leftovers(home) == []
         _whole(home)
+
+    @pytest.mark.parametrize("step", HAND_OVER)
+    async def test_after_a_rotation_was_killed_the_next_one_has_the_new_value_in_the_programs_file(
+        make_home: MakeHome, step: str
+    ) -> None:
+        home = make_home(dialect="gateway")
+        shop = home.directory / "shop"
+        shop.mkdir()
+        home.extra["COMETAPI_MCP_ENV_DIRS"] = str(shop)
+        old = home.sandbox.add_key("to be rotated", remain_quota=500_000)
+        async with served(home) as client:
+            data_of(await client.call_tool("save_api_key", {"id": old.id, "file": str(shop / ".env")}))
+        _killed(home, HAND_OVER[step], "rotate_api_key", {"id": old.id, "old_key": "disable"})
+        (value,) = re.findall(r"sk-(\w+)", (shop / ".env").read_text(encoding="utf-8"))
+        assert value in [key.key for key in home.sandbox.keys], "a whole value of a key that exists"
+        assert value != old.key or old.status == 1, "the old one ends only when nothing reads it"
+        let_pass(home, SETTLED)
+        for path in shop.glob("*.tmp"):
+            os.utime(path, (time() - 120, time() - 120))
+        async with served(home) as client:
+            done = data_of(await client.call_tool("rotate_api_key", {"id": old.id, "old_key": "disable"}))
+            new = next(key for key in home.sandbox.keys if key.id == done["new_key"]["id"])
+            assert (shop / ".env").read_text(encoding="utf-8") == f"COMETAPI_KEY=sk-{new.key}\n"
+            data_of(await client.call_tool("save_api_key", {"id": new.id, "file": str(shop / ".env")}))
+        assert home.sandbox.count("create") == 1
+        assert old.status != 1
+        assert [path.name for path in shop.iterdir()] == [".env"]
