@@ -124,31 +124,25 @@ SAVE: dict[str, Step] = {
 }
 
 
-def _later(step: Step) -> Step:
-    """The same step in a rotation, which has read the journal once more before its create."""
-    module, path, when, nth = step
-    return (module, path, when, nth + 1) if path == RUN and nth >= 4 else step
-
-
 # What a rotation does before and after the create inside it.
 ROTATE: dict[str, tuple[Step, bool]] = {
     "before the old key was read": ((CLIENT, "CometAPI.get_token", "before", 1), False),
-    **{name: (_later(step), exists) for name, (step, exists) in CREATE.items()},
-    "before the old key's places were read": ((JOURNAL, RUN, "before", 8), True),
-    "before the old key was held": ((JOURNAL, RUN, "before", 9), True),
+    **CREATE,
+    "before the old key's places were read": ((JOURNAL, RUN, "before", 7), True),
+    "before the old key was held": ((JOURNAL, RUN, "before", 8), True),
     "before the old key was read again": ((CLIENT, "CometAPI.get_token", "before", 2), True),
-    "before the old key's end was noted": ((JOURNAL, RUN, "before", 10), True),
+    "before the old key's end was noted": ((JOURNAL, RUN, "before", 9), True),
     "before the old key's end was written": ((CLIENT, "CometAPI.update_token", "before", 1), True),
     "once the old key's end was written": ((CLIENT, "CometAPI.update_token", "after", 1), True),
-    "once the old key was seen to have ended": ((JOURNAL, RUN, "after", 11), True),
+    "once the old key was seen to have ended": ((JOURNAL, RUN, "after", 10), True),
     "before the journal knew that it is done": ((JOURNAL, RUN, "before", 12), True),
     "once the journal knew that it is done": ((JOURNAL, RUN, "after", 12), True),
 }
 
 # What it does where the old key's value is in a program's file.
 HAND_OVER: dict[str, Step] = {
-    "before the place was noted": (JOURNAL, RUN, "before", 9),
-    "once the place was noted": (JOURNAL, RUN, "after", 9),
+    "before the place was noted": (JOURNAL, RUN, "before", 8),
+    "once the place was noted": (JOURNAL, RUN, "after", 8),
     "when half the file was written": (DIRECTORY, "Directory._write", "half", 3),
     "before the file had its name": (DIRECTORY, "Directory.replace", "before", 1),
     "once the file had its name": (DIRECTORY, "Directory.replace", "after", 1),
