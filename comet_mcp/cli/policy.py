@@ -88,9 +88,7 @@ def _show(settings: Settings, *, everything: bool) -> int:
         print("Agents can change nothing: every tool that does is left out (mcp.disable_tools).")
     if asked:
         print(_confirmed(settings))
-    if settings.disable_tools:
-        left_out = [name for name in get_args(ToolName) if name in settings.disable_tools]
-        print(f"Tools left out: {', '.join(left_out)} (mcp.disable_tools).")
+    _say_folders_and_tools(settings, saves="save" in (*unasked, *asked))
     said = settings.policy.words(settings.units)
     for rule, text in said:
         print(f"- {text} ({rule})")
@@ -106,6 +104,15 @@ def _show(settings: Settings, *, everything: bool) -> int:
             f"access_token in {quoted(str(settings.config), 300)}, unless the MCP client's config has it."
         )
     return _ALLOWED
+
+
+def _say_folders_and_tools(settings: Settings, *, saves: bool) -> None:
+    if settings.env_dirs and saves:
+        folders = ", ".join(quoted(str(folder), 300) for folder in settings.env_dirs)
+        print(f"Key values may be put into dotenv files in and below {folders} (mcp.env_dirs).")
+    if settings.disable_tools:
+        left_out = [name for name in get_args(ToolName) if name in settings.disable_tools]
+        print(f"Tools left out: {', '.join(left_out)} (mcp.disable_tools).")
 
 
 def _say_wrong(settings: Settings) -> bool:

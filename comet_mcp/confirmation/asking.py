@@ -163,18 +163,18 @@ class Confirmations:
             text = self._redactor.text(question.text)
             expires = self._clock.now() + ANSWER_WITHIN
             nonce = secrets.token_urlsafe(16)
-            grant = Grant(asked_for, question.state, expires, nonce, self._clock.monotonic())
+            grant = Grant(asked_for, question.state, expires, nonce, self._clock.monotonic(), question.otherwise)
             if in_results:
                 note.outcome = "asked"
                 form = ElicitRequestFormParams(message=text, requested_schema=_FORM)
                 requests: InputRequests = {_QUESTION: ElicitRequest(params=form)}
                 return InputRequiredResult(input_requests=requests, request_state=self._sealed(grant))
-            answer = await self._asked(context, text, note)
+            answer = await self._asked(context, text, question.otherwise, note)
         await self._judge(answer, grant, note)
         return await call(replace(gate, grant=grant))
 
-    async def _asked(self, context: ServerRequestContext[Any], text: str, note: Note) -> ElicitResult:
-        """The person's answer to a question in the middle of the call."""
+    async def _asked(self, context: ServerRequestContext[Any], text: str, otherwise: str, note: Note) -> ElicitResult:
+        """The person's answer to a question in the middle of the call; `otherwise` is told where nobody was asked."""
         if self._waiting >= MOST_QUESTIONS:
             note.confirmation = "not asked: too many questions"
             raise ConfirmationError(
@@ -191,7 +191,7 @@ class Confirmations:
             log.warning("the client did not show the question: %s", type(error).__name__)
             raise ConfirmationError(
                 "The MCP client said it can show a question to the user, and then failed to. Nothing was done. Tell "
-                "the user.",
+                f"the user. {otherwise}".rstrip(),
                 code="confirmation_needed",
             ) from None
         finally:
@@ -228,7 +228,8 @@ class Confirmations:
         no = _NOES["clients" if is_clients else answer.action]
         note.confirmation = no.code.removeprefix("confirmation_")
         await self._use_up(grant)
-        raise ConfirmationError(no.said, code=no.code)
+        otherwise = grant.otherwise if is_clients else ""
+        raise ConfirmationError(f"{no.said} {otherwise}".rstrip(), code=no.code)
 
     async def _use_up(self, grant: Grant) -> None:
         """Note on disk that this answer has served."""

@@ -15,10 +15,14 @@ LONGEST_QUESTION = 2000
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a person is asked, and a digest of what has to be the same when the answer comes."""
+    """What a person is asked, and a digest of what has to be the same when the answer comes.
+
+    `otherwise` is what can be done where nobody can be asked, in sentences.
+    """
 
     text: str
     state: str
+    otherwise: str = ""
 
 
 class Asked(Exception):  # noqa: N818 - no error: a call that waits for a person
@@ -33,7 +37,7 @@ class Asked(Exception):  # noqa: N818 - no error: a call that waits for a person
 class Grant:
     """A person's yes: to which call, to which state of the key, until when (Unix seconds), and its nonce.
 
-    `asked` is when the question was sent, by this process's monotonic clock.
+    `otherwise` is the question's; `asked` is when the question was sent, by this process's monotonic clock.
     """
 
     call: str
@@ -41,6 +45,7 @@ class Grant:
     expires: float
     nonce: str
     asked: float
+    otherwise: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 
 from comet_mcp.confirmation.gate import Question, digest_of
 from comet_mcp.context import Context
@@ -30,9 +31,13 @@ async def put_into_file(context: Context, key_id: int, file: str, variable: str)
     row = await app.deleter.read(key_id, context.deadline)
     app.quota.enforcer.require_own(row)
     if not spot.listed and not context.gate.can_ask:  # nothing is told of a file that is nobody's business yet
-        raise ConfirmationError(_two_ways(row, spot, file), code="file_not_allowed")
+        raise ConfirmationError(
+            "Nothing was written: a file outside the key directory takes the operator's leave or the user's yes, and "
+            f"this client can't ask the user. {_two_ways(row, spot, file)}",
+            code="file_not_allowed",
+        )
     found = await places.look(spot, context.deadline)
-    question = _question(row, spot, found)
+    question = replace(_question(row, spot, found), otherwise="" if spot.listed else _two_ways(row, spot, file))
     await (context.gate.require_confirmed if spot.listed else context.gate.require_person)(question)
     value = await app.secrets.value_of(row, context.deadline)
     outcome = await places.put(row, spot.place, value, found.value)
@@ -56,13 +61,12 @@ def chmod_line(spot: Spot) -> str:
 
 
 def _two_ways(row: Key, spot: Spot, file: str) -> str:
-    """How the operator allows the folder, and what the person can do themselves."""
+    """What the person can do themselves, and how the operator allows the folder."""
     folder = wording.whole(str(spot.path.parent))
     return (
-        "Nothing was written: a file outside the key directory takes the operator's leave or the user's yes, and this "
-        "client can't ask the user. Tell the user of the two ways: 1. in their own terminal: "
-        f"{command_line(row, file, spot.variable)} 2. for good: env_dirs = [{folder}] under [mcp] in the server's "
-        "config file (or COMETAPI_MCP_ENV_DIRS); then restart the client and call again."
+        f"Tell the user of the two ways. In their own terminal: {command_line(row, file, spot.variable)} Or for good: "
+        f"env_dirs = [{folder}] under [mcp] in the server's config file (or COMETAPI_MCP_ENV_DIRS), then restart the "
+        "client and call again."
     )
 
 

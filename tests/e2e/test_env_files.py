@@ -165,6 +165,19 @@ async def test_a_person_who_says_no_is_obeyed(home: Home, shop: Path, row: Key, 
 
 
 @pytest.mark.parametrize("era", [MODERN, LEGACY])
+async def test_a_client_that_answers_without_asking_anybody_is_told_the_two_ways(
+    home: Home, shop: Path, row: Key, era: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(confirmation, "QUICKEST_PERSON", 100.0)
+    async with asking(home, Person(ElicitResult(action="cancel")), era) as client:
+        said = error_of(await client.call_tool("save_api_key", saving(row, shop / ".env")))
+    assert said.startswith("[confirmation_unasked]")
+    assert f"cometapi-mcp save staging --file {shop / '.env'} --as OPENAI_API_KEY" in said
+    assert f'env_dirs = ["{shop}"]' in said
+    assert names(shop) == []
+
+
+@pytest.mark.parametrize("era", [MODERN, LEGACY])
 async def test_a_value_that_changed_while_the_person_read_is_not_replaced(
     home: Home, shop: Path, row: Key, era: str
 ) -> None:

@@ -27,6 +27,7 @@ from comet_mcp.policy.rules import CLOCKS_DIFFER, RULES, MaxLifetime
 from comet_mcp.policy.windows import DAY, HOUR, NOTHING, Held, Limit, Spending
 from comet_mcp.server import TOOLS
 from comet_mcp.settings import SETTINGS, load, understood
+from comet_mcp.text import quoted
 from tests.e2e.steps import served
 from tests.support import DOCUMENTED, Home, data_of, in_process
 from tests.test_command_line import run
@@ -825,3 +826,11 @@ def test_more_patterns_than_are_held_against_a_list_are_a_problem_of_the_policy(
     patterns = ",".join(f"family{number}-*" for number in range(1001))
     (said,) = understood({"COMETAPI_MCP_POLICY_ALLOWED_MODELS": patterns}, {}).policy.problems
     assert "must have at most 1000 patterns" in said
+
+
+@pytest.mark.parametrize("saves", [True, False])
+def test_the_command_names_the_folders_whose_dotenv_files_may_be_written(saves: bool, tmp_path: Path) -> None:
+    variables = {} if saves else {"COMETAPI_MCP_DISABLE_TOOLS": "save_api_key"}
+    shown = command(tmp_path, COMETAPI_ACCESS_TOKEN="made-up", COMETAPI_MCP_ENV_DIRS=str(tmp_path), **variables)
+    said = f"Key values may be put into dotenv files in and below {quoted(str(tmp_path), 300)} (mcp.env_dirs)."
+    assert (said in shown.stdout.splitlines()) is saves
