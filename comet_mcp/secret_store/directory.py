@@ -66,12 +66,11 @@ class Directory:
                 raise NotADirectoryError(0, "its folder is a link or a file")
             yield cls(path, None)
             return
-        flags = os.O_DIRECTORY | _NO_FOLLOW
-        descriptor = os.open(path.anchor, flags | _ONLY_PASS)
+        above = os.O_DIRECTORY | _NO_FOLLOW | _ONLY_PASS
+        descriptor = os.open(path.anchor, above)
         try:
-            for number, part in enumerate(path.parts[1:], 2):
-                access = os.O_RDONLY if number == len(path.parts) else _ONLY_PASS
-                inner = os.open(part, flags | access, dir_fd=descriptor)
+            for flags, part in [*((above, part) for part in path.parts[1:]), (os.O_RDONLY | os.O_DIRECTORY, ".")]:
+                inner = os.open(part, flags, dir_fd=descriptor)
                 os.close(descriptor)
                 descriptor = inner
             yield cls(path, descriptor)
