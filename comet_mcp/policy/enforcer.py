@@ -58,7 +58,9 @@ class PolicyEnforcer:
         if nearest is None:
             return ""
         left = ", ".join(entry.rule for entry in self.check_new(nearest, spending))
-        body = json.dumps(nearest.model_dump(), separators=(",", ":"))  # ASCII: a hostile name can't break the line
+        body = json.dumps(
+            nearest.model_dump(exclude_none=True), separators=(",", ":")
+        )  # ASCII: a hostile name can't break the line
         if copied:
             other = "another body" if left else f"the nearest body that is allowed: {body}"
             return (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from pydantic import SecretStr
 
@@ -15,6 +15,9 @@ from comet_mcp.journal.base import Place
 KEY_VARIABLE = "COMETAPI_KEY"
 """The variable that holds a model key, by the official cli's convention."""
 
+Outcome = Literal["created", "changed", "kept"]
+"""What became of a file of the person's programs."""
+
 
 @dataclass(frozen=True, slots=True)
 class Saved:
@@ -24,13 +27,13 @@ class Saved:
     `outcome` tells whether a file of the person's programs was created, changed or kept.
     """
 
-    stored_in: str
+    stored_in: Literal["file", "keyring", "result", "none"]
     path: str | None = None
     variable: str | None = None
     load: str | None = None
     shells: Mapping[str, str] = field(default_factory=dict)
     value: SecretStr | None = None
-    outcome: str | None = None
+    outcome: Outcome | None = None
 
 
 @dataclass(frozen=True, slots=True)

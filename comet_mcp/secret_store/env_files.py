@@ -14,19 +14,18 @@ import sys
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from pydantic import SecretStr
 
 from comet_mcp.errors import ArgumentError, StoreError
 from comet_mcp.journal.base import Place
+from comet_mcp.secret_store.base import Outcome
 from comet_mcp.secret_store.directory import Directory
 from comet_mcp.secret_store.dotenv import cleared, value_of, with_value
 from comet_mcp.secret_store.git import require_ignored
 from comet_mcp.secret_store.names import checked_file, checked_variable
 from comet_mcp.text import printable, quoted
 
-Outcome = Literal["created", "changed", "kept"]
 _NAME = re.compile(r"\.env([.-][A-Za-z0-9_.-]+)?|[A-Za-z0-9_.-]+\.env")
 _LONGEST = 1000
 

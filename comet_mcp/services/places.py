@@ -18,7 +18,8 @@ from comet_mcp.concurrency import Deadline
 from comet_mcp.domain.key import Key, with_prefix
 from comet_mcp.errors import CometError, SlowStoreError, StoreError
 from comet_mcp.journal.base import Decision, Place, PutPlace, Reads, Step
-from comet_mcp.secret_store.env_files import EnvFiles, Found, Outcome, Spot
+from comet_mcp.secret_store.base import Outcome
+from comet_mcp.secret_store.env_files import EnvFiles, Found, Spot
 from comet_mcp.services.core import Core
 from comet_mcp.threads import LateError, Threads
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import Literal
 
 from comet_mcp.api.catalog import Catalog
 from comet_mcp.api.client import CometAPI
@@ -42,7 +43,7 @@ class Verdict:
     """What the API says that it may call; None where it was not asked."""
 
     @property
-    def word(self) -> str:
+    def word(self) -> Literal["works", "does not work", "can't be told"]:
         """The answer: "works", "does not work" or "can't be told"."""
         return "does not work" if self.reasons else "can't be told" if self.doubts else "works"
 

@@ -35,7 +35,7 @@ class ModelPage(Result):
     `sorted_by` says by what, and `more` how to see what was cut off.
     """
 
-    unpublished = frozenset({"sorted_by", "more"})
+    unpublished = frozenset({"sorted_by", "more", "did_you_mean", "note"})
 
     total: int
     items: list[ListedModel]
@@ -48,6 +48,8 @@ class ModelPage(Result):
 @dataclass(kw_only=True, eq=False, repr=False)
 class AccountInfo(Result):
     """The account in quota units and USD."""
+
+    unpublished = frozenset({"balance_quota", "used_quota", "requests"})
 
     username: str | None = None
     balance: str

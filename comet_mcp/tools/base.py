@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, fields
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from mcp_types import Tool as Description
@@ -89,32 +89,51 @@ class Tool:
         )
 
 
-def _input_schema(arguments: type[BaseModel]) -> dict[str, Any]:
-    """The schema of the arguments, with nothing in it that some client can't read or nobody needs.
+_KEPT = ("type", "description", "enum", "items")
+"""What the schema of an argument says: what no vendor's function calling refuses or drops, see `tests/vendors.py`."""
 
-    Three clients can't follow a `$ref`; a `title` only repeats the name.
-    """
+
+def _input_schema(arguments: type[BaseModel]) -> dict[str, Any]:
+    """The schema of the arguments. Bounds and defaults are in their descriptions; unknown ones are refused by name."""
     schema = arguments.model_json_schema()
-    properties = {
-        name: {key: value for key, value in field.items() if key != "title"}
-        for name, field in schema["properties"].items()
-    }
-    kept = {"type": "object", "properties": properties, "additionalProperties": False}
+    properties = {name: _argument(field) for name, field in schema["properties"].items()}
+    kept = {"type": "object", "properties": properties}
     return kept | {"required": schema["required"]} if "required" in schema else kept
 
 
+def _argument(field: dict[str, Any]) -> dict[str, Any]:
+    """The schema of one argument. That null is taken for what is left out, or an empty default, need not be said."""
+    field |= field.get("anyOf", [{}])[0]
+    if field.get("default"):
+        field["description"] = "; ".join([*filter(None, [field.get("description")]), f"default {field['default']}"])
+    return {key: field[key] for key in _KEPT if key in field}
+
+
 def _output_schema(result: type[Result]) -> dict[str, Any]:
-    """The fields a program may rely on, and their JSON types: clients make an error of a result that differs.
+    """The fields that a program may rely on: clients make types of it, and an error of a result that differs.
 
     From the annotations alone: building the models' validators would cost more than all else at start.
     """
     hints = get_type_hints(result)
-    published = {field.name: hints[field.name] for field in fields(result) if field.name not in result.unpublished}
-    return {"type": "object", "properties": {name: {"type": _json_type(hint)} for name, hint in published.items()}}
+    published = [field for field in fields(result) if field.name not in result.unpublished]
+    needed = [field.name for field in published if field.default is not None]
+    properties = {field.name: _schema(hints[field.name]) for field in published}
+    schema = {"type": "object", "properties": properties}
+    return schema | {"required": needed} if needed else schema
 
 
-def _json_type(hint: Any) -> str:
-    """The JSON type of an annotation, None aside."""
-    choices = [choice for choice in get_args(hint) if choice is not NoneType] if isinstance(hint, UnionType) else [hint]
-    kind = get_origin(choices[0]) or choices[0]
-    return {str: "string", int: "integer", float: "number", bool: "boolean", list: "array"}.get(kind, "object")
+def _schema(hint: Any) -> dict[str, Any]:
+    """The JSON schema of an annotation; None is what is left out of a result."""
+    kind, inner = get_origin(hint) or hint, get_args(hint)
+    if kind in (UnionType, Union):  # that of a Literal and None is the latter until Python 3.14
+        choices = [_schema(choice) for choice in inner if choice is not NoneType]
+        return choices[0] if len(choices) == 1 else {"anyOf": choices}
+    if kind is Literal:
+        return {"type": "string", "enum": list(inner)}
+    if kind is list:
+        return {"type": "array", "items": _schema(inner[0])}
+    if kind is dict:
+        return {"type": "object", "additionalProperties": inner[1] is Any or _schema(inner[1])}
+    if issubclass(kind, Result):
+        return _output_schema(kind)
+    return {"type": {int: "integer", float: "number", bool: "boolean"}.get(kind, "string")}

@@ -27,20 +27,21 @@ async def create_api_key(
     name: Annotated[
         str, Field(min_length=1, max_length=LONGEST_GIVEN, description="What the key is for; at most 50 bytes")
     ],
-    expired_time: Annotated[int, Field(ge=NEVER, description="Unix seconds; -1 never expires")] = NEVER,
+    expired_time: Annotated[int, Field(ge=NEVER, description="Unix seconds; -1 never ends")] = NEVER,
     remain_quota: Annotated[
-        int, Field(ge=0, le=MAX_QUOTA, description="Budget in quota units, see plan_api_key; 0 can't call models")
+        int, Field(ge=0, le=MAX_QUOTA, description="Budget in quota units; without one it can't call models")
     ] = 0,
     unlimited_quota: Annotated[bool, Field(description="No budget: may spend the whole balance")] = False,
     model_limits_enabled: Annotated[bool, Field(description="Allow only model_limits")] = False,
     model_limits: Annotated[str, Field(description="Model ids, comma-separated")] = "",
-    allow_ips: Annotated[str | None, Field(description="IPs or CIDRs, one per line; null allows all")] = None,
+    allow_ips: Annotated[str | None, Field(description="IPs or CIDRs, one per line; left out: all")] = None,
     group: Annotated[str, Field(description="A group of the account")] = "",
     cross_group_retry: Annotated[bool, Field(description='Only with group "auto"')] = False,
 ) -> CreatedKey:
-    """Create one API key and store its value where the user's programs read it; the result says where.
+    """Create a CometAPI key with what plan_api_key returned; its value is stored for the user's programs, not shown.
 
-    Never repeat a call that ended in create_outcome_unknown before list_api_keys has settled it.
+    Give it a budget and an end unless the user says otherwise, and never ask for a key's value. After
+    create_outcome_unknown call list_api_keys before you repeat it.
     """
     if expired_time != NEVER:
         await context.app.hear_clock(context.deadline)

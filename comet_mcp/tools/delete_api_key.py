@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import anyio
 
 from comet_mcp.confirmation.gate import Question, digest_of
@@ -15,14 +13,17 @@ from comet_mcp.errors import NotFoundError
 from comet_mcp.services.key_writer import writable_spec
 from comet_mcp.tools import wording
 from comet_mcp.tools.base import Tool
-from comet_mcp.tools.views import DeletedKey
+from comet_mcp.tools.views import DeletedKey, KeyBody
 from comet_mcp.tools.which import KeyId, KeyName, id_of
 
 _ANOTHER_VALUE = "A key that is made from recreate has another value, which programs have to be given."
 
 
 async def delete_api_key(context: Context, *, id: KeyId = 0, key_name: KeyName = "") -> DeletedKey:
-    """Delete one API key for good; programs that use it stop working. Answers with the body of an equal key."""
+    """Delete one CometAPI key for good; programs that use it stop working. Answers with the body of an equal key.
+
+    To stop a key for a while, disable it with update_api_key.
+    """
     app, deadline = context.app, context.deadline
     key_id = await id_of(context, id, key_name)
     try:
@@ -59,14 +60,15 @@ async def _gone(context: Context, key_id: int) -> DeletedKey:
     return DeletedKey(id=key_id, deleted=True, name=body.name, recreate=recreate, note=f"{gone} {_ANOTHER_VALUE}")
 
 
-def _recreating(body: KeySpec, created: int) -> dict[str, Any]:
+def _recreating(body: KeySpec, created: int) -> KeyBody:
     """The create_api_key body of an equal key, without what create refuses in a key that was odd."""
-    return body.model_dump() | {
+    mended = {
         "model_limits": body.model_limits if body.model_limits_enabled else "",
         # measured: 0 is 1970 in a record and never on create; a key that had ended stays one that has
         "expired_time": body.expired_time if body.expired_time > 0 or body.expired_time == NEVER else created,
         "remain_quota": max(body.remain_quota, 0),
     }
+    return KeyBody(**body.model_dump() | mended)
 
 
 def _question(row: Key, units: Units, now: float) -> Question:

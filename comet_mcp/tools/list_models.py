@@ -35,9 +35,9 @@ async def list_models(
     *,
     search: Annotated[str, Field(max_length=100, description="Part of an id or provider")] = "",
     type: Annotated[str, Field(max_length=40, description='Such as "chat" or "image"')] = "",
-    limit: Annotated[int, Field(ge=1, le=_MOST)] = 20,
+    limit: Annotated[int, Field(ge=1, le=_MOST, description=f"1 to {_MOST}")] = 20,
 ) -> ModelPage:
-    """List the models that keys of the account can call, cheapest first, with prices where the API tells them."""
+    """List the models that keys of this CometAPI account can call, cheapest first, with prices where there are any."""
     models = await context.app.catalog.models()
     word = search.casefold()
     kinds, note = _kinds(type, models)

@@ -17,6 +17,7 @@ from comet_mcp.services.planning import Draft, compare_balance, missing, underst
 from comet_mcp.text import quoted
 from comet_mcp.tools.base import Tool
 from comet_mcp.tools.views import (
+    KeyBody,
     PlannedKey,
 )
 
@@ -28,16 +29,19 @@ async def plan_api_key(
     context: Context,
     *,
     name: Annotated[str, Field(min_length=1, max_length=LONGEST_GIVEN, description="At most 50 bytes")],
-    lifetime: Annotated[str, Field(max_length=60, description='"2h", "until Friday", "2027-09-03", "never"')] = "",
+    lifetime: Annotated[
+        str, Field(max_length=60, description='"2h", "until Friday", "来年3月末", "2027-09-03", "never"')
+    ] = "",
     budget_usd: Annotated[float | None, Field(gt=0, le=1e9)] = None,
     unlimited: Annotated[bool, Field(description="Instead of a budget")] = False,
     models: Annotated[list[str], Field(max_length=MAX_ENTRIES, description="Empty allows all")] = [],  # noqa: B006 - never changed
     ips: Annotated[list[str], Field(max_length=MAX_ENTRIES, description="Addresses or CIDRs; empty allows all")] = [],  # noqa: B006
     group: str = "",
 ) -> PlannedKey:
-    """Turn the user's words into the arguments of create_api_key, or into what to ask the user. Creates nothing.
+    """Call first to make a CometAPI key: turns the user's words into create_api_key's arguments, or into what to ask.
 
-    Call it first. For several equal keys change only the name in what it returns.
+    Creates nothing. Pass words as they were said and leave out what was not: a missing budget or end is asked for.
+    Several equal keys need one plan: change the name. Never ask for a key's value.
     """
     from comet_mcp.domain.lifetime_words import end_of  # noqa: PLC0415 - 50 ms, which no other tool needs
 
@@ -113,13 +117,13 @@ async def _planned(app: Services, draft: Draft, wish: KeySpec, end: End, now: fl
         warnings.append("The API could not be asked what time it is, so the end counts by this machine's clock.")
     broken, nearest = await app.quota.verdict(body)
     return PlannedKey(
-        create_api_key=body.model_dump(),
+        create_api_key=KeyBody(**body.model_dump()),
         budget="the account's whole balance" if body.unlimited_quota else app.units.exact(body.remain_quota),
         ends=end_in_zone(body.expired_time, app.settings.timezone),
         understood=draft.understood or None,
         checked=[*draft.checked, "the policy of this server"],
         broken_rules=broken or None,
-        nearest_allowed=nearest,
+        nearest_allowed=KeyBody(**nearest) if nearest else None,
         warnings=[*warnings, *draft.warnings] or None,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
@@ -18,7 +18,7 @@ from comet_mcp.text import quoted
 from comet_mcp.tools import wording
 from comet_mcp.tools.base import Tool
 from comet_mcp.tools.key_words import last_used
-from comet_mcp.tools.views import CreatedKey, RotatedKey
+from comet_mcp.tools.views import CreatedKey, OldKey, RotatedKey
 from comet_mcp.tools.which import KeyId, KeyName, id_of
 
 _REPEATED_WITHIN = 86_400.0
@@ -32,12 +32,12 @@ async def rotate_api_key(
     *,
     id: KeyId = 0,
     key_name: KeyName = "",
-    old_key: Annotated[OldKeyEnd, Field(description="How the old key ends")] = "grace",
+    old_key: Annotated[OldKeyEnd, Field(description="How the old key ends; a leaked one: delete")] = "grace",
     grace: Annotated[str, Field(max_length=40, description='How long the old one still works, "3 days"')] = "24h",
 ) -> RotatedKey:
-    """Replace one API key by a new one with the same scope: makes it, stores its value, then ends the old one.
+    """Replace a CometAPI key, such as a leaked one: makes one with the same scope, stores its value, ends the old one.
 
-    Leaked: use disable or delete. Called again after a failure it goes on; it never makes a third key.
+    Called again after a failure it goes on; it never makes a third key. Never ask the user for a value.
     """
     seconds = duration(grace)
     key_id = await _id_of(context, id, key_name)
@@ -78,13 +78,16 @@ async def _id_of(context: Context, id: int, key_name: str) -> int:
     )
 
 
-def _old_key(key_id: int, done: Rotated, units: Units, now: float) -> dict[str, Any]:
+def _old_key(key_id: int, done: Rotated, units: Units, now: float) -> OldKey:
     """The old key: what became of it, and whether it was used."""
     old, seen = done.old, done.last_seen
-    state = "not known" if not done.old_is_known else "deleted" if old is None else old.state(now).word
-    ends = {} if old is None or not done.old_is_known else {"ends": expiry(old.expired_time)}
-    used = {} if seen is None else {"spent": units.usd(seen.used_quota), "last_used": last_used(seen)}
-    return {"id": key_id, "state": state, **ends, **used}
+    return OldKey(
+        id=key_id,
+        state="not known" if not done.old_is_known else "deleted" if old is None else old.state(now).word,
+        ends=None if old is None or not done.old_is_known else expiry(old.expired_time),
+        spent=None if seen is None else units.usd(seen.used_quota),
+        last_used=None if seen is None else last_used(seen),
+    )
 
 
 def _question(row: Key, begun: Operation | None, old_key: str, grace: int, units: Units, *, now: float) -> Question:

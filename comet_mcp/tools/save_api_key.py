@@ -30,7 +30,10 @@ async def save_api_key(
     ] = "",
     variable: Annotated[str, Field(description="Its name in the file, ending in _KEY or _TOKEN")] = KEY_VARIABLE,
 ) -> SavedKey:
-    """Store the value of an existing API key where the user's programs read it; the result says where."""
+    """Store the value of an existing CometAPI key where the user's programs read it; the result says where.
+
+    It is not shown here: never ask the user for a value.
+    """
     key_id = await id_of(context, id, key_name)
     if is_outside(file):
         row, saved, warnings = await put_into_file(context, key_id, file, variable)

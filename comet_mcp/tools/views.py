@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import SecretStr
 
@@ -16,7 +16,7 @@ from comet_mcp.domain.key import Key
 from comet_mcp.domain.lifetimes import when
 from comet_mcp.domain.money import Units
 from comet_mcp.secret_store import Saved, mask
-from comet_mcp.secret_store.base import needed_base_url
+from comet_mcp.secret_store.base import Outcome, needed_base_url
 from comet_mcp.services.finding import Created
 from comet_mcp.settings import Settings
 from comet_mcp.tools.key_words import ANY, NONE, UNUSED, words_of
@@ -25,13 +25,13 @@ from comet_mcp.tools.result import Result
 _RAW = tuple(name for name in Key.model_fields if name not in ("id", "user_id", "key", "name"))
 
 
-_UNPUBLISHED = frozenset({"spent", "last_used", "models", "addresses", "group"})
-"""Fields that only the output schema of get_api_key names: those of others have to be short."""
+_UNPUBLISHED = frozenset({"key", "state", "ends", "budget", "spent", "last_used", "models", "addresses", "group"})
+"""Fields that only the output schemas of get_api_key and of lists name: every conversation has to read them all."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class KeyView(Result):
-    """A key in words and dollars."""
+    """A key in words and dollars. `state` is a StateWord, or a status that only the API knows: no closed set."""
 
     id: int
     name: str
@@ -55,6 +55,8 @@ def shown(row: Key, units: Units, now: float) -> dict[str, Any]:
 class KeyRecord(KeyView):
     """A key in words, and `raw`, the fields of the API as it gave them."""
 
+    unpublished = frozenset({"key", "spent", "last_used", "created"})
+
     created: str
     raw: dict[str, Any]
 
@@ -73,14 +75,16 @@ class Secret(Result):
     tells whether a program's own file was created, changed or kept.
     """
 
-    stored_in: str
+    unpublished = frozenset({"base_url", "variable", "shells", "needs", "outcome", "value"})
+
+    stored_in: Literal["file", "keyring", "result", "none"]
     load: str | None = None
     base_url: str
     path: str | None = None
     variable: str | None = None
     shells: dict[str, str] | None = None
     needs: str | None = None
-    outcome: str | None = None
+    outcome: Outcome | None = None
     value: SecretStr | None = None
     """Only where the operator wants it shown; it is unwrapped where the result is redacted."""
 
@@ -123,7 +127,7 @@ class CreatedKey(KeyView):
 class SavedKey(Result):
     """A key whose value was put into the store, or into a file of the person's programs."""
 
-    unpublished = frozenset({"warnings"})
+    unpublished = frozenset({"key", "warnings"})
 
     id: int
     name: str
@@ -139,6 +143,8 @@ UNLESS_SAID = {"last_used": UNUSED, "models": ANY, "addresses": ANY, "group": NO
 @dataclass(kw_only=True, eq=False, repr=False)
 class ListedKey(Result):
     """A key in a list; what is as `unless_said` of its page has it is left out."""
+
+    unpublished = frozenset({"last_used", "models", "addresses", "group"})
 
     id: int
     name: str
@@ -162,7 +168,7 @@ class ListedKey(Result):
 class KeyPage(Result):
     """One page of keys. `total` counts all pages; `notes` tell of what was looked for, and of earlier creates."""
 
-    unpublished = frozenset({"unless_said"})
+    unpublished = frozenset({"page", "page_size", "unless_said"})
 
     page: int
     page_size: int
@@ -170,6 +176,25 @@ class KeyPage(Result):
     unless_said: str
     items: list[ListedKey]
     notes: list[str] | None = None
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class KeyBody(Result):
+    """The arguments of create_api_key, as it takes them."""
+
+    unpublished = frozenset(
+        {"unlimited_quota", "model_limits_enabled", "model_limits", "allow_ips", "group", "cross_group_retry"}
+    )
+
+    name: str
+    expired_time: int
+    remain_quota: int
+    unlimited_quota: bool
+    model_limits_enabled: bool
+    model_limits: str
+    allow_ips: str | None
+    group: str
+    cross_group_retry: bool
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -183,16 +208,16 @@ class PlannedKey(Result):
     may pass what is left (measured: $2.56 on a key of $0.02).
     """
 
-    unpublished = frozenset({"understood", "broken_rules", "nearest_allowed"})
+    unpublished = frozenset({"budget", "ends", "understood", "checked", "broken_rules", "nearest_allowed"})
 
-    create_api_key: dict[str, Any] | None = None
+    create_api_key: KeyBody | None = None
     ask: list[str] | None = None
     budget: str | None = None
     ends: str | None = None
     understood: list[str] | None = None
     checked: list[str]
     broken_rules: list[str] | None = None
-    nearest_allowed: dict[str, Any] | None = None
+    nearest_allowed: KeyBody | None = None
     warnings: list[str] | None = None
 
 
@@ -213,24 +238,42 @@ class DeletedKey(Result):
     `deleted` is false where none was.
     """
 
+    unpublished = frozenset({"recreate"})
+
     id: int
     deleted: bool
     name: str | None = None
-    recreate: dict[str, Any] | None = None
+    recreate: KeyBody | None = None
     note: str | None = None
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
+class OldKey(Result):
+    """A key that was replaced: what became of it, what it spent and when it was used last.
+
+    `state` is "deleted" where it was, and "not known" where that can't be told.
+    """
+
+    unpublished = frozenset({"ends", "spent", "last_used"})
+
+    id: int
+    state: str
+    ends: str | None = None
+    spent: str | None = None
+    last_used: str | None = None
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
 class RotatedKey(Result):
-    """Both keys after a rotation; `old_key` has its id, its state, and what it spent and when it was used last.
+    """Both keys after a rotation.
 
     `nothing_done` is true where an earlier call had done it all.
     """
 
-    unpublished = frozenset({"nothing_done"})
+    unpublished = frozenset({"nothing_done", "steps"})
 
     new_key: CreatedKey
-    old_key: dict[str, Any]
+    old_key: OldKey
     steps: list[str]
     nothing_done: bool | None = None
     warnings: list[str] | None = None
@@ -243,11 +286,11 @@ class VerifiedKey(Result):
     `models` are what the API lets the key call, left out where it could not be asked as that key.
     """
 
-    unpublished = frozenset({"notes"})
+    unpublished = frozenset({"notes", "budget", "ends", "models", "models_total"})
 
     id: int
     name: str
-    verdict: str
+    verdict: Literal["works", "does not work", "can't be told"]
     reasons: list[str] | None = None
     notes: list[str] | None = None
     budget: str

@@ -10,7 +10,7 @@ from comet_mcp.context import Context
 from comet_mcp.errors import ArgumentError
 from comet_mcp.services.naming import key_named
 
-KeyId = Annotated[int, Field(description="id from list_api_keys")]
+KeyId = Annotated[int, Field(description="From list_api_keys")]
 """A key's id; 0 where none is given."""
 
 KeyName = Annotated[str, Field(description="Or its name")]
