@@ -14,7 +14,7 @@ from comet_mcp.api.catalog import MOST_NAMED, AccountFacts, beyond_balance, near
 from comet_mcp.domain.models import ModelList
 from comet_mcp.domain.money import Units
 from comet_mcp.domain.names import KnownNames
-from comet_mcp.domain.validation import check_size
+from comet_mcp.domain.validation import MAX_NAME, check_name, check_size, fitting_name
 from comet_mcp.errors import ArgumentError
 from comet_mcp.services.quota import Quota
 from comet_mcp.text import quoted
@@ -38,6 +38,16 @@ class Draft:
             yield
         except ArgumentError as wrong:
             self.ask.append(wrong.args[0])
+
+
+def understand_name(draft: Draft, name: str) -> str:
+    """The name that a key can have: of one that is too long its beginning, which is told."""
+    fits = name if len(name.encode(errors="surrogatepass")) <= MAX_NAME else fitting_name(name)
+    with draft.asking():
+        check_name(fits)
+    if fits != name:
+        draft.understood.append(f"The name is too long for the API, {MAX_NAME} bytes of UTF-8: {quoted(fits)} fits.")
+    return fits
 
 
 def understand_names(draft: Draft, models: Sequence[str], group: str, facts: AccountFacts) -> None:

@@ -11,9 +11,9 @@ from comet_mcp.domain.addresses import AddressList
 from comet_mcp.domain.key import KeySpec
 from comet_mcp.domain.lifetimes import NEVER
 from comet_mcp.domain.money import MAX_QUOTA, Units
-from comet_mcp.domain.validation import LONGEST_GIVEN, MAX_ENTRIES, check_name, check_new_key
+from comet_mcp.domain.validation import LONGEST_GIVEN, MAX_ENTRIES, check_new_key
 from comet_mcp.errors import ArgumentError
-from comet_mcp.services.planning import Draft, compare_balance, missing, understand_names
+from comet_mcp.services.planning import Draft, compare_balance, missing, understand_name, understand_names
 from comet_mcp.text import quoted
 from comet_mcp.tools.base import Tool
 from comet_mcp.tools.views import (
@@ -49,8 +49,7 @@ async def plan_api_key(
     quota, addresses = _quota(budget_usd, unlimited, app.units), _addresses(ips)
     await app.hear_clock(context.deadline)
     now, zone = app.clock.now(), app.settings.timezone
-    with draft.asking():
-        check_name(name)
+    name = understand_name(draft, name)
     if is_given := bool(lifetime.strip()):
         with draft.asking():
             end = end_of(lifetime, now, zone)
