@@ -111,7 +111,7 @@ def fitting(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
 
 def calls_of(tool: str) -> st.SearchStrategy[dict[str, Any]]:
     """Arguments for a tool: mostly of the right type, some missing, some strange, some unknown."""
-    schema = TOOLS[tool].description.input_schema
+    schema = TOOLS[tool].arguments.model_json_schema()  # with the bounds, which clients are only told in words
     properties: dict[str, Any] = schema["properties"]
     needed = set(schema.get("required", ()))
     right = {name: fitting(inner) for name, inner in properties.items()}
@@ -172,5 +172,5 @@ def test_any_arguments_get_a_result_or_a_sentence_with_a_code(tmp_path: Path, to
 
 def test_every_argument_of_every_tool_is_fuzzed() -> None:
     for tool in TOOLS.values():
-        for name, schema in tool.description.input_schema["properties"].items():
+        for name, schema in tool.arguments.model_json_schema()["properties"].items():
             assert {"type", "anyOf", "enum"} & schema.keys(), name
