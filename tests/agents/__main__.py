@@ -19,7 +19,7 @@ async def main() -> str:
     for dialogue in DIALOGUES:
         sandbox = Sandbox()
         with tempfile.TemporaryDirectory() as directory, sandbox.serve() as url:
-            home = Home(Path(directory), url, sandbox, {"COMETAPI_MCP_TIMEZONE": "UTC"})
+            home = Home(Path(directory), url, sandbox)
             played.append((dialogue, await dialogue.play(home)))
     return table(played)
 

@@ -125,22 +125,48 @@ async def missing(agent: Agent) -> None:
     assert agent.sandbox.keys == []
 
 
-@dialogue("leak", "I pushed the blog key to GitHub!", given=blog)
+@dialogue("leak", "I pushed the blog key to GitHub!", most_calls=1, given=blog)
 async def leak(agent: Agent) -> None:
-    found = await agent.call("list_api_keys", keyword="blog")
-    (old,) = found["items"]
-    done = await agent.call("rotate_api_key", id=old["id"], old_key="delete")
+    leaked = key(agent, "blog").id
+    done = await agent.call("rotate_api_key", key_name="blog", old_key="delete")
     row = key(agent, "blog")
-    assert row.id != old["id"]
+    assert row.id != leaked
     assert (row.remain_quota, row.model_limits) == (10 * DOLLAR, "gpt-4.1-mini")
     assert done["new_key"]["secret"]["path"]
 
 
-@dialogue("top up", "Give the blog key 5 dollars more.", given=blog)
+@dialogue("top up", "Give the blog key 5 dollars more.", most_calls=1, given=blog)
 async def top_up(agent: Agent) -> None:
-    found = await agent.call("list_api_keys", keyword="blog")
-    await agent.call("update_api_key", id=found["items"][0]["id"], add_budget_usd=5)
+    await agent.call("update_api_key", key_name="blog", add_budget_usd=5)
     assert key(agent, "blog").remain_quota == 15 * DOLLAR
+
+
+@dialogue("half, and an end", "Halve the blog key's budget, to 5 dollars, until 20 December.", most_calls=1, given=blog)
+async def half(agent: Agent) -> None:
+    await agent.call("update_api_key", key_name="blog", budget_usd=5, lifetime="until 20 December")
+    row = key(agent, "blog")
+    assert row.remain_quota == 5 * DOLLAR
+    assert last_day(row)[1:] == (12, 20)
+
+
+@dialogue("take back", "Take 4 dollars off the blog key.", most_calls=1, given=blog)
+async def take_back(agent: Agent) -> None:
+    await agent.call("update_api_key", key_name="blog", add_budget_usd=-4)
+    assert key(agent, "blog").remain_quota == 6 * DOLLAR
+
+
+@dialogue("a project's .env", "My shop reads ~/shop/.env: put the shop key there as SHOP_KEY.", given=blog)
+async def project_env(agent: Agent) -> None:
+    project = agent.home.directory / "shop"
+    project.mkdir()
+    (project / ".env").write_text("PORT=8000\n", encoding="utf-8")
+    found = await agent.call("list_api_keys", keyword="shop")
+    file = f"{agent.home.directory}/shop/.env"
+    await agent.call("save_api_key", id=found["items"][0]["id"], file=file, variable="SHOP_KEY")
+    assert (project / ".env").read_text(encoding="utf-8").splitlines() == [
+        "PORT=8000",
+        f"SHOP_KEY=sk-{key(agent, 'shop').key}",
+    ]
 
 
 def _ended(sandbox: Sandbox) -> None:
@@ -149,18 +175,17 @@ def _ended(sandbox: Sandbox) -> None:
     row.expired_time, row.created_time = int(time.time()) - _DAY, int(time.time()) - 9 * _DAY
 
 
-@dialogue("why does it fail", "The blog's requests fail since yesterday. Why?", given=_ended)
+@dialogue("why does it fail", "The blog's requests fail since yesterday. Why?", most_calls=1, given=_ended)
 async def why(agent: Agent) -> None:
-    found = await agent.call("list_api_keys", keyword="blog")
-    told = await agent.call("verify_api_key", id=found["items"][0]["id"])
+    told = await agent.call("verify_api_key", key_name="blog")
     assert told["verdict"] == "does not work"
     assert "expired at" in " ".join(told["reasons"])
 
 
 @dialogue("clean up", "Delete the key that has expired.", given=_ended)
 async def clean_up(agent: Agent) -> None:
-    found = await agent.call("list_api_keys")
-    (dead,) = [item for item in found["items"] if "expired" in item.values()]
+    found = await agent.call("list_api_keys", state="expired")
+    (dead,) = found["items"]
     await agent.call("delete_api_key", id=dead["id"])
     assert [row.name for row in agent.sandbox.keys] == ["mail", "shop"]
 

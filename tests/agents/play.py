@@ -73,11 +73,12 @@ class Dialogue:
 
     async def play(self, home: Home) -> Agent:
         """Play it on an account of its own. Raises AssertionError where something is not as it must be."""
+        home.extra |= {"COMETAPI_MCP_TIMEZONE": "UTC", "COMETAPI_MCP_ENV_DIRS": str(home.directory)}
         self.given(home.sandbox)
         failure: AssertionError | None = None
         async with served(home) as client:
             tools = {tool.name: tool for tool in (await client.list_tools()).tools}
-            agent = Agent(client, home, self.words, tools)
+            agent = Agent(client, home, self.words.replace("~", str(home.directory)), tools)
             try:
                 await self.acts(agent)
             except AssertionError as error:

@@ -13,7 +13,7 @@ from tests.support import Home
 
 @pytest.mark.parametrize("dialogue", DIALOGUES, ids=lambda dialogue: dialogue.kind)
 async def test_a_persons_words_become_the_right_account(dialogue: Dialogue, make_home: Callable[..., Home]) -> None:
-    await dialogue.play(make_home(COMETAPI_MCP_TIMEZONE="UTC"))
+    await dialogue.play(make_home())
 
 
 async def test_an_agent_that_makes_a_number_up_is_found(make_home: Callable[..., Home]) -> None:
