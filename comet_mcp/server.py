@@ -18,7 +18,6 @@ from mcp_types import (
     CallToolResult,
     GetPromptRequestParams,
     GetPromptResult,
-    Icon,
     InputRequiredResult,
     ListPromptsResult,
     ListResourcesResult,
@@ -76,14 +75,6 @@ READING = (
     "Shows API keys of a CometAPI account; it is set up so that it can't make any. {units} quota units are 1 USD. Key "
     "values are never shown here: never ask the user for one."
 )
-
-ICON = Icon(
-    src="data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24' fill='none' stroke='%23f60' "
-    "stroke-width='2'%3E%3Ccircle cx='7' cy='17' r='4'/%3E%3Cpath d='m10 14 9-9m-4 4 4 4m-1-7 3 3'/%3E%3C/svg%3E",
-    mime_type="image/svg+xml",
-    sizes=["any"],
-)
-"""A key, drawn here: a client that shows icons asks no other machine for it. Tools have none, each would cost bytes."""
 
 _LISTS: tuple[CacheableMethod, ...] = (
     "server/discover",
@@ -217,7 +208,6 @@ def create_server(
         title="CometAPI keys",
         instructions=_instructions(surface.offered).format(units=settings.units.per_usd) + _demands(settings),
         website_url="https://github.com/cometapi-mcp/cometapi-mcp",
-        icons=[ICON],
         cache_hints=dict.fromkeys(_LISTS, _FRESH),
         lifespan=lifespan,
         on_list_tools=surface.list_tools,

@@ -170,7 +170,7 @@ async def test_every_result_fits_its_schema_and_its_text_is_the_same_json(home: 
             assert len(text_of(result)) == len(compact), "the text is compact"
 
 
-async def test_a_client_may_keep_the_lists_for_ten_minutes_and_is_shown_an_icon(make_home: MakeHome) -> None:
+async def test_a_client_may_keep_the_lists_for_ten_minutes(make_home: MakeHome) -> None:
     async with served(make_home(), mode=MODERN) as client:
         lists: list[Any] = [
             await client.list_tools(),
@@ -179,11 +179,6 @@ async def test_a_client_may_keep_the_lists_for_ten_minutes_and_is_shown_an_icon(
             await client.list_resource_templates(),
         ]
         assert [(found.ttl_ms, found.cache_scope) for found in lists] == [(600_000, "private")] * 4
-    async with served(make_home(), mode=LEGACY) as client:
-        assert client.server_info is not None
-        (icon,) = client.server_info.icons or []
-        assert icon.src.startswith("data:image/svg+xml,")
-        assert icon.mime_type == "image/svg+xml"
 
 
 async def test_a_failure_has_a_text_and_no_structured_content(home: Home, era: str) -> None:
