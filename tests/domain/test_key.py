@@ -13,18 +13,18 @@ ENDED = 1_600_000_000
 @pytest.mark.parametrize(
     ("fields", "word", "kinds"),
     [
-        ({}, "enabled", []),
+        ({}, "works", []),
         ({"status": 2}, "disabled", ["disabled"]),
         ({"status": 9}, "unknown (9)", ["disabled"]),
         ({"expired_time": ENDED}, "expired", ["expired"]),
         ({"expired_time": int(NOW)}, "expired", ["expired"]),
         ({"expired_time": ENDED, "status": 2}, "disabled", ["disabled", "expired"]),
         ({"status": 3}, "expired", ["stale"]),
-        ({"remain_quota": 0}, "exhausted", ["exhausted"]),
+        ({"remain_quota": 0}, "used up", ["exhausted"]),
         ({"remain_quota": -7, "expired_time": ENDED}, "expired", ["expired", "exhausted"]),
-        ({"remain_quota": 0, "unlimited_quota": True}, "enabled", []),
-        ({"status": 4}, "exhausted", ["stale"]),
-        ({"status": 4, "remain_quota": 0}, "exhausted", ["exhausted"]),
+        ({"remain_quota": 0, "unlimited_quota": True}, "works", []),
+        ({"status": 4}, "used up", ["stale"]),
+        ({"status": 4, "remain_quota": 0}, "used up", ["exhausted"]),
     ],
 )
 def test_a_record_says_whether_the_key_can_work_and_everything_that_keeps_it_from_it(
