@@ -4,7 +4,8 @@
     ├── ArgumentError             an argument of a tool is wrong; nothing was sent
     ├── SettingsError             the server's own configuration is missing or wrong
     ├── StoreError                the key store can't be written
-    │   └── SlowStoreError        it has not answered, and what it was asked for may still happen
+    │   ├── SlowStoreError        it has not answered, and what it was asked for may still happen
+    │   └── UnwrittenError        it can't do what it was asked for, and has written nothing
     ├── JournalError              the journal can't be opened or written
     ├── PolicyError               the operator's policy does not allow it; nothing was sent
     ├── AuditError                the audit trail is required and can't be written
@@ -72,6 +73,10 @@ class SlowStoreError(StoreError):
     """The key store has not answered. What it was asked for may still happen."""
 
     code = "key_store_hangs"
+
+
+class UnwrittenError(StoreError):
+    """The key store can't do what it was asked for, and has written nothing of it."""
 
 
 class JournalError(CometError):

@@ -342,6 +342,18 @@ async def test_a_stored_value_of_another_key_is_replaced_by_the_keys_own(either:
     assert (dead in file.read_text(), row.key in file.read_text()) == (False, True)
 
 
+async def test_a_key_named_like_the_token_is_stored_anew_without_it(either: Home) -> None:
+    _, row = await _of_another_key(either)
+    row.name = f"blog {either.sandbox.access_token}"
+    done = run_alone(either, "1", "--", sys.executable, "-c", SHOW)
+    assert "was replaced by the key's own" in done.stderr
+    (file,) = either.key_files
+    assert (file.name, file.read_text(encoding="utf-8").partition("\n")[0]) == (
+        "blog-1.env",
+        "# CometAPI key 1, blog ***",
+    )
+
+
 async def test_a_reveal_for_a_program_counts_among_those_of_all_servers(make_home: Callable[..., Home]) -> None:
     home = make_home(dialect="gateway")
     row = full_key(home.sandbox)

@@ -152,6 +152,25 @@ def test_an_address_that_cannot_be_right_is_refused_with_the_right_form(given: s
     assert "made-up@" not in text
 
 
+@pytest.mark.parametrize(
+    ("credential", "secrets"),
+    [
+        ("made-up-name%2B1:", ["made-up-name+1", "made-up-name%2B1", "bWFkZS11cC1uYW1lKzE6"]),
+        ("made-up-name%2B1", ["made-up-name+1", "made-up-name%2B1", "bWFkZS11cC1uYW1lKzE6"]),
+        ("me:made-up-pass", ["made-up-pass", "made-up-pass", "bWU6bWFkZS11cC1wYXNz"]),
+    ],
+)
+def test_a_proxys_password_or_the_name_in_its_place_is_a_secret(credential: str, secrets: list[str]) -> None:
+    settings = loaded(COMETAPI_MCP_PROXY=f"http://{credential}@proxy.example:3128")
+    assert settings.known_secrets == [TOKEN, *secrets]
+
+
+def test_a_token_pasted_among_the_names_of_tools_is_not_repeated() -> None:
+    text = problem(COMETAPI_MCP_DISABLE_TOOLS=f"list_models,{TOKEN}")
+    assert text.startswith("COMETAPI_MCP_DISABLE_TOOLS has a name that is no tool's in place 2; the tools are ")
+    assert TOKEN not in text
+
+
 def test_plain_http_elsewhere_is_possible_when_switched_on() -> None:
     settings = loaded(COMETAPI_BASE_URL="http://gateway.example", COMETAPI_MCP_ALLOW_HTTP="1")
     assert (settings.base_url, settings.problems) == ("http://gateway.example", ())

@@ -180,6 +180,15 @@ class PutPlace:
 
 
 @dataclass(frozen=True, slots=True)
+class DropPlace:
+    """A place that the value of a key was not put into after all."""
+
+    key_id: int
+    key_created: int
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
 class PutShares:
     """A server's shares of an API's calls, instead of those that it had. Those that count no more at `at` go."""
 
@@ -227,6 +236,7 @@ Write = (
     | AddReveals
     | PutKeyLease
     | PutPlace
+    | DropPlace
     | PutShares
     | PutAccount
     | UseNonce

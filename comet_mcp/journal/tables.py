@@ -17,6 +17,7 @@ from comet_mcp.journal.base import (
     AuditRow,
     DropAudit,
     DropGrants,
+    DropPlace,
     Grant,
     KeyLease,
     Place,
@@ -263,6 +264,13 @@ def _(entry: PutKeyLease, db: sqlite3.Connection, account: str | None) -> None:
 def _(entry: PutPlace, db: sqlite3.Connection, account: str | None) -> None:
     values = (account, entry.key_id, entry.key_created, entry.place.path, entry.place.variable)
     db.execute("INSERT OR IGNORE INTO place VALUES (?, ?, ?, ?, ?)", values)
+
+
+@_write.register
+def _(entry: DropPlace, db: sqlite3.Connection, account: str | None) -> None:
+    values = (account, entry.key_id, entry.key_created, entry.place.path, entry.place.variable)
+    which = "account = ? AND key_id = ? AND key_created = ? AND path = ? AND variable = ?"
+    db.execute(f"DELETE FROM place WHERE {which}", values)  # noqa: S608 - a constant
 
 
 @_write.register

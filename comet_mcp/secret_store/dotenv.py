@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import re
 
-from comet_mcp.errors import StoreError
+from comet_mcp.errors import UnwrittenError
 
 _BINDING = re.compile(
     r"""(?P<head>\s*(?:export[^\S\r\n]+)?(?:'[^']+'|[^=\#\s]+)[^\S\r\n]*=[^\S\r\n]*)
@@ -23,19 +23,19 @@ def quoted_value(value: str) -> str:
     """The value as sh and every dotenv reader take it; in quotes where it holds more than the usual characters.
 
     Raises:
-        StoreError: No dotenv file can hold it safely.
+        UnwrittenError: No dotenv file can hold it safely.
     """
     if re.fullmatch(r"[A-Za-z0-9._-]+", value):
         return value
     if re.fullmatch(r"[\x21-\x7e]+", value) and "'" not in value and "\\" not in value:
         return f"'{value}'"
-    raise StoreError("The API gave a key with characters that a dotenv file can't hold safely; it was not written.")
+    raise UnwrittenError("The API gave a key with characters that a dotenv file can't hold safely; it was not written.")
 
 
 def with_value(text: str, variable: str, value: str) -> str:
     """The text with `variable` set to `value`: its last line is replaced, else one is added at the end.
 
-    Other lines, comments, their order and the line ends stay. Raises StoreError as `quoted_value` does.
+    Other lines, comments, their order and the line ends stay. Raises UnwrittenError as `quoted_value` does.
     """
     from dotenv.parser import parse_stream  # noqa: PLC0415 - only where a file is edited
 
@@ -92,7 +92,7 @@ def without_value(text: str, value: str) -> str | None:
 
 def _checked(text: str, variable: str, value: str) -> str:
     if value_of(text, variable) != value:
-        raise StoreError(
+        raise UnwrittenError(
             "The file has an open quotation, so a value put into it could not be read back; it was left alone."
         )
     return text

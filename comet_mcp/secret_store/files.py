@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from comet_mcp.domain.key import with_prefix
-from comet_mcp.errors import StoreError
+from comet_mcp.errors import StoreError, UnwrittenError
 from comet_mcp.journal.base import Place
 from comet_mcp.secret_store.base import DEFAULT, KEY_VARIABLE, NOWHERE, Forgotten, Saved, Target, run_line
 from comet_mcp.secret_store.directory import Directory, read_plain
@@ -57,7 +57,8 @@ class FileStore:
 
         Raises:
             ArgumentError: The target's file or variable name is none.
-            StoreError: It can't be written, or the file named holds another key's value.
+            UnwrittenError: The file named holds another value or is none to edit; no dotenv file can hold the key's.
+            StoreError: It can't be written.
         """
         variable = checked_variable(target.variable, self._variables)
         file = checked_file(target.file) if target.file else None
@@ -146,18 +147,24 @@ class FileStore:
     def _edit(self, folder: Directory, name: str, variable: str, value: str) -> Path:
         """A line in the file named; its other lines stay."""
         path = self.directory / name
-        content = folder.read(name) or b""
+        try:
+            content = folder.read(name) or b""
+        except OSError as error:
+            raise UnwrittenError(
+                f"{quoted(str(path), 200)} can't be edited ({_reason(error)}), and was left as it is. "
+                "Name another file."
+            ) from None
         text = content.decode("utf-8", "replace")
         if (owner := re.match(_MARK, text)) and value not in text:
-            raise StoreError(
+            raise UnwrittenError(
                 f"{quoted(str(path), 200)} is the own file of key {owner[1]} and goes with it. Name another file.",
                 code="variable_taken",
             )
         if "\0" in text or text.encode() != content:
-            raise StoreError(f"{quoted(str(path), 200)} is no text file, and was left as it is. Name another file.")
+            raise UnwrittenError(f"{quoted(str(path), 200)} is no text file, and was left as it is. Name another file.")
         present = value_of(text, variable)
         if present and present != value:
-            raise StoreError(
+            raise UnwrittenError(
                 f"{quoted(str(path), 200)} already has another value for {variable}, and was left as it is. "
                 "Name another file or variable, or remove that line first.",
                 code="variable_taken",
@@ -174,9 +181,13 @@ class FileStore:
         except OSError as error:
             raise StoreError(
                 f"The key directory {quoted(str(self.directory), 200)} can't be written "
-                f"({printable(error.strerror or type(error).__name__)}). Ask the person who runs this server to mend "
+                f"({_reason(error)}). Ask the person who runs this server to mend "
                 "that, or to set COMETAPI_MCP_KEY_DIR to a directory of theirs."
             ) from None
+
+
+def _reason(error: OSError) -> str:
+    return printable(error.strerror or type(error).__name__)
 
 
 def value_at(path: str, variable: str) -> str | None:

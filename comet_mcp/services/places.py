@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from comet_mcp.concurrency import Deadline
 from comet_mcp.domain.key import Key, with_prefix
 from comet_mcp.errors import CometError, SlowStoreError, StoreError
-from comet_mcp.journal.base import Decision, Place, PutPlace, Reads, Step
+from comet_mcp.journal.base import Decision, DropPlace, Place, PutPlace, Reads, Step
 from comet_mcp.secret_store.base import Outcome
 from comet_mcp.secret_store.env_files import EnvFiles, Found, Spot
 from comet_mcp.services.core import Core
@@ -100,14 +100,27 @@ class Places:
                 done.append(place)
         return done, left
 
-    async def note(self, row: Key, place: Place) -> None:
-        """Note where a value is about to be put. Where the journal fails that is logged, and no delete will name it."""
+    async def note(self, row: Key, place: Place) -> bool:
+        """Note where a value is about to be put. Where the journal fails that is logged, and no delete will name it.
+
+        Returns whether that was not noted before.
+        """
         put = PutPlace(row.id, row.created_time, place)
         try:
-            reads = Reads(await self._identity.account())
-            await self._journal.run(Step(reads, lambda _: Decision(None, [put])))
+            reads = Reads(await self._identity.account(), places=(row.id, row.created_time))
+            return await self._journal.run(Step(reads, lambda rows: Decision(place not in rows.places, [put])))
         except CometError as error:
             log.warning("that key %s goes into a file is not in the journal: %s", row.id, error)
+            return False
+
+    async def withdraw(self, row: Key, place: Place) -> None:
+        """Note no more that a value was about to be put there: it was not. Where the journal fails that is logged."""
+        drop = DropPlace(row.id, row.created_time, place)
+        try:
+            reads = Reads(await self._identity.account())
+            await self._journal.run(Step(reads, lambda _: Decision(None, [drop]), durable=False))
+        except CometError as error:
+            log.warning("that key %s did not go into a file is not in the journal: %s", row.id, error)
 
     async def noted(self, key_id: int, created: int) -> list[Place]:
         """Where the value of a key was put, whatever is there now."""

@@ -17,6 +17,7 @@ from comet_mcp.concurrency import Deadline, Pending, SingleFlight
 from comet_mcp.domain.key import Key
 from comet_mcp.domain.lifetimes import when
 from comet_mcp.errors import (
+    ArgumentError,
     CometError,
     NotFoundError,
     RateLimitedError,
@@ -24,6 +25,7 @@ from comet_mcp.errors import (
     SlowStoreError,
     StoreError,
     UnclearError,
+    UnwrittenError,
 )
 from comet_mcp.journal.base import AddReveals, Decision, Reads, Step
 from comet_mcp.redaction import Redactor
@@ -91,14 +93,21 @@ class Secrets:
         )
 
     async def save(self, row: Key, deadline: Deadline, target: Target = DEFAULT) -> Saved:
-        """Store the value of a key; tried twice. Raises StoreError, or what reading the value raises."""
+        """Store the value of a key; tried twice where that may help.
+
+        Raises StoreError, ArgumentError for the target's names, or what reading the value raises.
+        """
         value = await self.value_of(row, deadline) if self.store.needs_value else row.key
         name = self._redactor.text(row.name)
-        if (place := self.store.place(target)) is not None:
-            await self.places.note(row, place)
+        place = self.store.place(target)
+        is_new = place is not None and await self.places.note(row, place)
         try:
             return await self._ask_store(lambda: self.store.save(row.id, name, value, target), deadline.left)
         except SlowStoreError:
+            raise
+        except (ArgumentError, UnwrittenError):
+            if place is not None and is_new:
+                await self.places.withdraw(row, place)
             raise
         except StoreError:
             return await self._ask_store(lambda: self.store.save(row.id, name, value, target), deadline.left)
@@ -141,10 +150,11 @@ class Secrets:
 
     async def replace(self, row: Key, value: SecretStr, deadline: Deadline) -> None:
         """Store the value of a key in the place of another key's, of which nothing is left. Raises StoreError."""
+        name = self._redactor.text(row.name)
 
         def store() -> None:
             self.store.forget(row.id)
-            self.store.save(row.id, row.name, value, DEFAULT)
+            self.store.save(row.id, name, value, DEFAULT)
 
         await self._ask_store(store, deadline.left)
 

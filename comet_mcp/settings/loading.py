@@ -129,13 +129,16 @@ class Settings:
 
     @property
     def known_secrets(self) -> list[str]:
-        """What no text may repeat: the access token, and the proxy's password as it is, in an address and as sent."""
+        """What no text may repeat: the access token, and the proxy's password as it is, in an address and as sent.
+
+        A name without a password is one.
+        """
         known = [self.access_token.get_secret_value()] if self.access_token else []
         url = urlsplit(self.proxy.get_secret_value()) if self.proxy else None
-        if url is not None and url.password:
-            name, password = unquote(url.username or ""), unquote(url.password)
+        if url is not None and (secret := url.password or url.username):
+            name, password = unquote(url.username or ""), unquote(url.password or "")
             sent = base64.b64encode(f"{name}:{password}".encode()).decode()
-            known += [password, url.password, sent]
+            known += [unquote(secret), secret, sent]
         return known
 
     @property

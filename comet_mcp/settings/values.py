@@ -15,7 +15,7 @@ from comet_mcp.domain.identity import is_loopback, plain_path
 from comet_mcp.domain.money import PER_USD, Units
 from comet_mcp.policy.rule import WrongValueError
 from comet_mcp.settings.table import MAX_TIMEOUT, PUBLIC_API, VARIABLE, ToolName
-from comet_mcp.text import printable, quoted
+from comet_mcp.text import printable
 
 _T = TypeVar("_T")
 _EXAMPLE = re.compile(r"(paste|insert|your)[-_ ].*|.*[-_ ]here", re.IGNORECASE)
@@ -88,9 +88,9 @@ def tool_names(text: str) -> frozenset[ToolName]:
     """Names of tools, separated by commas."""
     known = {name: name for name in get_args(ToolName)}
     names = [name.strip() for name in text.split(",") if name.strip()]
-    for name in names:
+    for place, name in enumerate(names, 1):
         if name not in known:
-            raise WrongValueError(f"names {quoted(name)}, which is no tool; the tools are {', '.join(known)}")
+            raise WrongValueError(f"has a name that is no tool's in place {place}; the tools are {', '.join(known)}")
     if not names:
         raise WrongValueError(f"names no tool; the tools are {', '.join(known)}")
     return frozenset(known[name] for name in names)

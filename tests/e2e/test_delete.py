@@ -222,6 +222,31 @@ async def test_a_file_that_holds_a_value_no_more_is_not_named_and_one_that_canno
         assert str(path) in data_of(await client.call_tool("delete_api_key", {"id": rows[2].id}))["note"]
 
 
+@pytest.mark.parametrize("kind", ["directory", "binary", "large", "taken"])
+async def test_a_file_into_which_a_value_was_never_put_is_not_named_but_one_that_had_it_before_is(
+    kind: str, home: Home
+) -> None:
+    row = full_key(home.sandbox)
+    async with connected(home) as client:
+        path = await put(client, home, row.id, "BLOG_KEY")
+        wrong = path.with_name("wrong.env")
+        if kind == "directory":
+            wrong.mkdir()
+        else:
+            bad = {"binary": b"A=\0", "large": b"#" * 70_000, "taken": b"A_KEY=x\nB_KEY=y\n"}
+            wrong.write_bytes(bad[kind])
+        path.unlink()
+        path.mkdir()
+        for name, variable in (("wrong.env", "A_KEY"), ("wrong.env", "B_KEY"), ("app.env", "BLOG_KEY")):
+            arguments = {"id": row.id, "file": name, "variable": variable}
+            said = error_of(await client.call_tool("save_api_key", arguments))
+            assert str(path.with_name(name)) in said
+            assert "The key directory" not in said
+        note = data_of(await client.call_tool("delete_api_key", {"id": row.id}))["note"]
+        assert "wrong.env" not in note
+        assert f"{path} (as BLOG_KEY)" in note
+
+
 async def test_a_key_of_the_same_id_in_a_database_begun_anew_has_no_places(home: Home) -> None:
     row = full_key(home.sandbox)
     async with connected(home) as client:

@@ -136,7 +136,7 @@ async def test_a_server_with_neither_create_nor_rotate_says_that_it_makes_no_key
 @pytest.mark.parametrize(
     ("variable", "value", "said"),
     [
-        ("COMETAPI_MCP_DISABLE_TOOLS", "delete_api_keys", '"delete_api_keys", which is no tool'),
+        ("COMETAPI_MCP_DISABLE_TOOLS", "delete_api_keys", "no tool's in place 1; the tools are"),
         ("COMETAPI_MCP_READ_ONLY", "maybe", "must be 1 or 0"),
         ("COMETAPI_MCP_CONFIRM", "always", "one of never, destructive, writes"),
         ("COMETAPI_MCP_CONFIRM_FALLBACK", "ask", "one of refuse, allow"),
