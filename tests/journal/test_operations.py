@@ -92,7 +92,7 @@ def test_an_operation_is_its_holders_until_its_lease_ends() -> None:
     assert RENEW_EVERY < LEASE / 2, "a renewal may come late once"
     for state in State:
         held = operation(state=state)
-        assert held.is_held(1_005.9) == (state not in {*CLOSED, State.UNSTORED, State.RETIRED})
+        assert held.is_held(1_005.9) == (state not in {*CLOSED, State.RETIRED})
         assert not held.is_held(1_006.0)
 
 

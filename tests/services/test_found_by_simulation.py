@@ -78,11 +78,12 @@ async def test_a_call_that_comes_late_takes_nothing_back_of_what_another_has_fou
 async def test_a_key_whose_answer_is_about_to_be_written_is_not_given_to_another_server(
     make_home: MakeHome, serve: Serve, deadline: Deadline, fault: str | None
 ) -> None:
-    home = make_home()
+    home = make_home(dialect="gateway")
     one, other, told = serve(home), serve(home), Told()
     operation, _ = await one.creator.begin(SPEC, deadline)
     if fault:
         home.sandbox.faults.add("reveal", fault, times=100)
+        home.sandbox.faults.add("reveal_batch", fault, times=100)
     await one.creator.make(operation, deadline, told)
     assert operations(home)[-1][0] == ("unstored" if fault else "stored")
     assert await other.progress.adopt(await other.progress.read(operation.id), for_client=True) is None
