@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,7 +66,11 @@ class Written:
 
     @property
     def everything(self) -> bytes:
-        return b"\n".join([*self.stdout, self.stderr, self.journal, self.command_line])
+        return b"\n".join([self.told, self.journal])
+
+    @property
+    def told(self) -> bytes:
+        return b"\n".join([*self.stdout, self.stderr, self.command_line])
 
 
 _PART = 12
@@ -427,10 +433,13 @@ def test_an_api_that_puts_the_token_and_a_key_into_its_own_fields_is_shown_witho
         return hidden
 
     written = _run(home, play)
-    assert b"***" in written.everything
+    with closing(sqlite3.connect(home.state)) as db:
+        trail = "\n".join(entry for (entry,) in db.execute("SELECT entry FROM audit"))
+    told = written.told + trail.encode()  # the journal's operations have keys' names and groups as the API has them
+    assert told.count(b"***") > trail.count("***") > 0
     parts = [TOKEN[:8], first.key[4:12]]
-    assert [part for part in parts if part.encode() in written.everything] == []
-    assert leaks([TOKEN, first.key], written.everything) == []
+    assert [part for part in parts if part.encode() in told] == []
+    assert leaks([TOKEN, first.key], told) == []
     assert [value for value in shown if value == f"sk-{first.key}"] == (
         [f"sk-{first.key}"] if store == "result" else []
     )
