@@ -48,12 +48,12 @@ async def plan_api_key(
     app, draft, end = context.app, Draft(), None
     quota, addresses = _quota(budget_usd, unlimited, app.units), _addresses(ips)
     await app.hear_clock(context.deadline)
-    now, zone = app.clock.now(), app.settings.timezone
+    facts = await app.catalog.facts(models=bool(models), groups=bool(group), balance=quota > 0)
+    now, zone = app.clock.now(), app.settings.timezone  # not before: the first answers may tell the API's time
     name = understand_name(draft, name)
     if is_given := bool(lifetime.strip()):
         with draft.asking():
             end = end_of(lifetime, now, zone)
-    facts = await app.catalog.facts(models=bool(models), groups=bool(group), balance=quota > 0)
     understand_names(draft, models, group, facts)
     compare_balance(draft, quota, facts, app.units)
     draft.ask += await missing(app.quota, zone, now, lifetime=not is_given, budget=not (quota or unlimited))

@@ -86,12 +86,14 @@ async def _update(context: Context, id: int, key_name: str, named: dict[str, Any
     known = await app.catalog.odd(ModelList.parse(wish.fields.get("model_limits", "")))
     if context.gate.is_unanswered:  # this run ends with the question: nobody is kept from the key meanwhile
         row = await app.deleter.read(key_id, deadline)
+        wish = wish_of(named, app.clock.now(), app.settings.timezone)
         await _asked_to_change(context, *_change(context, row, wish, known), wish)
     async with app.changer.holding(key_id, deadline, context.gate.passed) as hold:
         row = await app.deleter.read(key_id, deadline)
         app.quota.enforcer.require_own(row)
         row, settled = await app.changer.settle_open(hold, row, deadline)
         context.note.key_name = row.name
+        wish = wish_of(named, app.clock.now(), app.settings.timezone)  # the answers since may have told the API's time
         with telling_first(settled):
             change, warnings = _change(context, row, wish, known)
             await _asked_to_change(context, change, warnings, wish)
