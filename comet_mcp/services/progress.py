@@ -79,13 +79,14 @@ class Progress:
                 return Decision(None)
             # what it tells of is stored once more
             again = State.MATCHED if current.state in (State.STORED, State.UNSTORED) else current.state
-            # what a wrong clock dated is waited for from now on, and no longer than any other
+            # what a wrong clock dated is waited for from now on, and no longer than any other; is this one right?
+            begun = min(current.begun, now) if self._clock.was_heard else current.begun
             mine = current.moved(
                 again,
                 holder=self._server,
                 lease_until=now + LEASE,
                 disconnected=not for_client,
-                begun=min(current.begun, now),
+                begun=begun,
             )
             return Decision(mine, [Put(mine)])
 

@@ -76,6 +76,9 @@ class Reconciler:
         except CometError as error:
             done.notes.append(f"Whether earlier creates made keys could not be settled: {error}")
             return done
+        if opened and not self._clock.was_heard:  # leases and ages of other servers count by the API's time
+            with contextlib.suppress(CometError):  # what is asked for next says what is wrong
+                await self._finder.newest.watermark(deadline.left)
         for operation in opened:
             if operation.state is State.ABANDONED:
                 done.abandoned.append(operation)
