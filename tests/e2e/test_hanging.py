@@ -191,7 +191,7 @@ async def test_a_place_on_a_dead_disk_is_named_by_a_rotation_which_writes_the_ot
             done = data_of(await client.call_tool("rotate_api_key", {"id": row.id, "old_key": "disable"}))
             assert f"put into {folders[0] / '.env'} (as COMETAPI_KEY)" in " ".join(done["warnings"])
             assert f"Its value is in {folders[1] / '.env'} (as COMETAPI_KEY)" in " ".join(done["steps"])
-            assert done["old_key"]["status"] == "disabled"
+            assert done["old_key"]["state"] == "disabled"
             deleted = data_of(await client.call_tool("delete_api_key", {"id": row.id}))
             awake.set()
     assert f"It was put into {folders[0] / '.env'} (as COMETAPI_KEY): remove the line there." in deleted["note"]
