@@ -30,7 +30,7 @@ PARTS = (
 ALONE = {
     "httpx": {"api/transport.py"},
     "sqlite3": {"journal/sqlite.py", "journal/tables.py", "journal/migrations.py", "journal/faults.py"},
-    "tomllib": {"settings/loading.py"},
+    "tomllib": {"settings/file.py"},
     "uvicorn": {"sandbox/server.py", "sandbox/connection.py"},
     "keyring": {"secret_store/keychain.py"},
     "dotenv": {"secret_store/dotenv.py"},
