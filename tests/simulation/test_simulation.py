@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.simulation.known import BROKEN
 from tests.simulation.world import play
 
 pytestmark = pytest.mark.usefixtures("deterministic")
@@ -13,9 +14,12 @@ SHORT, LONG = 300, 10_000
 
 
 def _kept(first: int, count: int) -> None:
-    broken = {seed: found for seed in range(first, first + count) if (found := play(seed).found)}
+    seeds = range(first, first + count)
+    broken = {seed: found for seed in seeds if (found := play(seed).found)}
     text = "\n".join(f"seed {seed}: {what}" for seed, found in broken.items() for what in found)
-    assert not broken, f"{len(broken)} of {count}; replay one with python -m tests.simulation SEED\n{text}"
+    known = {seed for seed in BROKEN if seed in seeds}
+    assert broken.keys() >= known, f"{known - broken.keys()} keep every promise now: take them out of known.py"
+    assert broken.keys() <= known, f"{len(broken)} of {count}; replay one with python -m tests.simulation SEED\n{text}"
 
 
 @pytest.mark.parametrize("first", range(0, SHORT, CHUNK))
