@@ -433,5 +433,5 @@ async def test_a_redirect_between_a_path_and_its_slash_is_not_followed_for_ever(
     home = Home(tmp_path, net[0].add(wire), wire.sandbox)
     async with Client(server.create_server(home.settings)) as client:
         assert code_of(await client.call_tool(tool, CALLS[tool])) == "no_usable_answer"
-    assert len(wire.seen) <= 2
+    assert len(wire.seen) == len(set(wire.seen)) <= 3  # each call once: none is followed
     assert "create" not in wire.seen

@@ -124,31 +124,37 @@ SAVE: dict[str, Step] = {
 }
 
 
+def _later(step: Step) -> Step:
+    """A step of a create inside a rotation, which has held the old key before it, to settle what was left open."""
+    module, method, when, nth = step
+    return (module, method, when, nth + 2) if method == RUN and nth > 3 else step
+
+
 # What a rotation does before and after the create inside it.
 ROTATE: dict[str, tuple[Step, bool]] = {
     "before the old key was read": ((CLIENT, "CometAPI.get_token", "before", 1), False),
-    **CREATE,
-    "before the old key's places were read": ((JOURNAL, RUN, "before", 7), True),
-    "before the old key was held": ((JOURNAL, RUN, "before", 8), True),
+    **{name: (_later(step), exists) for name, (step, exists) in CREATE.items()},
+    "before the old key's places were read": ((JOURNAL, RUN, "before", 9), True),
+    "before the old key was held": ((JOURNAL, RUN, "before", 10), True),
     "before the old key was read again": ((CLIENT, "CometAPI.get_token", "before", 2), True),
-    "before the old key's end was noted": ((JOURNAL, RUN, "before", 9), True),
+    "before the old key's end was noted": ((JOURNAL, RUN, "before", 11), True),
     "before the old key's end was written": ((CLIENT, "CometAPI.update_token", "before", 1), True),
     "once the old key's end was written": ((CLIENT, "CometAPI.update_token", "after", 1), True),
-    "once the old key was seen to have ended": ((JOURNAL, RUN, "after", 10), True),
-    "before the journal knew that it is done": ((JOURNAL, RUN, "before", 12), True),
-    "once the journal knew that it is done": ((JOURNAL, RUN, "after", 12), True),
+    "once the old key was seen to have ended": ((JOURNAL, RUN, "after", 12), True),
+    "before the journal knew that it is done": ((JOURNAL, RUN, "before", 14), True),
+    "once the journal knew that it is done": ((JOURNAL, RUN, "after", 14), True),
 }
 
 # What it does where the old key's value is in a program's file.
 HAND_OVER: dict[str, Step] = {
-    "before the place was noted": (JOURNAL, RUN, "before", 8),
-    "once the place was noted": (JOURNAL, RUN, "after", 8),
+    "before the place was noted": (JOURNAL, RUN, "before", 10),
+    "once the place was noted": (JOURNAL, RUN, "after", 10),
     "when half the file was written": (DIRECTORY, "Directory._write", "half", 3),
     "before the file had its name": (DIRECTORY, "Directory.replace", "before", 1),
     "once the file had its name": (DIRECTORY, "Directory.replace", "after", 1),
     "before the old key's end was written": (CLIENT, "CometAPI.update_token", "before", 1),
     "once the old key's end was written": (CLIENT, "CometAPI.update_token", "after", 1),
-    "before the journal knew that it is done": (JOURNAL, RUN, "before", 13),
+    "before the journal knew that it is done": (JOURNAL, RUN, "before", 15),
 }
 
 BODY: dict[str, Any] = {"name": "to be killed", "remain_quota": 500_000}
