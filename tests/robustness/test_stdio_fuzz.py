@@ -614,7 +614,7 @@ TALKATIVE = """
 import os, sys, subprocess
 from comet_mcp.tools.get_api_key import TOOL
 real = TOOL.fn
-async def get_api_key(context, *, id):
+async def get_api_key(context, *, id, key_name):
     print("a library's print")
     sys.stdout.write("without an end")
     sys.stdout.flush()
@@ -623,7 +623,7 @@ async def get_api_key(context, *, id):
     os.write(1, b"to the descriptor\\n")
     subprocess.run(["echo", "a child"], check=True)
     assert sys.stdin.read() == ""
-    return await real(context, id=id)
+    return await real(context, id=id, key_name=key_name)
 object.__setattr__(TOOL, "fn", get_api_key)
 from comet_mcp.__main__ import main
 sys.exit(main([]))
