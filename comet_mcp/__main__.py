@@ -20,6 +20,8 @@ An MCP server that lets an AI agent make and manage scoped CometAPI keys.
 commands:
   (none)     serve over stdio; an MCP client starts it so
   demo       show the main job, end to end, without an account or a network
+  install    add this server to MCP clients (cometapi-mcp install --help)
+  uninstall  take it out again
   run        run a program with a key in its environment (cometapi-mcp run --help)
   save       put a key into the .env file of a program (cometapi-mcp save --help)
   policy     show what agents may do, or judge a key (cometapi-mcp policy --help)
@@ -42,7 +44,7 @@ cometapi-mcp {version}: an MCP server. It is waiting for an MCP client on standa
 """
 
 
-COMMANDS = ("demo", "run", "save", "policy", "audit", "sandbox")
+COMMANDS = ("demo", "install", "uninstall", "run", "save", "policy", "audit", "sandbox")
 """The modules of comet_mcp.cli, each with a main of its own."""
 
 

@@ -44,7 +44,10 @@ def test_an_unknown_command_is_refused_on_stderr_with_the_help(tmp_path: Path) -
     shown = run("serve\x1b[31m", home=tmp_path)
     assert (shown.returncode, shown.stdout) == (2, "")
     assert r"unknown: 'serve\x1b[31m'" in shown.stderr
-    assert "The commands are demo, run, save, policy, audit, sandbox; without one it serves." in shown.stderr
+    assert (
+        "The commands are demo, install, uninstall, run, save, policy, audit, sandbox; without one it serves."
+        in shown.stderr
+    )
     assert "usage:" in shown.stderr
 
 

@@ -1,0 +1,194 @@
+"""A client's file: found, read, changed in our entry alone, and written whole with a copy of what it was before."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import stat
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from comet_mcp.clients.forms import form_of
+from comet_mcp.clients.start import KEPT, NAME, Start
+from comet_mcp.clients.table import Client
+from comet_mcp.errors import SettingsError
+
+BACKUP = ".before-cometapi"
+"""What the copy's name ends in."""
+_MOST_BYTES = 16 * 1024 * 1024
+_ENVIRONMENTS = ("env", "environment", "envs")
+_BOM = "\ufeff"
+_VARIABLE = re.compile(r"\{([A-Z_]+)\|((?:[^{}]|\{[^{}]*\})*)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What a client's file would become. `before` is None where there is none yet."""
+
+    client: Client
+    path: Path
+    before: str | None
+    after: str
+    entry: dict[str, Any] | None
+    """What it would hold of ours; None after an uninstall."""
+
+    @property
+    def is_change(self) -> bool:
+        """Whether anything would be written."""
+        return self.after != (self.before or "")
+
+    def shown(self) -> str:
+        """The entry as the file would have it, and nothing else of the file: other servers' secrets are there."""
+        return block(self.client, self.entry) if self.entry is not None else ""
+
+
+def block(client: Client, entry: dict[str, Any]) -> str:
+    """An entry as a file of that client would have it alone; variables that `install` never writes have no value."""
+    shown = dict(entry)
+    for name in _ENVIRONMENTS:
+        if isinstance(found := shown.get(name), dict):
+            shown[name] = {variable: value if variable in KEPT else "***" for variable, value in found.items()}
+    return form_of(client).put("", client.key, NAME, shown)
+
+
+def path_of(client: Client, environ: Mapping[str, str], platform: str = sys.platform) -> Path:
+    """Where a client's file is, or would be."""
+    found: list[Path] = []
+    for template in client.paths(platform):
+        path = Path(_expanded(template, environ)).expanduser()
+        if "*" not in str(path):
+            found.append(path)
+        else:
+            anchor = Path(path.anchor)
+            found += sorted(anchor.glob(str(path.relative_to(anchor))))
+            folder = path
+            while "*" in str(folder.parent):
+                folder = folder.parent
+            found += [made / path.relative_to(folder) for made in sorted(anchor.glob(str(folder.relative_to(anchor))))]
+    there = [path for path in found if path.exists()] or [path for path in found if path.parent.is_dir()]
+    return (there or found)[0] if there else found[-1]
+
+
+def is_there(client: Client, environ: Mapping[str, str], platform: str = sys.platform) -> bool:
+    """Whether the client seems to be installed: its file is there, or the folder that it keeps it in."""
+    path = path_of(client, environ, platform)
+    home = Path("~").expanduser()
+    return path.exists() or (path.parent != home and path.parent.is_dir())
+
+
+def installing(client: Client, start: Start, path: Path) -> Edit:
+    """The change that puts our entry into a client's file; what a person added to the entry stays.
+
+    Raises:
+        SettingsError: The file can't be read or edited.
+    """
+    before = _read(path)
+    entry = start.entry(client)
+    current = _entry_in(before or "", client, path)
+    if current is not None:
+        merged = {**current, **entry}
+        for name in _ENVIRONMENTS:
+            if isinstance(current.get(name), dict):
+                merged[name] = {**current[name], **entry.get(name, {})}
+        if merged == current:
+            return Edit(client, path, before, before or "", current)
+        entry = merged
+    after = _edited(before or "", path, lambda text: form_of(client).put(text, client.key, NAME, entry))
+    return Edit(client, path, before, after, entry)
+
+
+def uninstalling(client: Client, path: Path) -> Edit:
+    """The change that takes our entry out of a client's file. Raises SettingsError as `installing`."""
+    before = _read(path)
+    after = _edited(before or "", path, lambda text: form_of(client).take(text, client.key, NAME))
+    return Edit(client, path, before, after, None)
+
+
+def entry_in(client: Client, path: Path) -> dict[str, Any] | None:
+    """Our entry in a client's file, None where there is none. Raises SettingsError where it can't be read."""
+    return _entry_in(_read(path) or "", client, path)
+
+
+def write(edit: Edit) -> Path | None:
+    """Write the file whole, following a link to it, and keep a copy of what was there: its path is returned.
+
+    Raises:
+        SettingsError: The file can't be written, or somebody changed it meanwhile.
+    """
+    target = Path(os.path.realpath(edit.path))
+    try:
+        if _read(edit.path) != edit.before:
+            raise SettingsError(f"{edit.path} was changed meanwhile. Nothing was written; run the command again.")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        mode, backup = 0o600, None
+        if edit.before is not None:
+            mode = stat.S_IMODE(target.stat().st_mode)
+            if not os.access(target, os.W_OK):
+                raise SettingsError(f"{target} is read-only. Nothing was written.")
+            backup = target.with_name(target.name + BACKUP)
+            _replace(backup, target.read_bytes(), mode)
+        _replace(target, edit.after.encode(), mode)
+    except OSError as error:
+        raise SettingsError(f"{target} can't be written: {error.strerror or error}. Nothing was changed.") from None
+    return backup
+
+
+def _replace(path: Path, content: bytes, mode: int) -> None:
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0), mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(mode)
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def _expanded(template: str, environ: Mapping[str, str]) -> str:
+    while (found := _VARIABLE.search(template)) is not None:
+        template = template[: found.start()] + (environ.get(found[1]) or found[2]) + template[found.end() :]
+    return template
+
+
+def _read(path: Path) -> str | None:
+    """The file's text, a byte order mark at its start kept as a character; None where there is none."""
+    try:
+        if path.is_dir():
+            raise SettingsError(f"{path} is a folder, where a file has to be.")
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SettingsError(f"{path} can't be read: {error.strerror or error}.") from None
+    if len(content) > _MOST_BYTES:
+        raise SettingsError(f"{path} has {len(content)} bytes: hardly a client's configuration.")
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path} is no UTF-8 text. Nothing was changed.") from None
+
+
+def _edited(text: str, path: Path, change: Callable[[str], str]) -> str:
+    """The text after a change, its byte order mark kept."""
+    try:
+        return text[:1] + change(text[1:]) if text.startswith(_BOM) else change(text)
+    except ValueError as error:
+        raise SettingsError(f"{path} can't be edited: {error}. Nothing was changed.") from None
+
+
+def _entry_in(text: str, client: Client, path: Path) -> dict[str, Any] | None:
+    try:
+        found = form_of(client).entry(text.removeprefix(_BOM), client.key, NAME)
+    except ValueError as error:
+        raise SettingsError(f"{path} can't be read: {error}.") from None
+    return found if isinstance(found, dict) else None
