@@ -241,7 +241,6 @@ REST = (
     ),
     Planted("lists", "only the first page is looked through", (("services.listing:pages", _first_page),)),
     Planted("stores", "a stored value is revealed once more", (("secret_store.files:FileStore.find", gives(None)),)),
-    Planted("trail", "a call without an answer does not name its key", (("services.delivery:Told.of", gives(None)),)),
     Planted("trail", "changes are not in the trail", (("audit.trail:AuditTrail.begin", coroutine(_no_row)),)),
     Planted("trail", "a journal that was deleted is made anew", (("journal.sqlite:_identity", gives((1, 1))),)),
 )
