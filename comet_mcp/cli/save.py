@@ -50,7 +50,7 @@ async def _save(settings: Settings, redactor: Redactor, given: argparse.Namespac
         spot = await places.spot(_full(given.file), given.variable)
         row, said = await find_row(app, given.key)
         if said:
-            print(f"cometapi-mcp save: {said}", file=sys.stderr)
+            print(f"cometapi-mcp save: {said}", file=redactor.stream(sys.stderr))
         found = await places.look(spot, Deadline(app.clock, settings.timeout))
         value = await app.secrets.value_of(row, Deadline(app.clock, settings.timeout))
         is_other = found.value is not None and not app.secrets.places.is_same(found.value, value)
