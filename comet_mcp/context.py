@@ -45,11 +45,10 @@ from comet_mcp.services.take_up import TakeUp
 from comet_mcp.services.units import UnitsCheck
 from comet_mcp.services.update import Changer
 from comet_mcp.services.verify import Verifier
+from comet_mcp.settings import Settings
 
 if TYPE_CHECKING:
     import httpx
-
-from comet_mcp.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from comet_mcp.clock import SYSTEM
-from comet_mcp.domain.key import with_prefix
+from comet_mcp.domain.key import mask, with_prefix
 from comet_mcp.errors import ArgumentError, StoreError
-from comet_mcp.secret_store import KeyStore, Target, directory, mask
+from comet_mcp.secret_store import KeyStore, Target, directory
 from comet_mcp.secret_store.base import NoStore, ResultStore
 from comet_mcp.secret_store.dotenv import with_value
 from comet_mcp.secret_store.files import FileStore

@@ -11,7 +11,7 @@ nothing.
 Beside the store, a value goes into dotenv files of the person's own programs (env_files), where git ignores them (git).
 """
 
-from comet_mcp.secret_store.base import NOWHERE, Forgotten, KeyStore, Saved, Target, mask
+from comet_mcp.secret_store.base import NOWHERE, Forgotten, KeyStore, Saved, Target
 from comet_mcp.secret_store.choice import env_files, key_store
 
-__all__ = ["NOWHERE", "Forgotten", "KeyStore", "Saved", "Target", "env_files", "key_store", "mask"]
+__all__ = ["NOWHERE", "Forgotten", "KeyStore", "Saved", "Target", "env_files", "key_store"]

@@ -105,12 +105,6 @@ class KeyStore(Protocol):
         """Remove the value of a key that does not exist any more."""
 
 
-def mask(key: SecretStr) -> str:
-    """`sk-gLEC***DQNw`: enough to tell two keys apart, by the API's own habit. Also of a key that came masked."""
-    value = key.get_secret_value().removeprefix("sk-")
-    return f"sk-{value[:4]}***{value[-4:]}" if len(value) >= 16 else "sk-***"
-
-
 def run_line(key_id: int) -> str:
     """The line that starts a program with a key in its environment, wherever its value is."""
     return f"cometapi-mcp run {key_id} -- PROGRAM"

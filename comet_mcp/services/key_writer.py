@@ -153,14 +153,19 @@ def plain(spec: KeySpec) -> dict[str, Any]:
 
 def has_total(row: Key, total: int) -> bool:
     """Whether a key has that in all. One that has spent more has nothing left then, and can have no less."""
-    return row.total == total or row.remain_quota == max(total - row.used_quota, 0)
+    return row.total == total or row.remain_quota == left_of(total, row)
+
+
+def left_of(total: int, row: Key) -> int:
+    """What has to remain, in quota units, for a key to have that in all, by what it has used."""
+    return max(total - row.used_quota, 0)
 
 
 def _with_total(base: Key, row: Key, total: int | None) -> Key:
     """The row with what has to remain for that total, by what is used now."""
     if total is None:
         return row.model_copy(update={"remain_quota": max(row.remain_quota, 0)})
-    return row.model_copy(update={"remain_quota": max(total - base.used_quota, 0)})
+    return row.model_copy(update={"remain_quota": left_of(total, base)})
 
 
 def _has_arrived(base: Key, row: Key, after: Key) -> bool:

@@ -19,7 +19,7 @@ from comet_mcp.domain.key import Key, KeySpec, Status
 from comet_mcp.errors import CometError, UnclearError
 from comet_mcp.journal.operations import Operation, State, Target
 from comet_mcp.services.change_journal import ChangeJournal, Hold
-from comet_mcp.services.key_writer import KeyWriter, has_total, plain, writable_spec
+from comet_mcp.services.key_writer import KeyWriter, has_total, left_of, plain, writable_spec
 from comet_mcp.services.matching import LATEST
 
 CarryOut = Callable[[Hold, KeyChange, Target, Deadline], Awaitable[Key]]
@@ -225,7 +225,7 @@ def _fields(spec: KeySpec) -> dict[str, Any]:
 
 
 def _with_total(row: Key, total: int) -> KeySpec:
-    return writable_spec(row).model_copy(update={"remain_quota": max(total - row.used_quota, 0)})
+    return writable_spec(row).model_copy(update={"remain_quota": left_of(total, row)})
 
 
 def _target(operation: Operation) -> Target:

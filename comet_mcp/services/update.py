@@ -25,7 +25,7 @@ from comet_mcp.errors import NotFoundError, RefusedError, UnclearError, UnsentEr
 from comet_mcp.journal.operations import State, Target
 from comet_mcp.services.change_journal import ChangeJournal, Hold
 from comet_mcp.services.core import Core
-from comet_mcp.services.key_writer import KeyWriter, has_total, plain, writable_spec
+from comet_mcp.services.key_writer import KeyWriter, has_total, left_of, plain, writable_spec
 from comet_mcp.services.lost_changes import LostChanges, given_again
 
 
@@ -201,7 +201,7 @@ class Changer:
             return []
         apart, units = after.total - total, self._units
         if not self._writer.explains(apart, before.used_quota, after.used_quota):
-            right = max(total - after.used_quota, 0)
+            right = left_of(total, after)
             said = f"remain_quota is {after.remain_quota} now, where {right} was to be expected"
             return [f"{said}: somebody else changed it at the same moment."]
         if exact:

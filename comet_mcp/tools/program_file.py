@@ -10,9 +10,9 @@ from dataclasses import replace
 
 from comet_mcp.confirmation.gate import Question, digest_of
 from comet_mcp.context import Context
-from comet_mcp.domain.key import Key
+from comet_mcp.domain.key import Key, mask
 from comet_mcp.errors import ConfirmationError
-from comet_mcp.secret_store import Saved, mask
+from comet_mcp.secret_store import Saved
 from comet_mcp.secret_store.env_files import Found, Spot
 from comet_mcp.text import quoted
 from comet_mcp.tools import wording

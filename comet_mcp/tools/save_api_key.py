@@ -8,8 +8,8 @@ from pydantic import Field
 
 from comet_mcp.confirmation.gate import Question, digest_of
 from comet_mcp.context import Context
-from comet_mcp.domain.key import Key
-from comet_mcp.secret_store import Saved, Target, mask
+from comet_mcp.domain.key import Key, mask
+from comet_mcp.secret_store import Saved, Target
 from comet_mcp.secret_store.base import KEY_VARIABLE
 from comet_mcp.secret_store.env_files import is_outside
 from comet_mcp.settings import Secrets

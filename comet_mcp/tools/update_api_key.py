@@ -77,9 +77,8 @@ async def update_api_key(
 async def _update(context: Context, id: int, key_name: str, named: dict[str, Any]) -> UpdatedKey:
     """Change the key by the arguments that are given."""
     app, deadline = context.app, context.deadline
-    wish_of(named, app.clock.now(), app.settings.timezone)  # what contradicts itself is refused before any call
+    wish = wish_of(named, app.clock.now(), app.settings.timezone)  # what contradicts itself is refused before any call
     await app.hear_clock(deadline)
-    wish = wish_of(named, app.clock.now(), app.settings.timezone)
     key_id = await id_of(context, id, key_name)
     if wish.is_of_money:  # a key without one can be disabled on any API
         await app.units_check.require()

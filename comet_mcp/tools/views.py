@@ -12,10 +12,10 @@ from typing import Any, Literal, Self
 
 from pydantic import SecretStr
 
-from comet_mcp.domain.key import Key
+from comet_mcp.domain.key import Key, mask
 from comet_mcp.domain.lifetimes import when
 from comet_mcp.domain.money import Units
-from comet_mcp.secret_store import Saved, mask
+from comet_mcp.secret_store import Saved
 from comet_mcp.secret_store.base import Outcome, needed_base_url
 from comet_mcp.services.finding import Created
 from comet_mcp.settings import Settings

@@ -22,29 +22,12 @@ from mcp_types import CallToolResult
 
 from comet_mcp import server
 from comet_mcp.settings import load
+from tests.robustness.bounds import RECORD
 from tests.support import text_of
 
 TOKEN = "made-up-access-token-3"
-KEY = "abcdEFGHijklMNOPqrstUVWXyz0123456789abcdEFGHijkl"
+KEY: str = RECORD["key"]
 
-RECORD: dict[str, Any] = {
-    "id": 1,
-    "user_id": 1,
-    "key": KEY,
-    "status": 1,
-    "name": "a name",
-    "created_time": 1_764_000_000,
-    "accessed_time": 1_764_000_000,
-    "expired_time": -1,
-    "remain_quota": 500_000,
-    "unlimited_quota": False,
-    "model_limits_enabled": True,
-    "model_limits": "gpt-4o",
-    "allow_ips": "198.51.100.10",
-    "used_quota": 5,
-    "group": "default",
-    "cross_group_retry": False,
-}
 MODEL: dict[str, Any] = {
     "id": "gpt-4o",
     "provider": "openai",
