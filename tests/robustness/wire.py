@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import anyio
 import httpx
+import pytest
 from starlette.types import Receive, Scope, Send
 
 from comet_mcp.sandbox import Fault, Sandbox
@@ -134,17 +136,24 @@ def exchange() -> Iterator[Exchange]:
 
 
 @contextlib.contextmanager
-def full_backlog() -> Iterator[int]:
-    """A port of this machine on which connecting takes for ever, where the system lets that happen."""
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for _ in range(4):
-            waiting = stack.enter_context(socket.socket())
-            waiting.setblocking(False)
-            waiting.connect_ex(listener.getsockname())
-        yield listener.getsockname()[1]
+def hanging_port() -> Iterator[int]:
+    """A port to which no connection of this process is made, nor refused: a network that swallows what is sent.
+
+    Connecting waits below the HTTP client. A listener whose backlog is full would depend on the system's own queues.
+    """
+    with socket.socket() as kept:  # so that nobody else gets the port
+        kept.bind(("127.0.0.1", 0))
+        port: int = kept.getsockname()[1]
+        connect = anyio.connect_tcp
+
+        async def connect_tcp(remote_host: str, remote_port: int, **options: Any) -> object:
+            if remote_port == port:
+                await anyio.sleep_forever()
+            return await connect(remote_host, remote_port, **options)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(anyio, "connect_tcp", connect_tcp)
+            yield port
 
 
 def closed_port() -> int:
