@@ -5,35 +5,10 @@ from __future__ import annotations
 import gc
 import logging
 import sys
-from collections.abc import Callable
-from importlib import import_module
 from importlib.util import find_spec
-from io import TextIOWrapper
 
 from comet_mcp import __version__
-
-HELP = """\
-usage: cometapi-mcp [COMMAND]
-
-An MCP server that lets an AI agent make and manage scoped CometAPI keys.
-
-commands:
-  (none)     serve over stdio; an MCP client starts it so
-  demo       show the main job, end to end, without an account or a network
-  install    add this server to MCP clients (cometapi-mcp install --help)
-  uninstall  take it out again
-  run        run a program with a key in its environment (cometapi-mcp run --help)
-  save       put a key into the .env file of a program (cometapi-mcp save --help)
-  policy     show what agents may do, or judge a key (cometapi-mcp policy --help)
-  audit      show, verify or prune the audit trail (cometapi-mcp audit --help)
-  sandbox    run a pretend CometAPI on this machine (cometapi-mcp sandbox --help)
-
-options:
-  --version  print the version
-  --help     print this
-
-Settings come from COMETAPI_... environment variables and ~/.config/cometapi/config.toml; README.md lists them.
-"""
+from comet_mcp.cli.beginning import is_of_server
 
 BY_HAND = """\
 cometapi-mcp {version}: an MCP server. It is waiting for an MCP client on standard input, and you are in a terminal.
@@ -44,30 +19,17 @@ cometapi-mcp {version}: an MCP server. It is waiting for an MCP client on standa
 """
 
 
-COMMANDS = ("demo", "install", "uninstall", "run", "save", "policy", "audit", "sandbox")
-"""The modules of comet_mcp.cli, each with a main of its own."""
-
-
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command. Returns the exit status."""
+    """Run the command, or serve where there is none. Returns the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments and isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal can't show ends no command
-    if not arguments:
+    if is_of_server(arguments):
         return serve()
-    name, rest = arguments[0], arguments[1:]
-    if name in COMMANDS:
-        command: Callable[[list[str]], int] = import_module(f"comet_mcp.cli.{name}").main
-        return command(rest)
-    if arguments in (["--version"], ["-V"]):
-        print(f"cometapi-mcp {__version__}")
-        return 0
-    if arguments in (["--help"], ["-h"], ["help"]):
-        print(HELP, end="")
-        return 0
-    said = f"unknown: {' '.join(map(ascii, arguments))}. The commands are {', '.join(COMMANDS)}; without one it serves."
-    print(f"cometapi-mcp: {said}\n\n{HELP}", end="", file=sys.stderr)
-    return 2
+    try:
+        from comet_mcp.cli.root import main as run  # noqa: PLC0415 - serving needs nothing of it
+
+        return run(arguments)
+    except KeyboardInterrupt:  # while it was loaded
+        return 130
 
 
 def serve() -> int:

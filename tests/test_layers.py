@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,7 +98,36 @@ def test_only_the_settings_read_the_environment() -> None:
     }
     assert readers == {
         "settings/loading.py",
+        "cli/beginning.py",
         "cli/demo.py",
         "cli/install.py",
         "cli/run.py",
     }  # a program that is started gets an environment
+
+
+@pytest.mark.parametrize("library", ["click", "rich"])
+def test_what_only_commands_need_is_imported_by_them_alone(library: str) -> None:
+    users = {
+        path.relative_to(PACKAGE).parts[0]
+        for path in FILES
+        if any(module.split(".")[0] == library for module in imports(path))
+    }
+    assert users == {"cli"}
+
+
+def test_a_server_that_starts_loads_no_command() -> None:
+    script = (  # a server ends without the interpreter's own end
+        "import os, sys\n"
+        "from comet_mcp.__main__ import main\n"
+        "leave = os._exit\n"
+        "def say(status):\n"
+        "    names = [name for name in sys.modules if name.startswith(('comet_mcp.cli.', 'rich'))]\n"
+        "    print(names, file=sys.__stderr__, flush=True)\n"
+        "    leave(status)\n"
+        "os._exit = say\n"
+        "main(['--profile', 'nobody'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stderr.splitlines()[-1] == "['comet_mcp.cli.beginning']"

@@ -10,17 +10,11 @@ from pathlib import Path
 
 import click
 
-from comet_mcp.cli.terminal import run_command
 from comet_mcp.clients import jsonc
 from comet_mcp.clients.file import Edit, block, entry_in, installing, is_there, path_of, uninstalling, write
 from comet_mcp.clients.start import Start
 from comet_mcp.clients.table import BY_NAME, CLIENTS, Client
 from comet_mcp.errors import SettingsError
-
-
-def main(arguments: list[str]) -> int:
-    """Run `install`. Returns the exit status."""
-    return run_command(install, arguments)
 
 
 def _client(context: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> list[Client]:
@@ -63,9 +57,7 @@ def uninstall(clients: list[Client], *, yes: bool, dry_run: bool) -> int:
     return _apply(clients, uninstalling, os.environ, yes=yes, dry_run=dry_run)
 
 
-def uninstall_main(arguments: list[str]) -> int:
-    """Run `uninstall`. Returns the exit status."""
-    return run_command(uninstall, arguments)
+command = install
 
 
 def _list(environ: Mapping[str, str]) -> int:

@@ -1,18 +1,229 @@
-"""What the commands for people have in common: how one is run, and what its mistakes look like."""
+"""What the commands for people have in common: how one is run, what it prints on, and how it asks.
+
+Rich is loaded by what draws something; a command that prints a line does without.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
+import unicodedata
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from typing import TYPE_CHECKING, TextIO
+
 import click
 
+from comet_mcp.cli.people import why
+from comet_mcp.errors import CometError
+from comet_mcp.text import escaped, printable
 
-def run_command(command: click.Command, arguments: list[str]) -> int:
-    """Run a command. Returns its exit status: 2 for wrong usage, 130 where the person interrupts it."""
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.status import Status
+    from rich.text import Text
+
+WRONG_USAGE, INTERRUPTED, CLOSED_PIPE = 2, 130, 141
+"""Exit statuses: a wrong command; the person pressed Ctrl-C; what reads the output wants no more of it."""
+_SOON = 0.4
+"""Seconds after which a person is told what is waited for."""
+_LONGEST_LINE = 2000
+
+
+def run_command(command: click.Command, arguments: Sequence[str], name: str | None = None) -> int:
+    """Run a command. Returns its exit status; each way in which it may end early is one line on stderr.
+
+    Args:
+        command: It. What it returns is the status, None for 0.
+        arguments: The words after its name.
+        name: What it is called in messages; None for that of a subcommand.
+    """
+    path = name or f"cometapi-mcp {command.name}"
     try:
-        status: int = command.main(arguments, prog_name=f"cometapi-mcp {command.name}", standalone_mode=False) or 0
+        with command.make_context(path, list(arguments)) as context:
+            status = command.invoke(context)
+        sys.stdout.flush()
+    except click.exceptions.Exit as leaving:
+        return leaving.exit_code
     except click.ClickException as error:
-        error.show()
+        _say_wrong(error, path)
         return error.exit_code
-    except click.Abort:
-        click.echo("\nStopped.", err=True)
-        return 130
-    return status
+    except CometError as error:
+        _say(f"{' '.join(filter(None, (path, context.invoked_subcommand)))}: {why(error)}")
+        return 1
+    except (click.Abort, KeyboardInterrupt):
+        _say("Stopped.")
+        return INTERRUPTED
+    except BrokenPipeError:
+        _leave_pipe()
+        return CLOSED_PIPE
+    return int(status or 0)
+
+
+def _say_wrong(error: click.ClickException, path: str) -> None:
+    """What is wrong with a command, and where its help is."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    path = context.command_path if context else path
+    _say(f"{path}: {error.format_message()}")
+    if context:
+        _say(f"{context.get_usage()}\nHelp: {path} --help")
+
+
+def _say(text: str) -> None:
+    """Lines on stderr, whatever is in them."""
+    with suppress(BrokenPipeError):
+        for line in text.splitlines():
+            click.echo(escaped(line[:_LONGEST_LINE], sys.stderr.encoding or "utf-8"), err=True)
+
+
+def _leave_pipe() -> None:
+    """Let nothing more go into a pipe that nobody reads: Python would complain of it at its end."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def examples(*lines: str) -> str:
+    """Examples for the end of a command's help, as they are."""
+    return "\b\n" + "\n".join(["Examples:", *(f"  {line}" for line in lines)])
+
+
+def console(*, stderr: bool = False) -> Console:
+    """What draws on stdout or stderr: as wide as the terminal, without colour in a pipe or where NO_COLOR is set."""
+    from rich.console import Console  # noqa: PLC0415 - see the module's docstring
+
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+
+class Waiting:
+    """What is told on stderr while something takes a while: after a moment, and nothing where it is no terminal."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._status: Status | None = None
+        self._timer: threading.Timer | None = None
+
+    def begin(self) -> None:
+        """Tell it from a moment on."""
+        out = console(stderr=True) if _is_terminal(sys.stderr) else None
+        if out is not None and not out.is_dumb_terminal:
+            self._status = out.status(self._text)
+            self._timer = threading.Timer(_SOON, self._status.start)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def end(self) -> None:
+        """Tell it no more; nothing is left of it."""
+        if self._timer is not None and self._status is not None:
+            self._timer.cancel()
+            self._timer.join()
+            self._status.stop()
+
+
+@contextmanager
+def progress(text: str) -> Iterator[Waiting]:
+    """Tell on stderr what is waited for, once that takes a while."""
+    waiting = Waiting(text)
+    waiting.begin()
+    try:
+        yield waiting
+    finally:
+        waiting.end()
+
+
+def can_ask() -> bool:
+    """Whether a person can be asked here."""
+    return _is_terminal(sys.stdin) and _is_terminal(sys.stderr)
+
+
+def confirmed(question: str) -> bool:
+    """Whether the person says yes to a question, which goes to stderr. Raises Abort at the end of input."""
+    console(stderr=True).print(printable(question, _LONGEST_LINE))
+    return click.confirm("Do it?", default=False, err=True)
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and not stream.closed and stream.isatty()
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table.
+
+    Args:
+        title: Its heading.
+        right: Whether its cells stand at its right, as figures do.
+        whole: Whether its cells are never cut.
+        from_width: The columns that a terminal has to have for it to be shown there.
+    """
+
+    title: str
+    right: bool = False
+    whole: bool = True
+    from_width: int = 0
+
+
+def show_table(columns: Sequence[Column], rows: Sequence[Sequence[str | Text]]) -> None:
+    """Print a table: on a terminal one that fits it, else plain columns with spaces between."""
+    out = console()
+    if not out.is_terminal:
+        for line in columns_of(
+            [[column.title.lower() for column in columns], *([str(c) for c in row] for row in rows)]
+        ):
+            click.echo(line)
+        return
+    from rich.table import Table  # noqa: PLC0415 - see the module's docstring
+
+    shown = [at for at, column in enumerate(columns) if out.width >= column.from_width]
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    for column in (columns[at] for at in shown):
+        table.add_column(
+            column.title,
+            justify="right" if column.right else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            min_width=None if column.whole else 8,
+            ratio=None,
+        )
+    for row in rows:
+        table.add_row(*(row[at] for at in shown))
+    out.print(table)
+
+
+def columns_of(lines: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Cells as lines of plain text, each column as wide as its widest cell but for the last."""
+    widths = [max(width_of(line[at]) for line in lines) for at in range(len(lines[0]) - 1)]
+    for line in lines:
+        padded = [cell + " " * (width - width_of(cell)) for cell, width in zip(line, widths, strict=False)]
+        yield "  ".join([*padded, line[-1]]).rstrip()
+
+
+def width_of(text: str) -> int:
+    """The columns of a terminal that the text takes."""
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
+    )
+
+
+def local(seconds: float, zone: tzinfo) -> str:
+    """A time in the person's zone, "2026-12-27 10:00"; beyond the year 9999 it is said to be so."""
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC).astimezone(zone):%Y-%m-%d %H:%M}"
+    except (OverflowError, ValueError, OSError):
+        return "after the year 9999"
+
+
+_SPANS = ((365 * 86_400, "year"), (30 * 86_400, "month"), (86_400, "day"), (3600, "hour"), (60, "minute"))
+
+
+def from_now(seconds: float, now: float) -> str:
+    """How far a time is, in one unit rounded down: "in 29 days", "2 hours ago", "now"."""
+    away = abs(seconds - now)
+    for size, unit in _SPANS:
+        if away >= size:
+            count = int(away // size)
+            span = f"{count} {unit}{'s' * (count > 1)}"
+            return f"in {span}" if seconds > now else f"{span} ago"
+    return "now"

@@ -1,5 +1,5 @@
 """`cometapi-mcp uninstall`: what `install` did, undone."""
 
-from comet_mcp.cli.install import uninstall_main as main
+from comet_mcp.cli.install import uninstall as command
 
-__all__ = ["main"]
+__all__ = ["command"]

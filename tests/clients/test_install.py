@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from comet_mcp.cli.install import main as install
-from comet_mcp.cli.uninstall import main as uninstall
+from comet_mcp.cli.root import main
 from comet_mcp.clients.file import entry_in, is_there, path_of
 from comet_mcp.clients.start import Start
 from comet_mcp.clients.table import BY_NAME, CLIENTS, Client
@@ -55,14 +54,14 @@ def test_an_install_and_an_uninstall_leave_a_file_as_it_was(
     path = file_of(client)
     before = (STARTS[kind] % SECRET).replace("KEY", client.key).replace("mcpServers", client.key).encode()
     path.write_bytes(before)
-    assert install([client.name, "--yes"]) == 0
+    assert main(["install", client.name, "--yes"]) == 0
     assert entry_in(client, path) == Start.of_this({}).entry(client)
     after = path.read_bytes()
     assert SECRET.encode() in after
-    assert install([client.name, "--yes"]) == 0  # once more changes nothing
+    assert main(["install", client.name, "--yes"]) == 0  # once more changes nothing
     assert path.read_bytes() == after
     assert path.with_name(path.name + ".before-cometapi").read_bytes() == before
-    assert uninstall([client.name, "--yes"]) == 0
+    assert main(["uninstall", client.name, "--yes"]) == 0
     assert path.read_bytes() == before
     shown = capsys.readouterr()
     assert SECRET not in shown.out + shown.err
@@ -70,11 +69,11 @@ def test_an_install_and_an_uninstall_leave_a_file_as_it_was(
 
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
 def test_a_file_that_is_not_there_is_made_for_its_owner_alone(client: Client) -> None:
-    assert install([client.name, "--yes"]) == 0
+    assert main(["install", client.name, "--yes"]) == 0
     path = path_of(client, os.environ)
     assert entry_in(client, path) == Start.of_this({}).entry(client)
     assert sys.platform == "win32" or stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert uninstall([client.name, "--yes"]) == 0
+    assert main(["uninstall", client.name, "--yes"]) == 0
     assert entry_in(client, path) is None
 
 
@@ -82,7 +81,7 @@ def test_a_file_that_is_not_there_is_made_for_its_owner_alone(client: Client) ->
 def test_what_is_no_configuration_is_left_alone_and_named(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
     path = file_of(client)
     path.write_text("{ half a file: [")
-    assert install([client.name, "--yes"]) == 1
+    assert main(["install", client.name, "--yes"]) == 1
     assert path.read_text() == "{ half a file: ["
     said = capsys.readouterr().err
     assert str(path) in said
@@ -134,7 +133,7 @@ def test_what_a_person_added_to_the_entry_stays() -> None:
     path = file_of(BY_NAME["cursor"])
     ours = {"command": "/old/cometapi-mcp", "args": [], "disabled": True, "env": {"COMETAPI_MCP_READ_ONLY": "1"}}
     path.write_text(json.dumps({"mcpServers": {"cometapi": ours}}))
-    assert install(["cursor", "--yes"]) == 0
+    assert main(["install", "cursor", "--yes"]) == 0
     entry = entry_in(BY_NAME["cursor"], path)
     assert entry == {**ours, "command": Start.of_this({}).command}
 
@@ -143,7 +142,7 @@ def test_a_token_that_stands_in_the_entry_is_not_shown(capsys: pytest.CaptureFix
     path = file_of(BY_NAME["cursor"])
     ours = {"command": "old", "args": [], "env": {"COMETAPI_ACCESS_TOKEN": "made-up-token"}}
     path.write_text(json.dumps({"mcpServers": {"cometapi": ours}}))
-    assert install(["cursor", "--dry-run"]) == 0
+    assert main(["install", "cursor", "--dry-run"]) == 0
     assert "made-up-token" not in capsys.readouterr().out
     assert json.loads(path.read_text())["mcpServers"]["cometapi"] == ours
 
@@ -152,7 +151,7 @@ def test_the_entry_says_where_the_settings_are_for_a_client_passes_nothing(monke
     monkeypatch.setenv("COMETAPI_MCP_CONFIG", "/etc/cometapi.toml")
     monkeypatch.setenv("COMETAPI_ACCESS_TOKEN", "made-up-token")
     path = file_of(BY_NAME["codex"])
-    assert install(["codex", "--yes"]) == 0
+    assert main(["install", "codex", "--yes"]) == 0
     assert 'COMETAPI_MCP_CONFIG = "/etc/cometapi.toml"' in path.read_text()
     assert "made-up-token" not in path.read_text()
 
@@ -163,7 +162,7 @@ def test_a_link_is_followed_and_stays_a_link(home: Path) -> None:
     real.parent.mkdir()
     real.write_text("{}")
     path.symlink_to(real)
-    assert install(["cursor", "--yes"]) == 0
+    assert main(["install", "cursor", "--yes"]) == 0
     assert path.is_symlink()
     assert "cometapi" in real.read_text()
 
@@ -172,7 +171,7 @@ def test_a_read_only_file_is_left_alone(monkeypatch: pytest.MonkeyPatch, capsys:
     path = file_of(BY_NAME["cursor"])
     path.write_text("{}")
     monkeypatch.setattr("os.access", lambda *_: False)  # the tests may run as root, who may write everything
-    assert install(["cursor", "--yes"]) == 1
+    assert main(["install", "cursor", "--yes"]) == 1
     assert path.read_text() == "{}"
     assert "read-only" in capsys.readouterr().err
 
@@ -180,18 +179,18 @@ def test_a_read_only_file_is_left_alone(monkeypatch: pytest.MonkeyPatch, capsys:
 def test_a_folder_in_the_file_s_place_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     path = file_of(BY_NAME["cursor"])
     path.mkdir()
-    assert install(["cursor", "--yes"]) == 1
+    assert main(["install", "cursor", "--yes"]) == 1
     assert "is a folder" in capsys.readouterr().err
 
 
 def test_without_a_client_those_that_are_there_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert install([]) == 1
+    assert main(["install"]) == 1
     assert "No MCP client was found" in capsys.readouterr().out
     file_of(BY_NAME["cursor"])
     file_of(BY_NAME["codex"])
-    assert install(["codex", "--yes"]) == 0
+    assert main(["install", "codex", "--yes"]) == 0
     capsys.readouterr()
-    assert install([]) == 0
+    assert main(["install"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split()[:2] == ["cursor", "found"]
     assert lines[1].split()[:3] == ["codex", "has", "this"]
@@ -200,26 +199,26 @@ def test_without_a_client_those_that_are_there_are_listed(capsys: pytest.Capture
 
 def test_nothing_is_written_where_nobody_can_be_asked(capsys: pytest.CaptureFixture[str]) -> None:
     path = file_of(BY_NAME["cursor"])
-    assert install(["cursor"]) == 1
+    assert main(["install", "cursor"]) == 1
     assert not path.exists()
     assert "--yes" in capsys.readouterr().err
 
 
 def test_a_misspelt_client_is_answered_with_what_was_meant(capsys: pytest.CaptureFixture[str]) -> None:
-    assert install(["cursr"]) == 2
+    assert main(["install", "cursr"]) == 2
     assert "Did you mean cursor?" in capsys.readouterr().err
-    assert install(["emacs"]) == 2
+    assert main(["install", "emacs"]) == 2
     assert "--print" in capsys.readouterr().err
 
 
 def test_a_strict_client_s_comments_are_told_of(capsys: pytest.CaptureFixture[str]) -> None:
     file_of(BY_NAME["claude-desktop"]).write_text("{} // mine")
-    assert install(["claude-desktop", "--dry-run"]) == 0
+    assert main(["install", "claude-desktop", "--dry-run"]) == 0
     assert "strict JSON only" in capsys.readouterr().out
 
 
 def test_the_block_for_any_other_client_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert install(["--print"]) == 0
+    assert main(["install", "--print"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["mcpServers"]["cometapi"]["args"] == Start.of_this({}).args
 
@@ -227,7 +226,7 @@ def test_the_block_for_any_other_client_is_printed(capsys: pytest.CaptureFixture
 def test_several_clients_are_done_one_by_one_and_one_that_fails_stops_no_other() -> None:
     file_of(BY_NAME["cursor"]).write_text("{ broken")
     zed = file_of(BY_NAME["zed"])
-    assert install(["cursor", "zed", "--yes"]) == 1
+    assert main(["install", "cursor", "zed", "--yes"]) == 1
     assert entry_in(BY_NAME["zed"], zed) is not None
 
 
