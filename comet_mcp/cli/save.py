@@ -14,7 +14,7 @@ from typing import TextIO
 import anyio
 
 from comet_mcp import settings as configuration
-from comet_mcp.cli.run import find_row
+from comet_mcp.cli.finding import find_row
 from comet_mcp.concurrency import Deadline
 from comet_mcp.context import Services
 from comet_mcp.errors import CometError
