@@ -2,14 +2,17 @@
 
     table    every setting, with its meaning
     names    names that are no setting, and what was probably meant
-    hints    where a missing token may be
+    hints    what to say while something is wrong, and where a missing token may be
     values   what a value has to be
+    checked  what comes of it, `Settings`
     loading  the environment, then the file, then the default
 
 What is wrong never stops the server from starting (see loading).
 """
 
-from comet_mcp.settings.loading import Settings, how_to_mend, inherited, load, understood
+from comet_mcp.settings.checked import Settings
+from comet_mcp.settings.hints import how_to_mend
+from comet_mcp.settings.loading import inherited, load, understood
 from comet_mcp.settings.table import (
     PUBLIC_API,
     SETTINGS,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from comet_mcp.errors import TOKEN_PAGE
 from comet_mcp.text import quoted
 
 _TOKEN = "access_token"  # noqa: S105 - a name
@@ -13,6 +14,34 @@ _PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "HTTP_PROXY"
 _ENDS = ("TOKEN", "KEY")
 _DEPTH = 3
 """Tables within tables that are looked through."""
+
+
+def how_to_mend(problems: tuple[str, ...], config: Path | None = None, hints: tuple[str, ...] = ()) -> str:
+    """The problems, then the steps that mend them: the answer to every call while something is wrong.
+
+    Args:
+        problems: The sentences.
+        config: The config file, None for the usual one.
+        hints: What helps to find the first of them.
+    """
+    file = quoted(str(config), 300) if config else "~/.config/cometapi/config.toml"
+    client = 'the "env" block of this server in the MCP client\'s config'
+    # a mistyped name is no matter of the token's value
+    about_token = [text for text in problems if "ACCESS_TOKEN" in text and not text.startswith("The variable")]
+    others = [problem for problem in problems if problem not in about_token]
+    steps = []
+    if about_token:
+        places = f'into {client} as COMETAPI_ACCESS_TOKEN, or as access_token = "..." into {file}'
+        steps = [f"copy a personal access token from {TOKEN_PAGE}", f"put it, with nothing around it, {places}"]
+    if others:
+        in_file = ["config file" in problem for problem in others]
+        where = [f"the config file {file}"] * any(in_file) + [client] * (not all(in_file))
+        steps.append(f"correct {'what else is wrong' if about_token else 'that'} in {' and in '.join(where)}")
+    steps.append("restart the client")
+    numbered = "; ".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
+    secret = " Do not ask for the token in the conversation." if about_token else ""
+    said = " ".join((*problems[:1], *hints, *problems[1:]))
+    return f"{said} Ask the person who runs this server to: {numbered}.{secret}"
 
 
 def about_token(environ: Mapping[str, str], config: Mapping[str, Any], path: Path) -> Iterator[str]:

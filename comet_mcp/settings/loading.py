@@ -10,161 +10,33 @@ an error code. It is kept in `Settings.problems`, and every call answers with it
 
 from __future__ import annotations
 
-import base64
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import tzinfo
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
-from urllib.parse import unquote, urlsplit
 
-from pydantic import SecretStr
-
-from comet_mcp.clock import MACHINE_ZONE
-from comet_mcp.domain.money import Units
-from comet_mcp.errors import TOKEN_PAGE, SettingsError
-from comet_mcp.policy.policy import Policy
 from comet_mcp.policy.reading import read_policy
 from comet_mcp.policy.rule import TABLE, WrongValueError, filled, flag
 from comet_mcp.settings import hints, values
+from comet_mcp.settings.checked import NO_TOKEN, Settings, default_config, default_state
 from comet_mcp.settings.file import exposed, read_config
 from comet_mcp.settings.names import Names
 from comet_mcp.settings.table import (
-    MAX_TIMEOUT,
-    PUBLIC_API,
     SETTINGS,
     AuditMode,
     Confirm,
     Fallback,
     LogLevel,
     Secrets,
-    ToolName,
 )
-from comet_mcp.text import is_placeholder, quoted
+from comet_mcp.text import is_placeholder
 
 _T = TypeVar("_T")
 _NAMES = Names(
     {setting.variable: setting.key for setting in SETTINGS},
     [setting.variable for setting in SETTINGS if setting.guard],
 )
-_NO_TOKEN = "COMETAPI_ACCESS_TOKEN is not set."  # noqa: S105 - a message
-
-
-def default_state() -> Path:
-    """`cometapi-mcp/journal.sqlite3` in the directory where the system keeps a user's program state."""
-    from platformdirs import user_state_path  # noqa: PLC0415 - not needed where COMETAPI_MCP_STATE is set
-
-    try:
-        return user_state_path("cometapi-mcp", appauthor=False) / "journal.sqlite3"
-    except RuntimeError:  # as in _at_home
-        return Path("journal.sqlite3")
-
-
-def default_config() -> Path:
-    """The file of the official cli, on every system."""
-    return _at_home(".config", "cometapi", "config.toml")
-
-
-def _at_home(*parts: str) -> Path:
-    """A path below the user's home; one that is not absolute where there is none, as for many a container's user."""
-    try:
-        return Path.home().joinpath(*parts)
-    except RuntimeError:
-        return Path(*parts)
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the server was told, checked. `problems` and `warnings` are sentences for the person who runs it."""
-
-    access_token: SecretStr | None = None
-    base_url: str = PUBLIC_API
-    user_id: str | None = None
-    secrets: Secrets = "file"
-    key_dir: Path = field(default_factory=lambda: _at_home(".config", "cometapi", "keys"))
-    key_variables: frozenset[str] = frozenset()
-    env_dirs: tuple[Path, ...] = ()
-    state: Path = field(default_factory=default_state)
-    units: Units = Units(is_assumed=True)  # noqa: RUF009 - frozen
-    timezone: tzinfo = MACHINE_ZONE
-    timeout: float = MAX_TIMEOUT
-    proxy: SecretStr | None = None
-    ca_bundle: Path | None = None
-    calls: int = 350
-    read_only: bool = False
-    disable_tools: frozenset[ToolName] = frozenset()
-    confirm: Confirm = "never"
-    confirm_fallback: Fallback = "refuse"
-    audit: AuditMode = "on"
-    log: LogLevel = "WARNING"
-    policy: Policy = Policy()  # noqa: RUF009 - frozen
-    config: Path = field(default_factory=default_config)
-    problems: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-    hints: tuple[str, ...] = ()
-    """Where a token was looked for, and what may be meant for one, while it is missing."""
-    in_file: Mapping[str, str] = field(default_factory=dict, compare=False)
-    """The variables whose values came from the config file, each with its key there."""
-    unread_proxy: str = ""
-    """The variable in which other programs find a proxy, while this one has none."""
-
-    def require_usable(self) -> None:
-        """Raise SettingsError, with the steps that mend it, while something is wrong."""
-        if self.problems:
-            raise SettingsError(how_to_mend(self.problems, self.config, self.hints))
-
-    def source(self, variable: str) -> str:
-        """Where a setting's value is to be corrected: its variable, or its key in the config file."""
-        key = self.in_file.get(variable)
-        return f"{key} in the config file {quoted(str(self.config), 300)}" if key else variable
-
-    @property
-    def known_secrets(self) -> list[str]:
-        """What no text may repeat: the access token, and the proxy's password as it is, in an address and as sent.
-
-        A name without a password is one.
-        """
-        known = [self.access_token.get_secret_value()] if self.access_token else []
-        url = urlsplit(self.proxy.get_secret_value()) if self.proxy else None
-        if url is not None and (secret := url.password or url.username):
-            name, password = unquote(url.username or ""), unquote(url.password or "")
-            sent = base64.b64encode(f"{name}:{password}".encode()).decode()
-            known += [unquote(secret), secret, sent]
-        return known
-
-    @property
-    def mistakes(self) -> tuple[str, ...]:
-        """The problems but for a missing token: where a person looks at settings, the token may be elsewhere."""
-        return tuple(problem for problem in self.problems if problem != _NO_TOKEN)
-
-
-def how_to_mend(problems: tuple[str, ...], config: Path | None = None, hints: tuple[str, ...] = ()) -> str:
-    """The problems, then the steps that mend them: the answer to every call while something is wrong.
-
-    Args:
-        problems: The sentences.
-        config: The config file, None for the usual one.
-        hints: What helps to find the first of them.
-    """
-    file = quoted(str(config), 300) if config else "~/.config/cometapi/config.toml"
-    client = 'the "env" block of this server in the MCP client\'s config'
-    # a mistyped name is no matter of the token's value
-    about_token = [text for text in problems if "ACCESS_TOKEN" in text and not text.startswith("The variable")]
-    others = [problem for problem in problems if problem not in about_token]
-    steps = []
-    if about_token:
-        places = f'into {client} as COMETAPI_ACCESS_TOKEN, or as access_token = "..." into {file}'
-        steps = [f"copy a personal access token from {TOKEN_PAGE}", f"put it, with nothing around it, {places}"]
-    if others:
-        in_file = ["config file" in problem for problem in others]
-        where = [f"the config file {file}"] * any(in_file) + [client] * (not all(in_file))
-        steps.append(f"correct {'what else is wrong' if about_token else 'that'} in {' and in '.join(where)}")
-    steps.append("restart the client")
-    numbered = "; ".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
-    secret = " Do not ask for the token in the conversation." if about_token else ""
-    said = " ".join((*problems[:1], *hints, *problems[1:]))
-    return f"{said} Ask the person who runs this server to: {numbered}.{secret}"
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -229,7 +101,7 @@ def understood(
     allow_http = read("COMETAPI_MCP_ALLOW_HTTP", flag, default=False)
     token = read("COMETAPI_ACCESS_TOKEN", values.access_token, None)
     if token is None and not unread and not any("COMETAPI_ACCESS_TOKEN" in problem for problem in problems):
-        problems.insert(0, _NO_TOKEN)
+        problems.insert(0, NO_TOKEN)
     base = Settings(state=Path())
     return Settings(
         access_token=token,
@@ -258,7 +130,7 @@ def understood(
         config=path,
         problems=tuple(problems),
         warnings=exposed(path, config),
-        hints=tuple(hints.about_token(environ, config, path)) if _NO_TOKEN in problems else (),
+        hints=tuple(hints.about_token(environ, config, path)) if NO_TOKEN in problems else (),
         in_file=in_file,
         unread_proxy="" if environ.get("COMETAPI_MCP_PROXY") else hints.proxy_of_others(environ),
     )
