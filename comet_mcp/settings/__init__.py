@@ -5,6 +5,7 @@
     hints    what to say while something is wrong, and where a missing token may be
     values   what a value has to be
     checked  what comes of it, `Settings`
+    given    how each setting is given, and where that stands
     loading  the environment, then the file, then the default
 
 What is wrong never stops the server from starting (see loading).

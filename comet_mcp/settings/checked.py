@@ -86,6 +86,10 @@ class Settings:
     """Where a token was looked for, and what may be meant for one, while it is missing."""
     in_file: Mapping[str, str] = field(default_factory=dict, compare=False)
     """The variables whose values came from the config file, each with its key there."""
+    sources: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Where each setting's value is from, in words, by its variable: a variable, a place in the config file, ..."""
+    files: Mapping[Path, str] = field(default_factory=dict, compare=False)
+    """The config files there could be, each with what became of it: read, not there, can't be read, not looked for."""
     unread_proxy: str = ""
     """The variable in which other programs find a proxy, while this one has none."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,22 @@ _LARGEST = 2**63 - 1
 _TOO_LARGE = "has a number that is too large to be read"
 
 
-def read_config(path: Path, problems: list[str], *, named: bool) -> dict[str, Any]:
-    """The parsed file, {} where there is none; what is wrong with it is added to `problems`."""
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """What a config file says, and whether it could be read: "read", "not there", "can't be read"."""
+
+    content: dict[str, Any]
+    state: str
+
+
+_NONE = ConfigFile({}, "not there")
+_UNREADABLE = ConfigFile({}, "can't be read")
+
+
+def read_config(path: Path, problems: list[str], *, named: bool) -> ConfigFile:
+    """The parsed file, with nothing in it where there is none; what is wrong with it is added to `problems`."""
     if not named and not path.is_absolute():
-        return {}
+        return _NONE
     shown = quoted(str(path), 300)
     try:
         text = run_blocking(lambda: _text_of(path), _FILE_WITHIN)
@@ -33,21 +46,21 @@ def read_config(path: Path, problems: list[str], *, named: bool) -> dict[str, An
             problems.append(
                 f"COMETAPI_MCP_CONFIG names {quoted(str(path.absolute()), 300)}, and there is no such file."
             )
-        return {}
+        return _NONE
     except LateError:
         problems.append(
             f"The config file {shown} has not answered in {_FILE_WITHIN:.0f} s; it may be on a network or a disk that "
             "hangs."
         )
-        return {}
+        return _UNREADABLE
     except (OSError, UnicodeDecodeError) as error:
         problems.append(f"The config file {shown} can't be read ({type(error).__name__}).")
-        return {}
+        return _UNREADABLE
     try:
-        return _toml(text)
+        return ConfigFile(_toml(text), "read")
     except WrongValueError as wrong:
         problems.append(f"The config file {shown} {wrong}.")
-        return {}
+        return _UNREADABLE
 
 
 def _text_of(path: Path) -> str:

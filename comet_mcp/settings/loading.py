@@ -11,16 +11,17 @@ an error code. It is kept in `Settings.problems`, and every call answers with it
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
 from comet_mcp.policy.reading import read_policy
-from comet_mcp.policy.rule import TABLE, WrongValueError, filled, flag
+from comet_mcp.policy.rule import TABLE, flag
 from comet_mcp.settings import hints, values
 from comet_mcp.settings.checked import NO_TOKEN, Settings, default_config, default_state
 from comet_mcp.settings.file import exposed, read_config
+from comet_mcp.settings.given import Given
 from comet_mcp.settings.names import Names
 from comet_mcp.settings.table import (
     SETTINGS,
@@ -32,7 +33,6 @@ from comet_mcp.settings.table import (
 )
 from comet_mcp.text import is_placeholder
 
-_T = TypeVar("_T")
 _NAMES = Names(
     {setting.variable: setting.key for setting in SETTINGS},
     [setting.variable for setting in SETTINGS if setting.guard],
@@ -43,15 +43,19 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
     """Read every setting. Never raises for a wrong value: what is wrong is in `problems`."""
     problems: list[str] = []
     named = environ.get("COMETAPI_MCP_CONFIG", "")
+    usual = default_config()
     try:
-        path = Path(named).expanduser() if named else default_config()
+        path = Path(named).expanduser() if named else usual
     except RuntimeError:
         path = Path(named)
     if is_placeholder(named):
         problems.append("COMETAPI_MCP_CONFIG holds a placeholder that was not filled in.")
         return understood(environ, {}, path, problems)
     config = read_config(path, problems, named=bool(named))
-    return understood(environ, config, path, problems)
+    files = {path: config.state}
+    if path != usual:
+        files[usual] = "not looked for, since COMETAPI_MCP_CONFIG names another"
+    return replace(understood(environ, config.content, path, problems), files=files)
 
 
 def inherited(names: Iterable[str], environ: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -76,28 +80,8 @@ def understood(
     policy = read_policy(environ, config, [*unread, *(stray.text for stray in strays if stray.table == TABLE)])
     problems += [stray.text for stray in strays if stray.table != TABLE]
 
-    in_file: dict[str, str] = {}
-
-    def read(variable: str, parse: Callable[[str], _T], default: _T) -> _T:
-        found = _lookup(variable, environ, config)
-        if not found.text:
-            if found.is_empty_guard:
-                problems.append(f"{found.source} is empty. Give it a value, or leave the line out.")
-            return default
-        if found.key:
-            in_file[variable] = found.key
-        try:
-            return parse(filled(found.text))
-        except WrongValueError as wrong:
-            problems.append(f"{found.source} {wrong}.")
-            return default
-
-    def place(variable: str, default: Path) -> Path:
-        path = read(variable, values.path, default)
-        if not path.is_absolute():
-            problems.append(f"{variable} is not set, and this user has no home directory. Set it, or HOME.")
-        return path
-
+    given = Given(environ, config, path, problems)
+    read = given.read
     allow_http = read("COMETAPI_MCP_ALLOW_HTTP", flag, default=False)
     token = read("COMETAPI_ACCESS_TOKEN", values.access_token, None)
     if token is None and not unread and not any("COMETAPI_ACCESS_TOKEN" in problem for problem in problems):
@@ -108,10 +92,10 @@ def understood(
         base_url=read("COMETAPI_BASE_URL", lambda text: values.base_url(text, allow_http=allow_http), base.base_url),
         user_id=read("COMETAPI_USER_ID", values.user_id, None),
         secrets=read("COMETAPI_MCP_SECRETS", values.one_of(get_args(Secrets)), base.secrets),
-        key_dir=place("COMETAPI_MCP_KEY_DIR", base.key_dir),
+        key_dir=given.place("COMETAPI_MCP_KEY_DIR", base.key_dir),
         key_variables=read("COMETAPI_MCP_KEY_VARIABLES", values.variable_names, frozenset()),
         env_dirs=read("COMETAPI_MCP_ENV_DIRS", values.paths, ()),
-        state=place("COMETAPI_MCP_STATE", default_state()),
+        state=given.place("COMETAPI_MCP_STATE", default_state()),
         units=read("COMETAPI_MCP_UNITS_PER_USD", values.units_per_usd, base.units),
         timezone=read("COMETAPI_MCP_TIMEZONE", values.timezone, base.timezone),
         timeout=read("COMETAPI_MCP_TIMEOUT", values.timeout, base.timeout),
@@ -131,33 +115,7 @@ def understood(
         problems=tuple(problems),
         warnings=exposed(path, config),
         hints=tuple(hints.about_token(environ, config, path)) if NO_TOKEN in problems else (),
-        in_file=in_file,
+        in_file=given.in_file,
+        sources=given.sources(),
         unread_proxy="" if environ.get("COMETAPI_MCP_PROXY") else hints.proxy_of_others(environ),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A setting's value as text, "" for none; its key where it stands in the config file, and the name for messages."""
-
-    text: str
-    key: str
-    source: str
-    is_empty_guard: bool = False
-
-
-def _lookup(variable: str, environ: Mapping[str, str], config: Mapping[str, Any]) -> _Found:
-    """The value in the environment, else in the file. A guard that is empty there was meant to hold something back."""
-    if text := environ.get(variable, ""):
-        return _Found(text, "", variable)
-    setting = next(setting for setting in SETTINGS if setting.variable == variable)
-    value: Any = config
-    for part in setting.key.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    is_empty_guard = setting.guard and value in ("", [])
-    if isinstance(value, bool):
-        value = str(int(value))
-    if isinstance(value, list):
-        value = ",".join(map(str, value))
-    text = "" if value is None else str(value)
-    return _Found(text, setting.key, f"{setting.key} in the config file ({variable})", is_empty_guard)

@@ -1,0 +1,98 @@
+"""Each setting as it is given: its text, and where that stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from comet_mcp.policy.rule import WrongValueError, filled
+from comet_mcp.settings import values
+from comet_mcp.settings.table import SETTINGS
+from comet_mcp.text import quoted
+
+_T = TypeVar("_T")
+_BY_VARIABLE = {setting.variable: setting for setting in SETTINGS}
+DEFAULT = "the default"
+"""Where a setting's value is from that nobody gave."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A setting's value as text, "" for none; its key where it stands in the config file, and the name for messages."""
+
+    text: str
+    key: str
+    source: str
+    is_empty_guard: bool = False
+
+
+class Given:
+    """What the environment and the parsed config file give.
+
+    Args:
+        environ: All variables.
+        config: What is in the config file.
+        path: The config file.
+        problems: Sentences on what is wrong, to which more are added.
+    """
+
+    def __init__(self, environ: Mapping[str, str], config: Mapping[str, Any], path: Path, problems: list[str]) -> None:
+        self._environ = environ
+        self._config = config
+        self._path = path
+        self._problems = problems
+        self.in_file: dict[str, str] = {}
+        """The variables that were read from the config file, each with its key there."""
+
+    def read(self, variable: str, parse: Callable[[str], _T], default: _T) -> _T:
+        """The value of a setting; the default where there is none or it is wrong, which is then a problem."""
+        given = self._given(variable)
+        if not given.text:
+            if given.is_empty_guard:
+                self._problems.append(f"{given.source} is empty. Give it a value, or leave the line out.")
+            return default
+        if given.key:
+            self.in_file[variable] = given.key
+        try:
+            return parse(filled(given.text))
+        except WrongValueError as wrong:
+            self._problems.append(f"{given.source} {wrong}.")
+            return default
+
+    def place(self, variable: str, default: Path) -> Path:
+        """The same for a path, which has to be a full one."""
+        path = self.read(variable, values.path, default)
+        if not path.is_absolute():
+            self._problems.append(f"{variable} is not set, and this user has no home directory. Set it, or HOME.")
+        return path
+
+    def sources(self) -> dict[str, str]:
+        """Where each setting's value is from, in words, by its variable."""
+        return {variable: self._source(variable) for variable in _BY_VARIABLE}
+
+    def _source(self, variable: str) -> str:
+        given = self._given(variable)
+        if not given.text:
+            return DEFAULT
+        if not given.key:
+            return f"the variable {variable}"
+        table, _, name = given.key.rpartition(".")
+        return f"{name} {f'in [{table}]' if table else 'at the top'} of the config file {quoted(str(self._path), 300)}"
+
+    def _given(self, variable: str) -> _Given:
+        """The value in the environment, else in the file. A guard that is empty there was meant to hold agents back."""
+        if text := self._environ.get(variable, ""):
+            return _Given(text, "", variable)
+        setting = _BY_VARIABLE[variable]
+        value: Any = self._config if setting.key else None
+        for part in setting.key.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        is_empty_guard = setting.guard and value in ("", [])
+        if isinstance(value, bool):
+            value = str(int(value))
+        if isinstance(value, list):
+            value = ",".join(map(str, value))
+        text = "" if value is None else str(value)
+        return _Given(text, setting.key, f"{setting.key} in the config file ({variable})", is_empty_guard)
