@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Container
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from urllib.parse import urlsplit
 
 import anyio
 from mcp.server.caching import CacheableMethod, CacheHint
@@ -206,7 +207,9 @@ def create_server(
         "cometapi-mcp",
         version=__version__,
         title="CometAPI keys",
-        instructions=_instructions(surface.offered).format(units=settings.units.per_usd) + _demands(settings),
+        instructions=_instructions(surface.offered).format(units=settings.units.per_usd)
+        + _account(settings)
+        + _demands(settings),
         website_url="https://github.com/cometapi-mcp/cometapi-mcp",
         cache_hints=dict.fromkeys(_LISTS, _FRESH),
         lifespan=lifespan,
@@ -227,6 +230,12 @@ def _instructions(offered: Container[str]) -> str:
     if "create_api_key" in offered:
         return INSTRUCTIONS
     return REPLACING if "rotate_api_key" in offered else READING
+
+
+def _account(settings: Settings) -> str:
+    """Whose keys these are, in a sentence for the language model: several servers may be there side by side."""
+    profile = f"of the profile {quoted(settings.profile)} " if settings.profile else ""
+    return f" The account is the one {profile}at {urlsplit(settings.base_url).netloc}."
 
 
 def _demands(settings: Settings) -> str:

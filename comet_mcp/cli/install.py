@@ -10,11 +10,13 @@ from pathlib import Path
 
 import click
 
+from comet_mcp.cli.options import profile_option
 from comet_mcp.clients import jsonc
 from comet_mcp.clients.file import Edit, block, entry_in, installing, is_there, path_of, uninstalling, write
 from comet_mcp.clients.start import Start
 from comet_mcp.clients.table import BY_NAME, CLIENTS, Client
 from comet_mcp.errors import SettingsError
+from comet_mcp.settings import load
 
 
 def _client(context: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> list[Client]:
@@ -29,6 +31,7 @@ def _client(context: click.Context, parameter: click.Parameter, names: tuple[str
 
 @click.command("install", epilog="Without CLIENT it lists those that were found. No token is ever written.")
 @click.argument("clients", metavar="[CLIENT]...", nargs=-1, callback=_client)
+@profile_option
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before a file is changed.")
 @click.option("-n", "--dry-run", is_flag=True, help="Show what would be written, and write nothing.")
 @click.option("--print", "only_print", is_flag=True, help="Print the block to paste, for the client or for any other.")
@@ -37,6 +40,8 @@ def install(clients: list[Client], *, yes: bool, dry_run: bool, only_print: bool
 
     Only its own entry is touched; the file's other lines stay as they are, and a copy is kept beside it.
     """
+    if unknown := load().unknown_profile:
+        raise click.UsageError(unknown)
     environ = os.environ
     start = Start.of_this(environ)
     if only_print:

@@ -81,9 +81,8 @@ def main(arguments: list[str]) -> int:
         return 0
     openai, wanted, command = parsed
     settings = configuration.load()
-    wrong = [problem for problem in settings.problems if not problem.startswith("COMETAPI_ACCESS_TOKEN is not set")]
-    if wrong:  # a mistyped address would else mean another API's key of the same id
-        print(f"cometapi-mcp run: {' '.join(wrong)}", file=sys.stderr)
+    if settings.mistakes:  # a mistyped address would else mean another API's key of the same id
+        print(f"cometapi-mcp run: {' '.join(settings.mistakes)}", file=sys.stderr)
         return 1
     redactor = Redactor(settings.known_secrets)
     stderr = redactor.stream(sys.stderr)

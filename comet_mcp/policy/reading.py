@@ -7,7 +7,7 @@ those that are no setting (`comet_mcp.settings.names`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from comet_mcp.policy.policy import Policy
@@ -15,13 +15,19 @@ from comet_mcp.policy.rule import TABLE, WrongValueError, filled
 from comet_mcp.policy.rules import RULES
 
 
-def read_policy(environ: Mapping[str, str], config: Mapping[str, Any], known: Iterable[str] = ()) -> Policy:
+def read_policy(
+    environ: Mapping[str, str],
+    config: Mapping[str, Any],
+    known: Iterable[str] = (),
+    full_key: Callable[[str], str] = str,
+) -> Policy:
     """The policy that the environment and the parsed config file say together.
 
     Args:
         environ: All variables.
         config: The whole config file.
         known: What is wrong with the policy already: the file can't be read, or a name in it is no rule.
+        full_key: Where a rule of this key really stands in the config file, for messages.
     """
     problems = list(known)
     values: dict[str, Any] = {}
@@ -33,7 +39,7 @@ def read_policy(environ: Mapping[str, str], config: Mapping[str, Any], known: It
             continue
         try:
             if not text:
-                source = f"{rule.key()} in the config file"
+                source = f"{full_key(rule.key())} in the config file"
                 text = _as_text(table[rule.name])
             values[rule.name] = rule.parse(filled(text))
         except WrongValueError as wrong:

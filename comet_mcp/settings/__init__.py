@@ -5,6 +5,7 @@
     hints    what to say while something is wrong, and where a missing token may be
     values   what a value has to be
     checked  what comes of it, `Settings`
+    profiles several accounts in one config file
     given    how each setting is given, and where that stands
     loading  the environment, then the file, then the default
 
@@ -14,6 +15,7 @@ What is wrong never stops the server from starting (see loading).
 from comet_mcp.settings.checked import Settings
 from comet_mcp.settings.hints import how_to_mend
 from comet_mcp.settings.loading import inherited, load, understood
+from comet_mcp.settings.profiles import NAME as PROFILE_NAME
 from comet_mcp.settings.table import (
     PUBLIC_API,
     SETTINGS,
@@ -26,6 +28,7 @@ from comet_mcp.settings.table import (
 )
 
 __all__ = [
+    "PROFILE_NAME",
     "PUBLIC_API",
     "SETTINGS",
     "VARIABLE",

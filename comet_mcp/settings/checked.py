@@ -28,8 +28,6 @@ from comet_mcp.settings.table import (
 )
 from comet_mcp.text import quoted
 
-NO_TOKEN = "COMETAPI_ACCESS_TOKEN is not set."  # noqa: S105 - a message
-
 
 def default_state() -> Path:
     """`cometapi-mcp/journal.sqlite3` in the directory where the system keeps a user's program state."""
@@ -80,8 +78,14 @@ class Settings:
     log: LogLevel = "WARNING"
     policy: Policy = Policy()  # noqa: RUF009 - frozen
     config: Path = field(default_factory=default_config)
+    profile: str = ""
+    """The profile that was chosen, "" for the account at the top of the config file."""
+    unknown_profile: str = ""
+    """The one of the problems that says that there is no such profile, "" where there is."""
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    missing_token: str = ""
+    """The one of the problems that says that there is no access token, "" where that is none."""
     hints: tuple[str, ...] = ()
     """Where a token was looked for, and what may be meant for one, while it is missing."""
     in_file: Mapping[str, str] = field(default_factory=dict, compare=False)
@@ -96,7 +100,7 @@ class Settings:
     def require_usable(self) -> None:
         """Raise SettingsError, with the steps that mend it, while something is wrong."""
         if self.problems:
-            raise SettingsError(how_to_mend(self.problems, self.config, self.hints))
+            raise SettingsError(how_to_mend(self.problems, self.config, self.hints, self.profile))
 
     def source(self, variable: str) -> str:
         """Where a setting's value is to be corrected: its variable, or its key in the config file."""
@@ -120,4 +124,4 @@ class Settings:
     @property
     def mistakes(self) -> tuple[str, ...]:
         """The problems but for a missing token: where a person looks at settings, the token may be elsewhere."""
-        return tuple(problem for problem in self.problems if problem != NO_TOKEN)
+        return tuple(problem for problem in self.problems if problem != self.missing_token)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from comet_mcp.policy.rule import WrongValueError
+from comet_mcp.settings.profiles import tables
 from comet_mcp.text import quoted
 from comet_mcp.threads import LateError, run_blocking
 
@@ -101,7 +102,7 @@ def _require_writable(config: dict[str, Any]) -> None:
 
 def exposed(path: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
     """A warning where other users can read a file with an access token in it. Windows has no such modes."""
-    if os.name != "posix" or not config.get("access_token"):
+    if os.name != "posix" or not any(table.get("access_token") for table in tables(config)):
         return ()
     try:
         mode = path.stat().st_mode

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from comet_mcp.policy.rule import WrongValueError, filled
 from comet_mcp.settings import values
+from comet_mcp.settings.profiles import Chosen
 from comet_mcp.settings.table import SETTINGS
 from comet_mcp.text import quoted
 
@@ -32,15 +33,13 @@ class Given:
     """What the environment and the parsed config file give.
 
     Args:
-        environ: All variables.
-        config: What is in the config file.
+        chosen: All variables, and what is in the config file.
         path: The config file.
         problems: Sentences on what is wrong, to which more are added.
     """
 
-    def __init__(self, environ: Mapping[str, str], config: Mapping[str, Any], path: Path, problems: list[str]) -> None:
-        self._environ = environ
-        self._config = config
+    def __init__(self, chosen: Chosen, path: Path, problems: list[str]) -> None:
+        self._chosen = chosen
         self._path = path
         self._problems = problems
         self.in_file: dict[str, str] = {}
@@ -83,10 +82,10 @@ class Given:
 
     def _given(self, variable: str) -> _Given:
         """The value in the environment, else in the file. A guard that is empty there was meant to hold agents back."""
-        if text := self._environ.get(variable, ""):
+        if text := self._chosen.environ.get(variable, ""):
             return _Given(text, "", variable)
         setting = _BY_VARIABLE[variable]
-        value: Any = self._config if setting.key else None
+        value: Any = self._chosen.config if setting.key else None
         for part in setting.key.split("."):
             value = value.get(part) if isinstance(value, dict) else None
         is_empty_guard = setting.guard and value in ("", [])
@@ -95,4 +94,5 @@ class Given:
         if isinstance(value, list):
             value = ",".join(map(str, value))
         text = "" if value is None else str(value)
-        return _Given(text, setting.key, f"{setting.key} in the config file ({variable})", is_empty_guard)
+        key = self._chosen.full_key(setting.key)
+        return _Given(text, key, f"{key} in the config file ({variable})", is_empty_guard)

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from comet_mcp.errors import TOKEN_PAGE
+from comet_mcp.settings.names import PROFILES
+from comet_mcp.settings.profiles import names
 from comet_mcp.text import quoted
 
 _TOKEN = "access_token"  # noqa: S105 - a name
@@ -16,22 +18,38 @@ _DEPTH = 3
 """Tables within tables that are looked through."""
 
 
-def how_to_mend(problems: tuple[str, ...], config: Path | None = None, hints: tuple[str, ...] = ()) -> str:
+def missing_token(profile: str) -> str:
+    """That there is no access token, for the account of a profile or, "", for the one at the file's top."""
+    if profile:
+        return f"The profile {quoted(profile)} has no access_token."
+    return "COMETAPI_ACCESS_TOKEN is not set."
+
+
+def how_to_mend(
+    problems: tuple[str, ...], config: Path | None = None, hints: tuple[str, ...] = (), profile: str = ""
+) -> str:
     """The problems, then the steps that mend them: the answer to every call while something is wrong.
 
     Args:
         problems: The sentences.
         config: The config file, None for the usual one.
         hints: What helps to find the first of them.
+        profile: The profile that was chosen, "" for none.
     """
     file = quoted(str(config), 300) if config else "~/.config/cometapi/config.toml"
     client = 'the "env" block of this server in the MCP client\'s config'
     # a mistyped name is no matter of the token's value
-    about_token = [text for text in problems if "ACCESS_TOKEN" in text and not text.startswith("The variable")]
+    about_token = [
+        text
+        for text in problems
+        if text == missing_token(profile) or ("ACCESS_TOKEN" in text and not text.startswith("The variable"))
+    ]
     others = [problem for problem in problems if problem not in about_token]
     steps = []
     if about_token:
         places = f'into {client} as COMETAPI_ACCESS_TOKEN, or as access_token = "..." into {file}'
+        if profile:
+            places = f'as access_token = "..." into [profiles.{profile}] of {file}'
         steps = [f"copy a personal access token from {TOKEN_PAGE}", f"put it, with nothing around it, {places}"]
     if others:
         in_file = ["config file" in problem for problem in others]
@@ -54,7 +72,10 @@ def about_token(environ: Mapping[str, str], config: Mapping[str, Any], path: Pat
             is_model_key = upper == "COMETAPI_KEY"
             what = "holds a key for models, which is no access token" if is_model_key else "is not read"
             yield f"The variable {quoted(variable)} is set, and {what}."
-    for table in _tables_with_token(config):
+    for name in names(config):
+        if config[PROFILES][name].get(_TOKEN):
+            yield f"The profile {quoted(name)} has one: COMETAPI_PROFILE={name} chooses it."
+    for table in _tables_with_token({name: table for name, table in config.items() if name != PROFILES}):
         yield f"{_TOKEN} in [{table}] of the config file is not read: it belongs at its top, above the first [table]."
     for name, value in config.items():
         if isinstance(value, str) and value and name.upper().endswith(_ENDS):

@@ -19,10 +19,11 @@ from typing import Any, get_args
 from comet_mcp.policy.reading import read_policy
 from comet_mcp.policy.rule import TABLE, flag
 from comet_mcp.settings import hints, values
-from comet_mcp.settings.checked import NO_TOKEN, Settings, default_config, default_state
+from comet_mcp.settings.checked import Settings, default_config, default_state
 from comet_mcp.settings.file import exposed, read_config
 from comet_mcp.settings.given import Given
 from comet_mcp.settings.names import Names
+from comet_mcp.settings.profiles import chosen
 from comet_mcp.settings.table import (
     SETTINGS,
     AuditMode,
@@ -75,17 +76,25 @@ def understood(
         unread: Why it could not be read.
     """
     path = path or default_config()
-    problems = list(unread)
-    strays = _NAMES.strays(environ, config)
-    policy = read_policy(environ, config, [*unread, *(stray.text for stray in strays if stray.table == TABLE)])
+    with_profile = chosen(environ, config)
+    problems = [*unread] or [with_profile.problem] * bool(with_profile.problem)
+    strays = _NAMES.strays(environ, config, with_profile.table, with_profile.own)
+    policy = read_policy(
+        with_profile.environ,
+        with_profile.config,
+        [*unread, *(stray.text for stray in strays if stray.table == TABLE)],
+        with_profile.full_key,
+    )
     problems += [stray.text for stray in strays if stray.table != TABLE]
 
-    given = Given(environ, config, path, problems)
+    given = Given(with_profile, path, problems)
     read = given.read
     allow_http = read("COMETAPI_MCP_ALLOW_HTTP", flag, default=False)
     token = read("COMETAPI_ACCESS_TOKEN", values.access_token, None)
-    if token is None and not unread and not any("COMETAPI_ACCESS_TOKEN" in problem for problem in problems):
-        problems.insert(0, NO_TOKEN)
+    is_known = unread or with_profile.problem or any("COMETAPI_ACCESS_TOKEN" in problem for problem in problems)
+    missing_token = hints.missing_token(with_profile.name) if token is None and not is_known else ""
+    if missing_token:
+        problems.insert(0, missing_token)
     base = Settings(state=Path())
     return Settings(
         access_token=token,
@@ -112,9 +121,12 @@ def understood(
         log=read("COMETAPI_MCP_LOG", values.one_of(get_args(LogLevel)), base.log),
         policy=policy,
         config=path,
+        profile=with_profile.name,
+        unknown_profile=with_profile.problem if not unread else "",
         problems=tuple(problems),
-        warnings=exposed(path, config),
-        hints=tuple(hints.about_token(environ, config, path)) if NO_TOKEN in problems else (),
+        warnings=(*with_profile.warnings, *exposed(path, config)),
+        missing_token=missing_token,
+        hints=tuple(hints.about_token(environ, config, path)) if missing_token and not with_profile.name else (),
         in_file=given.in_file,
         sources=given.sources(),
         unread_proxy="" if environ.get("COMETAPI_MCP_PROXY") else hints.proxy_of_others(environ),

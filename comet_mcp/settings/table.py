@@ -167,5 +167,11 @@ SETTINGS = (
         "Another config file, for a second account.",
         str(Path("~/.config/cometapi/config.toml")),
     ),
+    Setting(
+        "COMETAPI_PROFILE",
+        "",
+        "Which account of the config file this is, by the name of its [profiles.NAME] table; --profile says the same.",
+        "the one at the file's top",
+    ),
     *(Setting(rule.variable(), rule.key(), rule.help(), rule.default, guard=True) for rule in RULES),
 )
