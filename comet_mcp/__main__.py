@@ -35,10 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
 def serve() -> int:
     """Serve one client over stdio until it closes its end, or a signal comes."""
     gc.disable()  # collections while modules load find nothing; freeze() then keeps them out of every later one
-    from pydantic import BaseModel  # noqa: PLC0415 - --version and --help need none of these
+    from comet_mcp import sdk  # noqa: PLC0415 - --version and --help need none of these
 
-    # the SDK has some 500 models, for every message of every version of the protocol; built where one is used
-    BaseModel.model_config["defer_build"] = True
+    partly = sdk.load_for_serving()
 
     import anyio  # noqa: PLC0415
 
@@ -54,7 +53,8 @@ def serve() -> int:
     # only our own messages below WARNING: httpx and the SDK would log URLs and payloads
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("comet_mcp").setLevel(settings.log)
-    for problem in dict.fromkeys((*settings.problems, *settings.hints, *settings.policy.problems, *settings.warnings)):
+    told = (partly, *settings.problems, *settings.hints, *settings.policy.problems, *settings.warnings)
+    for problem in filter(None, dict.fromkeys(told)):
         print(f"cometapi-mcp: {problem}", file=sys.stderr)
     if sys.stdin.isatty():
         print(BY_HAND.format(version=__version__), end="", file=sys.stderr)

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "comet_mcp"
 
 # From the ground up: a part imports only what stands before it here.
 PARTS = (
-    *("errors", "text", "clock", "redaction"),
+    *("errors", "text", "clock", "redaction", "sdk"),
     *("domain", "policy", "concurrency", "threads"),
     *("api", "settings", "clients"),
     *("journal", "secret_store"),
@@ -30,7 +30,8 @@ PARTS = (
 
 # Libraries that one file alone may import, so that what they do has one place.
 ALONE = {
-    "httpx": {"api/transport.py"},
+    "httpx": {"api/transport.py", "api/connections.py"},
+    "httpcore": {"api/connections.py"},
     "sqlite3": {"journal/sqlite.py", "journal/tables.py", "journal/migrations.py", "journal/faults.py"},
     "tomllib": {"settings/file.py", "clients/toml_file.py"},  # the latter holds what another library wrote against it
     "tomlkit": {"clients/toml_file.py"},

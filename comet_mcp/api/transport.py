@@ -140,18 +140,28 @@ class Transport:
         hear = partial(self._clock.hear, response.headers.get("date"))
         return Answer(response.status_code, response.headers, b"".join(chunks), method == "GET", self._source, hear)
 
+    def load(self) -> None:
+        """Load the HTTP client, which the first request would do otherwise. Opens no connection."""
+        http = self._connect()
+        if self._http is None:
+            self._http = http
+
     def _connect(self) -> httpx.AsyncBaseTransport:
         import httpx  # noqa: PLC0415 - see the module's docstring
 
-        settings = self._settings
+        from comet_mcp.api.connections import Connections  # noqa: PLC0415 - as httpx
+
+        trust = _trust(self._settings) if self._settings.base_url.startswith("https:") else None
+        if self._through is None:
+            return Connections(trust, _KEEP_ALIVE)
         return httpx.AsyncHTTPTransport(
-            verify=_trust(settings) if settings.base_url.startswith("https:") else False,
+            verify=trust or False,
             limits=httpx.Limits(
                 max_connections=MAX_CONNECTIONS,
                 max_keepalive_connections=MAX_CONNECTIONS,
                 keepalive_expiry=_KEEP_ALIVE,
             ),
-            proxy=self._through.get_secret_value() if self._through else None,
+            proxy=self._through.get_secret_value(),
             # the environment must not reroute a connection that carries the account's token
             trust_env=False,
         )
