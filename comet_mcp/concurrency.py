@@ -21,11 +21,12 @@ MARGIN = 1.0
 
 
 @asynccontextmanager
-async def working_beside(work: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
-    """A context beside which `work` goes on until it is left. Its errors come out as they are."""
+async def working_beside(*works: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    """A context beside which `works` go on until it is left. Its errors come out as they are."""
     failure: Exception | None = None
     async with anyio.create_task_group() as beside:
-        beside.start_soon(work)
+        for work in works:
+            beside.start_soon(work)
         try:
             yield
         except Exception as error:  # noqa: BLE001 - raised below: a task group would wrap it

@@ -87,6 +87,9 @@ _LISTS: tuple[CacheableMethod, ...] = (
 """What stays as it is while the server runs, for the settings are read at its start."""
 _FRESH = CacheHint(ttl_ms=600_000)
 
+_LISTS_GO_FIRST = 0.02
+"""Seconds from the list of the tools until the HTTP client is loaded: its answer and the other lists go before."""
+
 log = logging.getLogger(__name__)
 _Result = TypeVar("_Result", bound=BaseModel)
 _Request: TypeAlias = "ServerRequestContext[Services]"
@@ -113,10 +116,13 @@ class _Surface:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self.listed = anyio.Event()
+        """Set once the client has asked for the tools: calls may come soon."""
         self.left_out = {tool.name: settings.source(by) for tool in TOOLS if (by := left_out_by(tool, settings))}
         self.offered = {tool.name: tool for tool in TOOLS if tool.name not in self.left_out}
 
     async def list_tools(self, _context: _Request, _params: PaginatedRequestParams | None) -> ListToolsResult:
+        self.listed.set()
         return ListToolsResult(tools=[tool.description for tool in self.offered.values()])
 
     async def call_tool(self, context: _Request, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
@@ -197,8 +203,14 @@ def create_server(
             client_disconnected=client_disconnected,
             redactor=redactor,
         )
+
+        async def load_behind() -> None:
+            await surface.listed.wait()
+            await clock.sleep(_LISTS_GO_FIRST)
+            await app.api.load()
+
         try:
-            async with working_beside(app.give_back_calls):
+            async with working_beside(app.give_back_calls, load_behind):
                 yield app
         finally:
             await app.aclose()

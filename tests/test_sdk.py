@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
+
+from mcp import Client, StdioServerParameters, stdio_client
+
+from tests.e2e.steps import until
 
 LOADED = """
 import sys
@@ -51,3 +57,18 @@ print(mcp.Client.__name__)
     said, client = after(code).splitlines()
     assert said.startswith("This release of the MCP SDK can't be loaded in part")
     assert client == "Client"
+
+
+async def test_the_http_client_is_loaded_once_the_tools_were_listed_and_before_any_call(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPROFILEIMPORTTIME": "1", "HOME": str(tmp_path)}
+    server = StdioServerParameters(command=sys.executable, args=["-P", "-m", "comet_mcp"], env=environment)
+    with (tmp_path / "imports").open("w+", encoding="utf-8") as said:
+
+        def loaded() -> bool:
+            return " httpx\n" in (tmp_path / "imports").read_text(encoding="utf-8")
+
+        async with Client(stdio_client(server, errlog=said)) as client:
+            await client.list_prompts()
+            assert not loaded()
+            await client.list_tools()
+            await until(loaded)

@@ -41,6 +41,10 @@ class CometAPI:
         self.seconds = self.timeout - min(1.0, self.timeout / 4)
         self.limit = RateLimit(settings.calls, clock)
 
+    async def load(self) -> None:
+        """Load the HTTP client, so that the first call does not have to."""
+        await self._transport.load()
+
     async def aclose(self) -> None:
         """Close the connections, if any were opened."""
         await self._transport.aclose()

@@ -10,10 +10,12 @@ import socket
 import ssl
 import zlib
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import anyio
+import anyio.to_thread
 from pydantic import SecretStr
 
 from comet_mcp import __version__
@@ -140,11 +142,10 @@ class Transport:
         hear = partial(self._clock.hear, response.headers.get("date"))
         return Answer(response.status_code, response.headers, b"".join(chunks), method == "GET", self._source, hear)
 
-    def load(self) -> None:
-        """Load the HTTP client, which the first request would do otherwise. Opens no connection."""
-        http = self._connect()
+    async def load(self) -> None:
+        """Load the HTTP client on a thread. Opens no connection."""
         if self._http is None:
-            self._http = http
+            await anyio.to_thread.run_sync(import_module, "comet_mcp.api.connections", abandon_on_cancel=True)
 
     def _connect(self) -> httpx.AsyncBaseTransport:
         import httpx  # noqa: PLC0415 - see the module's docstring
