@@ -230,13 +230,13 @@ class ChangeJournal:
         assert lost.target is not None  # noqa: S101 - every change has one
         await self.note(hold, lost, State.SETTLED, gave=lost.target.added + lost.target.again)
 
-    async def not_done(self, hold: Hold, operation: Operation, before: Key) -> None:
+    async def not_done(self, hold: Hold, operation: Operation, before: Key, deadline: Deadline) -> None:
         """Note that nothing was changed; what was counted is taken back where the key may spend no more than before."""
         if hold.journal_fault is not None:
             return None
         try:
             # a change can be several writes, of which only a later one was refused
-            after = await read_again(self._api, before.id, before.created_time)
+            after = await read_again(self._api, before.id, before.created_time, seconds=deadline.left)
         except NotFoundError:
             return await self.note(hold, operation, State.SETTLED)
         except APIError:

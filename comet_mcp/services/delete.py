@@ -77,7 +77,7 @@ class Deleter:
     async def read(self, key_id: int, deadline: Deadline) -> Key:
         """The key of that id. Raises NotFoundError; where a delete of it was left open, that says so and settles it."""
         try:
-            return await self._api.get_token(key_id)
+            return await self._api.get_token(key_id, seconds=deadline.left)
         except NotFoundError:
             if said := str(await self.gone(key_id, deadline)):
                 raise NotFoundError(said) from None

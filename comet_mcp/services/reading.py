@@ -7,8 +7,8 @@ from comet_mcp.domain.key import Key
 from comet_mcp.errors import NotFoundError
 
 
-async def read_again(api: CometAPI, key_id: int, created: int | None, *, seconds: float | None = None) -> Key:
-    """The key of that id and time of creation as it is now.
+async def read_again(api: CometAPI, key_id: int, created: int | None, *, seconds: float) -> Key:
+    """The key of that id and time of creation as it is now, read within the `seconds` that its call has left.
 
     Raises:
         NotFoundError: It is gone; its id may be another key's by now.

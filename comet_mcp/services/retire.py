@@ -88,7 +88,7 @@ class Retirer:
         async with self._changer.holding(old.id, deadline, begin) as hold:
             if not hold.open:
                 return old, []
-            read = await read_again(self._api, old.id, old.created_time)
+            read = await read_again(self._api, old.id, old.created_time, seconds=deadline.left)
             return await self._changer.settle_open(hold, read, deadline)
 
     async def end(self, retirement: Retirement, done: Rotated, deadline: Deadline) -> bool:
@@ -116,7 +116,7 @@ class Retirer:
         key_id = done.old.id
         try:
             async with self._changer.holding(key_id, deadline) as hold:
-                read = await read_again(self._api, key_id, done.old.created_time)
+                read = await read_again(self._api, key_id, done.old.created_time, seconds=deadline.left)
                 old, said = await self._changer.settle_open(hold, read, deadline)
                 done.warnings += said
                 done.last_seen = old
@@ -163,7 +163,7 @@ class Retirer:
             return
         try:
             async with self._changer.holding(new.id, deadline) as hold:
-                read = await read_again(self._api, new.id, new.created_time)
+                read = await read_again(self._api, new.id, new.created_time, seconds=deadline.left)
                 row, said = await self._changer.settle_open(hold, read, deadline)
                 left = max(row.remain_quota + moved, 0)
                 wanted = writable_spec(row).model_copy(update={"remain_quota": left})

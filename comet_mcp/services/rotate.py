@@ -95,7 +95,7 @@ class Rotator:
         known = await self._rotations(key_id)
         newest = known[-1] if known else None
         try:
-            old = await self._api.get_token(key_id)
+            old = await self._api.get_token(key_id, seconds=deadline.left)
         except NotFoundError:
             deleted = Key(id=key_id, **newest.spec.model_dump(exclude={"allow_ips"})) if newest else None
             if newest is None or deleted is None:

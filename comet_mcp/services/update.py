@@ -111,7 +111,7 @@ class Changer:
                 await self._journal.note(hold, operation, State.OUTCOME_UNKNOWN)
                 raise
             except (UnsentError, RefusedError):
-                await self._journal.not_done(hold, operation, change.before)
+                await self._journal.not_done(hold, operation, change.before, deadline)
                 raise
             await self._journal.settle(hold, operation, after, target.total)
         return after

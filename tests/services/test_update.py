@@ -137,6 +137,29 @@ async def test_a_top_up_is_taken_back_only_where_the_key_provably_may_spend_no_m
     assert rows.spending.units == (2 * DOLLAR if kept else 0)
 
 
+async def test_a_refused_change_is_looked_at_in_what_is_left_of_the_calls_time(
+    make_home: MakeHome, serve: Serve, deadline: Deadline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = make_home()
+    row = full_key(home.sandbox, remain_quota=DOLLAR)
+    services = serve(home)
+    get, asked = CometAPI.get_token, list[float | None]()
+
+    async def watched(self: CometAPI, key_id: int, *, seconds: float | None = None) -> Key:
+        asked.append(seconds)
+        return await get(self, key_id, seconds=seconds)
+
+    async def refuse(*_: object, **__: object) -> None:
+        monkeypatch.setattr(CometAPI, "get_token", watched)
+        raise UNSENT
+
+    monkeypatch.setattr(CometAPI, "update_token", refuse)
+    with pytest.raises(UnsentError):
+        await changed(services, row, deadline, name="other")
+    assert len(asked) == 1
+    assert asked[0] is not None
+
+
 async def test_a_sum_is_judged_once_more_where_it_is_counted(
     make_home: MakeHome, serve: Serve, deadline: Deadline
 ) -> None:
