@@ -113,7 +113,15 @@ class Services:
         finder = RowFinder(core, secrets, progress)
         creator = Creator(core, finder=finder, progress=progress, secrets=secrets, quota=quota, delivery=delivery)
         taker = TakeUp(core, creator=creator, finder=finder, progress=progress, secrets=secrets, delivery=delivery)
-        reconciler = Reconciler(core, taker=taker, creator=creator, finder=finder, progress=progress, secrets=secrets)
+        reconciler = Reconciler(
+            core,
+            taker=taker,
+            creator=creator,
+            finder=finder,
+            progress=progress,
+            secrets=secrets,
+            delivery=delivery,
+        )
         changes = ChangeJournal(core, quota)
         changer = Changer(core, changes, settings.units)
         deleter = Deleter(core, changes, secrets)

@@ -93,11 +93,11 @@ class Progress:
         return await self._journal.run(Step(Reads(operations=(operation.id,)), decide))
 
     async def let_go(self, operation: Operation) -> None:
-        """Let others look for the row of an operation that this call has adopted."""
+        """Let others look for the row of an operation that this call adopted, unless another server has it now."""
 
         def decide(rows: Rows) -> Decision[None]:
-            free = [replace(found, lease_until=0.0, disconnected=True) for found in rows.operations]
-            return Decision(None, [Put(found) for found in free])
+            mine = [found for found in rows.operations if found.holder == self._server]
+            return Decision(None, [Put(replace(found, lease_until=0.0, disconnected=True)) for found in mine])
 
         await self._journal.run(Step(Reads(operations=(operation.id,)), decide, durable=False))
 

@@ -1,14 +1,14 @@
 """What earlier calls, of any server, left open: their rows are looked for, and told of, by later calls.
 
-A list reconciles all of it, an equal create what is equal. Whoever looks holds the operation meanwhile, so that no
-other call tells of the same key. After a minute without a row it is abandoned; a row that shows within a day is still
-known for what it is, and told of.
+A list reconciles all of it, an equal create what is equal. Whoever looks holds the operation meanwhile, however long
+the API takes, so that no other call tells of the same key. After a minute without a row it is abandoned; a row that
+shows within a day is still known for what it is, and told of.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -26,7 +26,7 @@ from comet_mcp.journal.operations import (
 )
 from comet_mcp.services.core import Core
 from comet_mcp.services.create import Creator
-from comet_mcp.services.delivery import Told
+from comet_mcp.services.delivery import Delivery, Told
 from comet_mcp.services.finding import Created, RowFinder
 from comet_mcp.services.matching import equal_rows
 from comet_mcp.services.progress import Progress
@@ -50,7 +50,15 @@ class Reconciler:
     """Reconciles the creates of one account."""
 
     def __init__(
-        self, core: Core, *, taker: TakeUp, creator: Creator, finder: RowFinder, progress: Progress, secrets: Secrets
+        self,
+        core: Core,
+        *,
+        taker: TakeUp,
+        creator: Creator,
+        finder: RowFinder,
+        progress: Progress,
+        secrets: Secrets,
+        delivery: Delivery,
     ) -> None:
         self._api, self._journal, self._identity = core.api, core.journal, core.identity
         self._clock, self._server = core.clock, core.server
@@ -59,6 +67,7 @@ class Reconciler:
         self._finder = finder
         self._progress = progress
         self._secrets = secrets
+        self._delivery = delivery
 
     async def all(self, deadline: Deadline, told: Told) -> Reconciled:
         """Look for the rows of all creates that are open.
@@ -99,16 +108,26 @@ class Reconciler:
         for operation in done.abandoned:
             await self._guarded(operation, done, partial(self._late, operation, rows, done, deadline, told))
 
-    async def _guarded(self, operation: Operation, done: Reconciled, work: Callable[[], object]) -> None:
+    async def _guarded(self, operation: Operation, done: Reconciled, work: Callable[[], Awaitable[str]]) -> None:
         """Add what `work` says; it can't be cancelled, and what fails is said too."""
         try:
             with anyio.CancelScope(shield=True):
-                said = await work()  # type: ignore[misc] # one of the two below
+                said = await work()
         except CometError as error:
-            with contextlib.suppress(CometError):
-                await self._progress.let_go(operation)
             said = f"Whether the {create_of(operation)} made a key could not be settled: {error}"
         done.notes += [said] if said else []
+
+    async def _holding(self, operation: Operation, work: Callable[[Operation], Awaitable[str]]) -> str:
+        """What `work` says of an operation, which is this call's until it ends; "" where another call tells of it."""
+        adopted = await self._progress.adopt(operation)
+        if adopted is None:
+            return ""
+        try:
+            return await self._delivery.to_the_end(adopted, partial(work, adopted))
+        except CometError:
+            with contextlib.suppress(CometError):
+                await self._progress.let_go(adopted)
+            raise
 
     async def _one(self, operation: Operation, done: Reconciled, deadline: Deadline, told: Told) -> str:
         """Reconcile one create, and say in a sentence what came of it; "" where there is nothing to say."""
@@ -116,13 +135,16 @@ class Reconciler:
             return ""
         if operation.state is State.UNSTORED:
             return await self._unstored(operation, deadline, told)
-        adopted = await self._progress.adopt(operation)
-        created = await self._taker.key_of(adopted, deadline, told) if adopted else None
-        if adopted is None or (created is None and adopted.state in KNOWN):
-            return ""  # another call tells of it, or somebody deleted the key
-        if created is not None:
-            return await self._told(adopted, created, done, deadline, told)
-        return await self._rowless(adopted, deadline, told)
+
+        async def settled(adopted: Operation) -> str:
+            created = await self._taker.key_of(adopted, deadline, told)
+            if created is not None:
+                return await self._told(adopted, created, done, deadline, told)
+            if adopted.state in KNOWN:
+                return ""  # somebody deleted the key
+            return await self._rowless(adopted, deadline, told)
+
+        return await self._holding(operation, settled)
 
     async def _rowless(self, operation: Operation, deadline: Deadline, told: Told) -> str:
         """What there is to say of a create whose row does not show."""
@@ -146,11 +168,12 @@ class Reconciler:
             rows = await self._finder.newest.above(operation.watermark, deadline.left)
         if not equal_rows(operation, rows):
             return ""
-        adopted = await self._progress.adopt(operation)
-        created = await self._finder.find(adopted, rows, told) if adopted else None
-        if adopted is None or created is None:
-            return ""
-        return await self._told(adopted, created, done, deadline, told)
+
+        async def found(adopted: Operation) -> str:
+            created = await self._finder.find(adopted, rows, told)
+            return await self._told(adopted, created, done, deadline, told) if created else ""
+
+        return await self._holding(operation, found)
 
     async def _unstored(self, operation: Operation, deadline: Deadline, told: Told) -> str:
         """What there is to say of a key that is known and whose value is not stored."""

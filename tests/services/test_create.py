@@ -208,6 +208,43 @@ async def test_a_create_whose_operation_was_adopted_meanwhile_tells_of_no_key(
     assert "Another call has taken this create up" in str(failed[0])
 
 
+async def test_a_create_that_a_list_looks_for_is_that_lists_however_slow_the_api_is(
+    make_home: MakeHome, serve: Serve
+) -> None:
+    home = make_home()
+    listing, told, got = serve(home), Told(), list[int]()
+    await listing.creator.begin(SPEC, Deadline(SYSTEM, 10))
+    home.sandbox.add_key("equal", remain_quota=500_000)
+    _set(home, state="outcome_unknown", holder="a dead server", lease_until=0.0)
+    home.sandbox.faults.add("list", "latency", value=str(LEASE + 4))
+    async with anyio.create_task_group() as group:
+
+        async def reconcile() -> None:
+            done = await listing.reconciler.all(Deadline(SYSTEM, LEASE + 9), told)
+            assert "Key 1 " in done.notes[0]
+            await listing.journal.run(acknowledging(told))
+
+        async def create() -> None:
+            got.append(await _made(home, serve))
+
+        group.start_soon(reconcile)
+        await SYSTEM.sleep(LEASE + 1)
+        group.start_soon(create)
+    assert got == [2], "the list has told of key 1"
+
+
+async def test_what_another_server_has_taken_up_is_not_let_go(make_home: MakeHome, serve: Serve) -> None:
+    home = make_home()
+    one, other = serve(home), serve(home)
+    operation, _ = await one.creator.begin(SPEC, Deadline(SYSTEM, 10))
+    _set(home, lease_until=0.0)
+    held = await other.progress.adopt(operation, for_client=True)
+    await one.progress.let_go(operation)
+    assert await other.progress.read(operation.id) == held
+    await other.progress.let_go(operation)
+    assert not (await other.progress.read(operation.id)).is_held(other.clock.now())
+
+
 async def test_a_create_takes_few_steps_of_the_journal(
     make_home: MakeHome, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
