@@ -169,10 +169,12 @@ def _with_total(base: Key, row: Key, total: int | None) -> Key:
 
 
 def _has_arrived(base: Key, row: Key, after: Key) -> bool:
-    """Whether any of what was to change has changed. Spending is no change, nor what somebody else changes."""
+    """Whether a key is as it was written. What else has changed may be an earlier write, which came late."""
     if row.status != base.status:
         return after.status == row.status
-    if row.remain_quota != base.remain_quota and after.total != base.total:
-        return True
     old, new, now = ({**plain(key.spec), "remain_quota": 0} for key in (base, row, after))
-    return any(new[name] != old[name] != now[name] for name in new)
+    if differing := [name for name in new if new[name] != old[name]]:
+        return all(now[name] == new[name] for name in differing)
+    # calls of the key move its total too: to which of the two is it nearer?
+    meant = row.remain_quota + base.used_quota
+    return abs(after.total - meant) < abs(after.total - base.total)

@@ -160,6 +160,40 @@ async def test_a_refused_change_is_looked_at_in_what_is_left_of_the_calls_time(
     assert asked[0] is not None
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"expired_time": 1_950_000_000}, {"expired_time": 1_960_000_000}),
+        ({"expired_time": 1_950_000_000}, {"expired_time": 1_950_000_000, "name": "other"}),
+        ({"remain_quota": 4 * DOLLAR}, {"remain_quota": 9 * DOLLAR}),
+        ({"name": "other"}, {"remain_quota": 9 * DOLLAR}),
+    ],
+)
+async def test_a_lost_change_is_not_seen_in_what_an_earlier_one_has_just_done(
+    make_home: MakeHome,
+    serve: Serve,
+    deadline: Deadline,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    first: dict[str, Any],
+    second: dict[str, Any],
+) -> None:
+    home = make_home()
+    row = full_key(home.sandbox, remain_quota=3 * DOLLAR)
+    services = serve(home)
+    earlier = {"id": row.id, "status": 1, **body_of(row), **first}
+    spend(row, DOLLAR // 10)
+
+    async def lose(*_: object, **__: object) -> None:
+        home.sandbox.account.update(earlier, status_only=False)
+        raise UNCLEAR
+
+    monkeypatch.setattr(CometAPI, "update_token", lose)
+    with pytest.raises(UnclearError, match="is not seen yet: the API may still make it"):
+        await changed(services, row, deadline, **second)
+    assert [one.state for one in (await journal_of(services, row.id)).operations] == [State.OUTCOME_UNKNOWN]
+
+
 async def test_a_sum_is_judged_once_more_where_it_is_counted(
     make_home: MakeHome, serve: Serve, deadline: Deadline
 ) -> None:
