@@ -71,7 +71,8 @@ class Reads:
         account: The account's number in the journal.
         operations: `open` for the creates and rotations whose outcome is not final, or that a client is yet to be told
             of; `of_key` for the changes and deletes of one key; or the ids of some.
-        claims: The (id, time of creation) pairs of which it is asked whether an operation has them.
+        claims: The (id, time of creation) pairs of which it is asked whether an operation has them, beside those of the
+            keys that the operations replace.
         key_id: The key of `of_key`, of the lease, and of `rotations`.
         rotations: The rotations of that key.
         maker: The (id, time of creation) of a key of which it is asked which create or rotation made it.

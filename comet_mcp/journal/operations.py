@@ -154,8 +154,12 @@ class Watermark(NamedTuple):
 
     def is_below(self, row: Key) -> bool:
         """Whether a row is above."""
-        anew = self.created and row.created_time > self.created + _CLOCKS_APART
-        return row.created_time >= self.since and (row.id > self.id or bool(anew))
+        return self.is_below_key(row.id, row.created_time)
+
+    def is_below_key(self, key_id: int, created: int) -> bool:
+        """The same of a key by its id and its time of creation."""
+        anew = self.created and created > self.created + _CLOCKS_APART
+        return created >= self.since and (key_id > self.id or bool(anew))
 
     def above(self, rows: Iterable[Key]) -> list[Key]:
         """The rows that are above."""

@@ -73,7 +73,9 @@ def read(db: sqlite3.Connection, reads: Reads) -> Rows:
         rows.rotations = _found(db, "account = ? AND old_id = ? ORDER BY begun", (reads.account, reads.key_id))
     if reads.maker is not None:
         rows.maker = next(iter(_found(db, _MADE, (reads.account, *reads.maker))), None)
-    rows.claimed = {claim for claim in reads.claims if _one(db, _CLAIM, reads.account, *claim)}
+    if reads.claims:
+        replaced = (found.old[:2] for found in rows.operations if found.old is not None)
+        rows.claimed = {claim for claim in {*reads.claims, *replaced} if _one(db, _CLAIM, reads.account, *claim)}
     if reads.spending:
         rows.spending = _spending(db, reads.account)
     if reads.reveals:

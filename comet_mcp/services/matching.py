@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from comet_mcp.domain.key import Key, KeySpec
-from comet_mcp.journal.operations import Operation, State
+from comet_mcp.journal.operations import OldKey, Operation, State
 
 LATEST = 900.0
 """Seconds after its begin in which an abandoned create's row was made, if it is taken for it without asking."""
@@ -35,13 +35,14 @@ def match(
     """The row of an operation, if one is there.
 
     An accepted create takes any equal row. One whose outcome is unknown waits until each equal create that is owed a
-    row has it. Where more rows are left than there are creates to own them, somebody else made equal keys at the same
-    moment: then nothing is taken.
+    row has it. A key that is replaced by an equal one, and that may be this create's, is waited for until it is listed.
+    Where more rows are left than there are creates to own them, somebody else made equal keys at the same moment: then
+    nothing is taken.
 
     Args:
         operation: The create.
         rows: Rows above its watermark.
-        claimed: Those that other operations have, as (id, time of creation).
+        claimed: Those that other operations have, as (id, time of creation), and so of the keys that others replace.
         others: The other operations that are open.
         now: Unix seconds.
     """
@@ -58,11 +59,19 @@ def match(
     ]
     if len(left) > len(rivals) + 1:
         return Match(ambiguous=tuple(sorted(row.id for row in left)))
+    known = {(row.id, row.created_time) for row in rows} | claimed
+    if any(old[:2] not in known and operation.watermark.is_below_key(*old[:2]) for old in _replaced(rivals)):
+        return Match()  # its key is there, and none of these is: only the equal one that replaces it
     owed = [other for other in rivals if other.state is State.ACCEPTED_UNLISTED or other.is_held(now)]
     if not operation.accepted and len(left) <= len(owed):
         # what was there before each of them began is nobody's but this one's
         left = [row for row in left if not any(other.watermark.is_below(row) for other in owed)]
     return Match(min(left, key=lambda row: row.id)) if left else Match()
+
+
+def _replaced(rivals: Iterable[Operation]) -> list[OldKey]:
+    """The keys that are replaced by equal ones."""
+    return [rival.old for rival in rivals if rival.old is not None]
 
 
 def is_rival(operation: Operation, other: Operation, now: float) -> bool:

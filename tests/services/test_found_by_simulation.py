@@ -130,3 +130,42 @@ async def test_an_answer_that_came_too_late_tells_of_nothing() -> None:
     with pytest.raises(CometError, match="not done within"):
         await in_time(call, go_on)
     assert told.cut_short
+
+
+async def test_a_key_that_is_rotated_before_its_create_has_found_it_is_still_that_creates(
+    make_home: MakeHome, serve: Serve, deadline: Deadline
+) -> None:
+    home = make_home()
+    creating, rotating = serve(home), serve(home)
+    create, _ = await creating.creator.begin(SPEC, deadline)
+    guessed = home.sandbox.add_key("equal", remain_quota=500_000)
+    old = OldKey(guessed.id, guessed.created_time)
+    rotation, _ = await rotating.creator.begin(SPEC, deadline, old=old)
+    new = home.sandbox.add_key("equal", remain_quota=500_000)
+    rows = {row.id: row for row in await _rows(creating)}
+    accepted = create.moved(State.ACCEPTED)
+    await _put(creating, accepted)
+    assert await creating.finder.find(accepted, [rows[new.id]], Told()) is None, "its own is not listed yet"
+    created = await creating.finder.find(accepted, list(rows.values()), Told())
+    assert created is not None
+    assert created.row.id == guessed.id
+    replaced = await rotating.finder.find(rotation, [rows[new.id]], Told())
+    assert replaced is not None
+    assert replaced.row.id == new.id
+
+
+async def test_a_key_that_is_rotated_and_another_creates_own_is_not_waited_for(
+    make_home: MakeHome, serve: Serve, deadline: Deadline
+) -> None:
+    home = make_home()
+    services = serve(home)
+    create, _ = await services.creator.begin(SPEC, deadline)
+    anothers = home.sandbox.add_key("equal", remain_quota=500_000)
+    claim: dict[str, Any] = {"key_id": anothers.id, "key_created": anothers.created_time, "acknowledged": True}
+    await _put(services, replace(create, id="another", state=State.STORED, **claim))
+    await services.creator.begin(SPEC, deadline, old=OldKey(anothers.id, anothers.created_time))
+    mine = home.sandbox.add_key("equal", remain_quota=500_000)
+    (row,) = [row for row in await _rows(services) if row.id == mine.id]
+    found = await services.finder.find(create.moved(State.ACCEPTED), [row], Told())
+    assert found is not None
+    assert found.row.id == mine.id

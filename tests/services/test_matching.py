@@ -130,6 +130,20 @@ def test_the_key_that_is_replaced_is_no_rival_of_the_one_that_replaces_it() -> N
     assert [found.id for found in equal_rows(rotation, [row(1), row(2)])] == [2]
 
 
+def test_a_create_whose_key_is_replaced_before_it_is_listed_does_not_take_the_one_that_replaces_it() -> None:
+    """Row 3 is the create's; somebody guessed its id and rotates it into row 4, which is listed first."""
+    for state in (State.PENDING, State.ACCEPTED, State.ACCEPTED_UNLISTED, State.OUTCOME_UNKNOWN):
+        mine = create("mine", state, lease_until=NOW + 1, watermark=Watermark(2))
+        rotation = create("rotation", kind="rotate", watermark=Watermark(2), old=OldKey(3, 1_003))
+        assert matched(mine, row(4), others=[rotation]) is None
+        assert matched(mine, row(3), row(4), others=[rotation]) == 3
+        assert matched(rotation, row(4), others=[mine]) is None, "it waits until the create has its own"
+        assert matched(rotation, row(4), claimed=[(3, 1_003)]) == 4
+        assert matched(mine, row(4), claimed=[(3, 1_003)], others=[rotation]) == 4, "that one is another create's"
+        older = create("rotation", kind="rotate", watermark=Watermark(2), old=OldKey(2, 1_002))
+        assert matched(mine, row(4), row(5), others=[older]) == 4, "that one was there before"
+
+
 def test_namesakes_are_rows_that_may_be_the_creates_or_anybodys() -> None:
     rows = [row(1, name="BLOG "), row(2, remain_quota=1), row(3), row(4, name="other"), row(5)]
     found = namesakes(create(watermark=Watermark(1)), rows, {(3, 1_003)})
