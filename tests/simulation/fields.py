@@ -111,8 +111,16 @@ def _since(world: World, call: Call) -> float:
     return min(same)
 
 
+def _when_replaced(writes: list[Write], at: float) -> dict[str, Any] | None:
+    """A key as it was at a moment, by the writes of a rotation: it first makes good what a late change has undone."""
+    earlier, later = [w for w in writes if w.at <= at], [w for w in writes if w.at > at]
+    if earlier:
+        return earlier[-1].after
+    return later[0].before if later else None
+
+
 def scope_lost(world: World, gateway: Gateway) -> Iterator[str]:
-    """The new keys of rotations that are otherwise than the old one was when the rotation was told as done."""
+    """The new keys of rotations that are otherwise than the old one was when they were made."""
     for call in world.calls:
         if not call.ok or call.tool != "rotate_api_key" or call.server.gateway is not gateway or not call.writes:
             continue
@@ -125,7 +133,7 @@ def scope_lost(world: World, gateway: Gateway) -> Iterator[str]:
         born = [w for w in gateway.writes if w.kind == "create" and w.call is call and w.generation == call.generation]
         if not born or any(w.call is not call and w.at >= _since(world, call) for w in states):
             continue
-        before = next((w.before for w in states if w.call is call), None)
+        before = _when_replaced([w for w in states if w.call is call], born[0].at)
         row = gateway.row(old)
         if before is None and row is not None:
             before = {name: getattr(row, name) for name in _SCOPE}
