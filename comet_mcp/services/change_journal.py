@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from secrets import token_hex
 
 import anyio
@@ -31,8 +31,9 @@ from comet_mcp.journal.base import (
     Step,
     Write,
 )
-from comet_mcp.journal.operations import CLOSED, LEASE, Kind, Operation, State, Target, is_current
+from comet_mcp.journal.operations import LEASE, Kind, Operation, State, Target, is_current
 from comet_mcp.services.core import Core
+from comet_mcp.services.hold import Hold
 from comet_mcp.services.key_writer import writable_spec
 from comet_mcp.services.progress import Progress
 from comet_mcp.services.quota import Quota
@@ -40,52 +41,6 @@ from comet_mcp.services.reading import read_again
 
 CHANGE_CALLS = WRITE_CALLS + 2
 """Calls that a change takes with its corrections."""
-
-
-@dataclass(slots=True)
-class Hold:
-    """A key that this call alone may change, and the changes and deletes of it that the journal knows.
-
-    `journal_fault` is why the journal could not be asked; only what gives nothing may be changed then. `begin` notes
-    that the call begins to change something, where an earlier change is corrected before the one that is asked for.
-    """
-
-    key_id: int
-    changes: list[Operation] = field(default_factory=list)
-    journal_fault: JournalError | None = None
-    begin: Callable[[], Awaitable[None]] | None = None
-
-    @property
-    def open(self) -> list[Operation]:
-        """The changes that were left open, oldest first."""
-        return [c for c in self.changes if c.kind == "change" and c.is_open_write]
-
-    @property
-    def deletes(self) -> list[Operation]:
-        """The deletes of the key that are under way, or of which nobody knows what came."""
-        return [c for c in self.changes if c.kind == "delete" and c.is_open_write]
-
-    @property
-    def recent(self) -> list[Operation]:
-        """Those of them after which no change was seen in the key."""
-        return [change for change in self.open if self.settled_after(change) is None]
-
-    def settled_after(self, lost: Operation) -> Operation | None:
-        """The last change that was seen in the key, if it came after one that was not."""
-        later = self.changes[self.changes.index(lost) + 1 :]
-        seen = [c for c in later if c.kind == "change" and c.state is State.SETTLED]
-        return next((c for c in reversed(seen) if c.key_created == lost.key_created), None)
-
-    def meant(self, row: Key) -> int | None:
-        """The total that the last change meant the key to have, where nobody else has written it since.
-
-        That is so while the key's total is what was read after that change.
-        """
-        settled = [
-            c for c in self.changes if c.state is State.SETTLED and c.target and c.key_created == row.created_time
-        ]
-        target = settled[-1].target if settled else None
-        return target.total if target is not None and target.seen == row.total else None
 
 
 class ChangeJournal:
@@ -216,11 +171,9 @@ class ChangeJournal:
         grants = []
         if (more := gave - (done.target.added if done.target else 0)) > 0:
             grants.append(Grant(self._clock.now(), 0, more, done.id))
-        known = [change.id for change in hold.changes]
-        place = known.index(done.id) if done.id in known else len(known)
-        hold.changes[place : place + 1] = [done]
+        noted = hold.noted(done)
         with contextlib.suppress(CometError):
-            await self._write([*_puts(hold, done), *grants])
+            await self._write([*noted, *grants])
 
     async def note_gone(self, hold: Hold, lost: Operation) -> None:
         """Note that nothing of a lost change can come any more, for its key is gone.
@@ -299,13 +252,3 @@ class ChangeJournal:
         account = await self._identity.account()
         reads = Reads(account, operations="none" if until is None else "of_key", key_id=key_id, key_lease=True)
         return Step(reads, decide, durable=False)
-
-
-def _puts(hold: Hold, done: Operation) -> list[Put]:
-    """What is written of a change or delete that is noted.
-
-    The last change that came after a lost one keeps its settings, to be made again; those before need theirs no more.
-    """
-    needed = {later.id for lost in hold.open if (later := hold.settled_after(lost)) is not None}
-    over = [c for c in hold.changes if c is not done and c.state in CLOSED and c.has_spec and c.id not in needed]
-    return [Put(done, whole=done.id in needed), *(Put(change) for change in over)]

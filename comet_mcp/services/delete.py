@@ -16,8 +16,9 @@ from comet_mcp.domain.lifetimes import when
 from comet_mcp.errors import APIError, CometError, NotFoundError, RefusedError, UnauthorizedError, UnclearError
 from comet_mcp.journal.operations import Operation, State
 from comet_mcp.secret_store import NOWHERE, Forgotten
-from comet_mcp.services.change_journal import ChangeJournal, Hold
+from comet_mcp.services.change_journal import ChangeJournal
 from comet_mcp.services.core import Core
+from comet_mcp.services.hold import Hold
 from comet_mcp.services.reading import read_again
 from comet_mcp.services.secrets import Secrets
 from comet_mcp.text import quoted

@@ -18,7 +18,8 @@ from comet_mcp.domain.change import KeyChange
 from comet_mcp.domain.key import Key, KeySpec, Status
 from comet_mcp.errors import CometError, UnclearError
 from comet_mcp.journal.operations import Operation, State, Target
-from comet_mcp.services.change_journal import ChangeJournal, Hold
+from comet_mcp.services.change_journal import ChangeJournal
+from comet_mcp.services.hold import Hold
 from comet_mcp.services.key_writer import KeyWriter, has_total, left_of, plain, writable_spec
 from comet_mcp.services.matching import LATEST
 

@@ -23,8 +23,9 @@ from comet_mcp.domain.key import Key, Status, status_word
 from comet_mcp.domain.money import Units
 from comet_mcp.errors import NotFoundError, RefusedError, UnclearError, UnsentError
 from comet_mcp.journal.operations import State, Target
-from comet_mcp.services.change_journal import ChangeJournal, Hold
+from comet_mcp.services.change_journal import ChangeJournal
 from comet_mcp.services.core import Core
+from comet_mcp.services.hold import Hold
 from comet_mcp.services.key_writer import KeyWriter, has_total, left_of, plain, writable_spec
 from comet_mcp.services.lost_changes import LostChanges, given_again
 

@@ -17,7 +17,7 @@ from comet_mcp.domain.models import ModelList
 from comet_mcp.domain.money import MAX_QUOTA
 from comet_mcp.domain.validation import LONGEST_GIVEN, check_changed_key
 from comet_mcp.errors import ArgumentError
-from comet_mcp.services.change_journal import Hold
+from comet_mcp.services.hold import Hold
 from comet_mcp.services.key_writer import writable_spec
 from comet_mcp.services.lost_changes import telling_first
 from comet_mcp.services.update import Changed

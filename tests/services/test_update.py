@@ -25,7 +25,7 @@ from comet_mcp.errors import (
 from comet_mcp.journal.base import Decision, Reads, Rows, Step
 from comet_mcp.journal.operations import Operation, State
 from comet_mcp.sandbox import Key as Row
-from comet_mcp.services.change_journal import Hold
+from comet_mcp.services.hold import Hold
 from comet_mcp.services.update import Changed
 from tests.e2e.life import body_of, full_key, spend, spend_before_writes
 from tests.e2e.steps import code_of, let_pass, served
