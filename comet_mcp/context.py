@@ -38,6 +38,7 @@ from comet_mcp.services.listing import KeyPages
 from comet_mcp.services.progress import Progress
 from comet_mcp.services.quota import Quota
 from comet_mcp.services.reconcile import Reconciler
+from comet_mcp.services.replace import Replacer
 from comet_mcp.services.retire import Retirer
 from comet_mcp.services.rotate import Rotator
 from comet_mcp.services.secrets import Secrets
@@ -125,11 +126,11 @@ class Services:
         changes = ChangeJournal(core, quota)
         changer = Changer(core, changes, settings.units)
         deleter = Deleter(core, changes, secrets)
+        replacer = Replacer(core, progress=progress, creator=creator, taker=taker, secrets=secrets, quota=quota)
         rotator = Rotator(
             core,
             progress=progress,
-            creator=creator,
-            taker=taker,
+            replacer=replacer,
             retirer=Retirer(core, changer, deleter, settings.units),
             deleter=deleter,
             secrets=secrets,

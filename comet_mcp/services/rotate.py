@@ -16,28 +16,24 @@ from comet_mcp.domain.key import Key
 from comet_mcp.domain.lifetimes import when
 from comet_mcp.errors import (
     ArgumentError,
-    CreateUnclearError,
     JournalError,
     NotFoundError,
 )
 from comet_mcp.journal.base import Decision, Reads, Step
-from comet_mcp.journal.operations import KNOWN, OldKey, Operation, State
+from comet_mcp.journal.operations import KNOWN, Operation, State
 from comet_mcp.policy.windows import NOTHING
 from comet_mcp.services.change_journal import CHANGE_CALLS
 from comet_mcp.services.core import Core
-from comet_mcp.services.create import Creator
 from comet_mcp.services.delete import Deleter
 from comet_mcp.services.delivery import Told
-from comet_mcp.services.finding import Created
 from comet_mcp.services.hand_over import hand_over
 from comet_mcp.services.key_writer import writable_spec
 from comet_mcp.services.lost_changes import telling_first
 from comet_mcp.services.progress import Progress
 from comet_mcp.services.quota import Quota
-from comet_mcp.services.reading import read_again
+from comet_mcp.services.replace import Replacer
 from comet_mcp.services.retire import Retirement, Retirer, Rotated
 from comet_mcp.services.secrets import Secrets
-from comet_mcp.services.take_up import TakeUp
 
 Confirm = Callable[[Key, Operation | None], Awaitable[None]]
 """Called before the first write, with the key and the rotation that was begun; raises to stop."""
@@ -51,8 +47,7 @@ class Rotator:
         core: Core,
         *,
         progress: Progress,
-        creator: Creator,
-        taker: TakeUp,
+        replacer: Replacer,
         retirer: Retirer,
         deleter: Deleter,
         secrets: Secrets,
@@ -61,8 +56,7 @@ class Rotator:
         self._api, self._journal, self._identity = core.api, core.journal, core.identity
         self._clock = core.clock
         self._progress = progress
-        self._creator = creator
-        self._taker = taker
+        self._replacer = replacer
         self._retirer = retirer
         self._deleter = deleter
         self._secrets = secrets
@@ -120,7 +114,7 @@ class Rotator:
             await self._require_allowed(old, begun)
             await self._api.limit.require_room(WRITE_CALLS + CHANGE_CALLS)
             await confirm(old, begun)
-            new, given = await self._new_key(old, retirement, known, deadline, told)
+            new, given = await self._replacer.new_key(old, retirement, known, deadline, told)
         done = Rotated(new, old, given=given, last_seen=old, steps=_resumed(begun, retirement), warnings=said)
         done.steps.append(f"Key {new.row.id} was made with the same scope.")
         done.warnings += _unkept(old, new.row)
@@ -168,59 +162,6 @@ class Rotator:
                 await self._progress.advance(rotation.id, State.RELEASED)
         return [rotation for rotation in known if _replaces(rotation, old)]
 
-    async def _new_key(
-        self, old: Key, retirement: Retirement, known: list[Operation], deadline: Deadline, told: Told
-    ) -> tuple[Created, int]:
-        """The new key, made now, or by a call before or beside this one, and the quota units that it was given."""
-        spec = writable_spec(old)
-        replaced = OldKey(old.id, old.created_time, retirement.end, retirement.until, spec.remain_quota)
-        over = {rotation.id for rotation in known if rotation.state is State.RETIRED}
-        await self._secrets.check(deadline)
-        end = self._clock.monotonic() + self._api.timeout * 0.8
-        while True:
-            try:
-                async with self._creator.reserved():
-                    operation, is_new = await self._creator.begin(
-                        spec, deadline, old=replaced, extra=old.extra, over=over
-                    )
-                    given = operation.old.left if operation.old else 0
-                    if is_new:
-                        return await self._creator.make(operation, deadline, told), given
-                if operation.is_held(self._clock.now()) and not operation.disconnected:
-                    await self._clock.sleep(0.1)
-                elif operation.key_id is not None:
-                    if (created := await self._resumed(operation, deadline, told)) is not None:
-                        return created, given
-                elif (created := await self._taker.take_up(operation, deadline, told)) is not None:
-                    return created, given
-            except CreateUnclearError as error:
-                raise _explained(error, old) from None
-            if self._clock.monotonic() > end:
-                raise CreateUnclearError(
-                    f"Another call is rotating key {old.id} right now. Try again in a few seconds."
-                )
-
-    async def _resumed(self, operation: Operation, deadline: Deadline, told: Told) -> Created | None:
-        """The new key that an earlier call made, with its value stored now if it was not. None where it is gone."""
-        row = await self._made(operation, deadline)
-        if row is None:
-            await self._progress.advance(operation.id, State.RELEASED)  # somebody deleted it: another is made
-            return None
-        self._quota.enforcer.require_own(row)
-        created = await self._creator.store(Created(row, operation.id), deadline)
-        told.of(row)
-        told.operations.append(operation.id)
-        return created
-
-    async def _made(self, operation: Operation, deadline: Deadline) -> Key | None:
-        """The key that a rotation made; None where it is gone, and where its id is another key's by now."""
-        if operation.key_id is None:
-            return None
-        try:
-            return await read_again(self._api, operation.key_id, operation.key_created, seconds=deadline.left)
-        except NotFoundError:
-            return None
-
     async def _finished(
         self,
         begun: Operation,
@@ -243,12 +184,12 @@ class Rotator:
             deadline: When it has to be done.
             told: What the answer tells of.
         """
-        row = await self._made(begun, deadline) if begun.state in KNOWN else None
+        row = await self._replacer.made(begun, deadline) if begun.state in KNOWN else None
         if row is None:
             return None
         self._quota.enforcer.require_own(row)
         await confirm(old, begun)
-        new = await self._resumed(begun, deadline, told)
+        new = await self._replacer.resumed(begun, deadline, told)
         if new is None:
             return None
         left = None if retirement is None else old
@@ -315,15 +256,3 @@ def _unkept(old: Key, new: Key) -> list[str]:
         "more than the old one. Look at it in the API's console, or disable it until somebody has."
     )
     return [said]
-
-
-def _explained(error: CreateUnclearError, old: Key) -> CreateUnclearError:
-    """The error of an unclear create, with the next step of the rotation."""
-    if error.code == "create_ambiguous":
-        step = (
-            f"The old key {old.id} is untouched. Once one of them is left, store its value with save_api_key, and then "
-            f"disable or delete key {old.id}; rotate_api_key would make one more."
-        )
-    else:
-        step = "Then call rotate_api_key again, which goes on with that key."
-    return CreateUnclearError(f"{error.args[0]} {step}", code=error.code)
