@@ -133,7 +133,7 @@ UPDATES = (
         "quota",
         "nothing is corrected, and the errors add up",
         (
-            ("services.change_journal:Hold.meant", gives(None)),
+            ("services.hold:Hold.meant", gives(None)),
             ("services.key_writer:_CORRECTIONS", constant(0)),
             ("services.update:Changer._drift", gives([])),
         ),
@@ -164,7 +164,7 @@ ROTATION = (
         "a rotation that was begun is not found again",
         (("journal.operations:Operation.is_open_rotation", attribute(value=False)),),
     ),
-    Planted("rotation", "the new key has no model limits", (("services.rotate:writable_spec", sync(_half)),)),
+    Planted("rotation", "the new key has no model limits", (("services.replace:writable_spec", sync(_half)),)),
 )
 
 # -- time, stores, trail -----------------------------------------------------------------------------------------------
