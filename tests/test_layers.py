@@ -32,7 +32,13 @@ PARTS = (
 ALONE = {
     "httpx": {"api/transport.py", "api/connections.py"},
     "httpcore": {"api/connections.py"},
-    "sqlite3": {"journal/sqlite.py", "journal/tables.py", "journal/migrations.py", "journal/faults.py"},
+    "sqlite3": {
+        "journal/sqlite.py",
+        "journal/tables.py",
+        "journal/operation_rows.py",
+        "journal/migrations.py",
+        "journal/faults.py",
+    },
     "tomllib": {"settings/file.py", "clients/toml_file.py"},  # the latter holds what another library wrote against it
     "tomlkit": {"clients/toml_file.py"},
     "ruamel": {"clients/yaml_file.py"},

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import sqlite3
-from collections.abc import Iterator, Sequence
-from functools import lru_cache, singledispatch
+from collections.abc import Sequence
+from functools import singledispatch
 from typing import Any
 
-from comet_mcp.domain.key import KeySpec
+from comet_mcp.journal import operation_rows
 from comet_mcp.journal.base import (
     Account,
     AddReveals,
@@ -32,30 +30,9 @@ from comet_mcp.journal.base import (
     UseNonce,
     Write,
 )
-from comet_mcp.journal.operations import CLOSED, DIGEST, OldKey, Operation, State, Target, Watermark
+from comet_mcp.journal.operations import State
 from comet_mcp.policy.windows import LONGEST_WINDOW, Held, Spending
 
-_COLUMNS = (
-    "id, account, kind, state, spec, extra, begun, watermark, holder, lease_until, accepted, "
-    "disconnected, acknowledged, key_id, key_created, old, target"
-)
-_STORED = (
-    "id, account, kind, state, spec, extra, begun, watermark, holder, lease_until, accepted, "
-    "disconnected, acknowledged, key_id, key_created, old, old_id, target"
-)
-_CHANGEABLE = ", ".join(f"{name} = excluded.{name}" for name in _STORED.split(", ")[2:])
-_PUT = (
-    f"INSERT INTO operation ({_STORED}) VALUES ({', '.join('?' * len(_STORED.split(', ')))}) "  # noqa: S608 - constants
-    f"ON CONFLICT (id) DO UPDATE SET {_CHANGEABLE}"
-)
-_OPEN = (
-    "kind IN ('create', 'rotate') AND state NOT IN ('not_done', 'released') "
-    "AND (NOT acknowledged OR state IN ('abandoned', 'unstored'))"
-)
-_OPEN_CHANGES = "account = ? AND kind = 'change' AND state IN ('pending', 'outcome_unknown') ORDER BY begun"
-_MADE = "account = ? AND key_id = ? AND key_created = ? AND kind IN ('create', 'rotate') AND state != 'released'"
-_CLAIM = f"SELECT 1 FROM operation WHERE {_MADE}"  # noqa: S608 - a constant
-_DIGEST = "sha256:"
 _ANY = "surrogateescape"  # a damaged row has to be read to be named
 _SIZE = ("page_count", "freelist_count", "page_size")
 _NONCE_KEPT = 86_400.0
@@ -68,14 +45,15 @@ def read(db: sqlite3.Connection, reads: Reads) -> Rows:
     """What the step asked for."""
     rows = Rows()
     if reads.operations != "none":
-        rows.operations = list(_operations(db, reads))
+        rows.operations = list(operation_rows.asked_for(db, reads))
     if reads.rotations:
-        rows.rotations = _found(db, "account = ? AND old_id = ? ORDER BY begun", (reads.account, reads.key_id))
+        rows.rotations = operation_rows.rotations_of(db, reads.account, reads.key_id)
     if reads.maker is not None:
-        rows.maker = next(iter(_found(db, _MADE, (reads.account, *reads.maker))), None)
+        rows.maker = operation_rows.maker_of(db, reads.account, reads.maker)
     if reads.claims:
         replaced = (found.old[:2] for found in rows.operations if found.old is not None)
-        rows.claimed = {claim for claim in {*reads.claims, *replaced} if _one(db, _CLAIM, reads.account, *claim)}
+        asked = {*reads.claims, *replaced}
+        rows.claimed = {claim for claim in asked if operation_rows.maker_of(db, reads.account, claim)}
     if reads.spending:
         rows.spending = _spending(db, reads.account)
     if reads.reveals:
@@ -129,52 +107,6 @@ def write(db: sqlite3.Connection, account: str | None, writes: Sequence[Write]) 
         _write(entry, db, account)
 
 
-def _operations(db: sqlite3.Connection, reads: Reads) -> Iterator[Operation]:
-    if isinstance(reads.operations, tuple):
-        for wanted in reads.operations:
-            yield from _found(db, "id = ?", (wanted,))
-    elif reads.operations == "open":
-        yield from _found(db, f"account = ? AND {_OPEN} ORDER BY begun, rowid", (reads.account,))
-    else:
-        which = "account = ? AND key_id = ? AND kind IN ('change', 'delete') ORDER BY begun, rowid"
-        yield from _found(db, which, (reads.account, reads.key_id))
-
-
-def _found(db: sqlite3.Connection, where: str, values: tuple[Any, ...]) -> list[Operation]:
-    query = f"SELECT {_COLUMNS} FROM operation WHERE {where}"  # noqa: S608 - constants
-    return [_operation(row) for row in db.execute(query, values)]
-
-
-def _operation(row: tuple[Any, ...]) -> Operation:
-    (id_, account, kind, state, spec, extra, begun, mark, holder, lease, *rest) = row
-    accepted, disconnected, acknowledged, key_id, created, old, target = rest
-    return Operation(
-        id=id_,
-        account=account,
-        kind=kind,
-        state=State(state),
-        spec=_spec(spec),
-        extra=json.loads(extra) if extra else None,
-        begun=begun,
-        watermark=Watermark(*json.loads(mark)),
-        holder=holder,
-        lease_until=lease,
-        accepted=bool(accepted),
-        disconnected=bool(disconnected),
-        acknowledged=bool(acknowledged),
-        key_id=key_id,
-        key_created=created,
-        old=OldKey(*json.loads(old)) if old else None,
-        target=Target(*json.loads(target)) if target else None,
-    )
-
-
-@lru_cache(maxsize=1024)
-def _spec(text: str) -> KeySpec:
-    """A key's settings, which do not change once they are read."""
-    return KeySpec.model_validate_json(text)
-
-
 def _spending(db: sqlite3.Connection, account: str | None) -> Spending:
     """All that was given out, the entries that a window may still count, and what open changes hold back."""
     keys, units = db.execute(
@@ -185,22 +117,13 @@ def _spending(db: sqlite3.Connection, account: str | None) -> Spending:
         "SELECT at, keys, units FROM granted WHERE account = ? AND at > ? ORDER BY at",
         (account, newest - LONGEST_WINDOW),
     ).fetchall()
-    lost = _found(db, _OPEN_CHANGES, (account,))
+    lost = operation_rows.open_changes(db, account)
     held = [
         Held(change.begun, change.key_id, change.target.again, change.state is State.OUTCOME_UNKNOWN)
         for change in lost
         if change.key_id is not None and change.target is not None
     ]
     return Spending(keys, units, tuple(recent), tuple(held))
-
-
-def _kept(entry: Put) -> str:
-    """The key's settings; of an operation that is closed a digest in their form, where nothing needs them any more."""
-    operation = entry.operation
-    text = operation.spec.model_dump_json()
-    if entry.whole or operation.state not in CLOSED or not operation.has_spec:
-        return text
-    return json.dumps({"name": DIGEST + hashlib.sha256(text.encode()).hexdigest()[:32]})
 
 
 @singledispatch
@@ -210,29 +133,7 @@ def _write(entry: Write, db: sqlite3.Connection, account: str | None) -> None:
 
 @_write.register
 def _(entry: Put, db: sqlite3.Connection, account: str | None) -> None:  # noqa: ARG001 - it has its own
-    operation = entry.operation
-    values = (
-        operation.id,
-        operation.account,
-        operation.kind,
-        operation.state.value,
-        _kept(entry),
-        json.dumps(operation.extra) if operation.extra and operation.state not in CLOSED else None,
-        operation.begun,
-        json.dumps(operation.watermark),
-        operation.holder,
-        operation.lease_until,
-        int(operation.accepted),
-        int(operation.disconnected),
-        int(operation.acknowledged),
-        operation.key_id,
-        operation.key_created,
-        json.dumps(operation.old) if operation.old else None,
-        operation.old.id if operation.old else None,
-        json.dumps(operation.target) if operation.target else None,
-    )
-    # not OR REPLACE: that would remove another operation which has claimed the same key
-    db.execute(_PUT, values)
+    operation_rows.put(db, entry)
 
 
 @_write.register
