@@ -31,7 +31,10 @@ class Progress:
         self._clock, self._server = core.clock, core.server
 
     async def advance(self, operation: str, state: State, **changes: Any) -> None:
-        """Note an operation's next state. Raises JournalError."""
+        """Note an operation's next state; the lease of one that another server has taken up stays as it is.
+
+        Raises JournalError.
+        """
         now = self._clock.now()
 
         def decide(rows: Rows) -> Decision[None]:
@@ -43,8 +46,10 @@ class Progress:
             is_past = is_past or (found.state in KNOWN and state in (*ROWLESS, State.ABANDONED))
             if found.state in CLOSED or is_past or (found.state is state and not changes):
                 return Decision(None)
-            lease = now + LEASE if found.holder == self._server else found.lease_until
-            return Decision(None, [Put(found.moved(state, **{"lease_until": lease, **changes}))])
+            noted = {"lease_until": now + LEASE, **changes}
+            if found.holder != self._server:
+                noted["lease_until"] = found.lease_until
+            return Decision(None, [Put(found.moved(state, **noted))])
 
         await self._journal.run(Step(Reads(await self._identity.account(), operations=(operation,)), decide))
 

@@ -239,8 +239,11 @@ async def test_what_another_server_has_taken_up_is_not_let_go(make_home: MakeHom
     operation, _ = await one.creator.begin(SPEC, Deadline(SYSTEM, 10))
     _set(home, lease_until=0.0)
     held = await other.progress.adopt(operation, for_client=True)
+    assert held is not None
     await one.progress.let_go(operation)
     assert await other.progress.read(operation.id) == held
+    await one.progress.note(operation, State.OUTCOME_UNKNOWN)  # by the call that was given up, and still looks
+    assert (await other.progress.read(operation.id)).lease_until == held.lease_until
     await other.progress.let_go(operation)
     assert not (await other.progress.read(operation.id)).is_held(other.clock.now())
 
