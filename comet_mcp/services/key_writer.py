@@ -101,12 +101,20 @@ class KeyWriter:
             lost = error
         except NotFoundError:
             raise
-        except RefusedError:
+        except RefusedError as refusal:
             # a proxy can refuse what the API behind it has done
             after = await self._read_again(base, deadline)
             if _has_arrived(base, row, after):
                 return after
-            raise
+            if not _may_have_arrived(base, row, after):
+                raise
+            raise UnclearError(
+                f"The change of key {row.id} was refused ({refusal.code}), but the key has changed meanwhile: it is "
+                f"not known whether the API made this change, or another one. Call get_api_key with id {row.id} before "
+                "you repeat it.",
+                code="update_outcome_unknown",
+                request_id=refusal.request_id,
+            ) from None
         after = await self._read_again(base, deadline)
         if lost is not None and not _has_arrived(base, row, after):
             raise UnclearError(
@@ -172,9 +180,23 @@ def _has_arrived(base: Key, row: Key, after: Key) -> bool:
     """Whether a key is as it was written. What else has changed may be an earlier write, which came late."""
     if row.status != base.status:
         return after.status == row.status
-    old, new, now = ({**plain(key.spec), "remain_quota": 0} for key in (base, row, after))
-    if differing := [name for name in new if new[name] != old[name]]:
-        return all(now[name] == new[name] for name in differing)
-    # calls of the key move its total too: to which of the two is it nearer?
-    meant = row.remain_quota + base.used_quota
-    return abs(after.total - meant) < abs(after.total - base.total)
+    if differing := _differing(base, row):
+        return not _differing(row, after) & differing
+    # what is used between reading and writing comes on top of it
+    meant, spent = row.remain_quota + base.used_quota, max(after.used_quota - base.used_quota, 0)
+    apart = max(meant - after.total, after.total - meant - spent, 0)
+    return apart < abs(after.total - base.total)
+
+
+def _may_have_arrived(base: Key, row: Key, after: Key) -> bool:
+    """Whether any of what was to change has changed, if not as it was written. Spending is no change."""
+    if row.status != base.status:
+        return after.status == row.status
+    is_budget_other = row.remain_quota != base.remain_quota and after.total != base.total
+    return is_budget_other or bool(_differing(base, row) & _differing(base, after))
+
+
+def _differing(one: Key, other: Key) -> set[str]:
+    """The fields in which two differ and which only a write changes; a budget is not among them."""
+    fields, others = plain(one.spec), plain(other.spec)
+    return {name for name in fields if name != "remain_quota" and fields[name] != others[name]}

@@ -194,6 +194,47 @@ async def test_a_lost_change_is_not_seen_in_what_an_earlier_one_has_just_done(
     assert [one.state for one in (await journal_of(services, row.id)).operations] == [State.OUTCOME_UNKNOWN]
 
 
+@pytest.mark.parametrize(
+    ("came", "wanted", "state"),
+    [
+        ({"remain_quota": 4 * DOLLAR}, {"remain_quota": 9 * DOLLAR}, State.OUTCOME_UNKNOWN),
+        ({"name": "theirs"}, {"name": "ours"}, State.OUTCOME_UNKNOWN),
+        ({"name": "ours"}, {"name": "ours", "expired_time": 1_950_000_000}, State.OUTCOME_UNKNOWN),
+        ({"name": "theirs"}, {"expired_time": 1_950_000_000}, State.NOT_DONE),
+        ({"remain_quota": 9 * DOLLAR}, {"remain_quota": 9 * DOLLAR}, State.SETTLED),
+        ({"remain_quota": 2 * DOLLAR, "used_quota": 2 * DOLLAR}, {"remain_quota": 2 * DOLLAR}, State.SETTLED),
+    ],
+)
+async def test_a_refusal_is_believed_only_where_nothing_of_what_was_to_change_has_changed(
+    make_home: MakeHome,
+    serve: Serve,
+    deadline: Deadline,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    came: dict[str, Any],
+    wanted: dict[str, Any],
+    state: State,
+) -> None:
+    home = make_home()
+    row = full_key(home.sandbox, remain_quota=3 * DOLLAR, used_quota=0)
+    services = serve(home)
+    update = CometAPI.update_token
+
+    async def refuse(*_: object, **__: object) -> None:
+        monkeypatch.setattr(CometAPI, "update_token", update)
+        for name, value in came.items():
+            setattr(row, name, value)
+        raise REFUSED
+
+    monkeypatch.setattr(CometAPI, "update_token", refuse)
+    if state is State.SETTLED:
+        await changed(services, row, deadline, **wanted)
+    else:
+        with pytest.raises(UnclearError if state is State.OUTCOME_UNKNOWN else RefusedError):
+            await changed(services, row, deadline, **wanted)
+    assert [one.state for one in (await journal_of(services, row.id)).operations] == [state]
+
+
 async def test_a_sum_is_judged_once_more_where_it_is_counted(
     make_home: MakeHome, serve: Serve, deadline: Deadline
 ) -> None:
