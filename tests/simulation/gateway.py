@@ -58,7 +58,7 @@ class Gateway:
         self.asked_with: list[tuple[Call, str, int]] = []
         """The values of keys that calls asked with: the call, the value, the database's generation."""
         self.sent: list[tuple[Call, dict[str, Any]]] = []
-        """The bodies of creates that left, each with its call."""
+        """The bodies of creates that were sent, each with its call, whether they have arrived or not."""
         self.begun: list[tuple[float, int, int, int]] = []
         """When model calls began: the time, the key's id, the units reserved, and those reserved before."""
         self.reveals: list[tuple[float, Call]] = []

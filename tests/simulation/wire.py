@@ -69,6 +69,8 @@ class Wire(httpx.AsyncBaseTransport):
         prefix = next((prefix for prefix in sorted(self.gateways, reverse=True) if path.startswith(prefix)), "")
         gateway = self.gateways[prefix]
         asked = self._asked(gateway, request, path.removeprefix(prefix).replace("/./", "/").replace("//", "/"))
+        if asked.call is not None and asked.kind == "create":
+            gateway.sent.append((asked.call, json.loads(asked.body)))
         answer: asyncio.Future[httpx.Response | httpx.HTTPError] = gateway.loop.create_future()
         fault = self._fault(gateway, asked)
         there, back = gateway.random.expovariate(30), gateway.random.expovariate(30)
@@ -111,8 +113,6 @@ class Wire(httpx.AsyncBaseTransport):
         """The request is on its way to the API, which carries it out."""
         if asked.call is not None and asked.kind in WRITES:
             asked.call.writes += 1
-            if asked.kind == "create":
-                gateway.sent.append((asked.call, json.loads(asked.body)))
         asked.listed_in = gateway.random.choice((0.5, 2.0, 10.0, 40.0, 90.0)) if fault == "unlisted" else 0.0
         delay = gateway.random.choice((10.0, 20.0, 75.0)) if fault == "delayed" else 0.0
         before = gateway.generation
