@@ -7,7 +7,7 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from unittest import mock
 from mcp import Client, StdioServerParameters, stdio_client
 from mcp_types import CallToolResult, TextContent
 
+from comet_mcp.cli import root
 from comet_mcp.sandbox import Sandbox
 from comet_mcp.settings import Settings, load
 
@@ -109,7 +110,7 @@ def error_of(result: CallToolResult) -> str:
 
 
 def in_process(
-    main: Callable[[list[str]], int],
+    name: str,
     *arguments: str,
     environment: dict[str, str],
     stdin: str = "",
@@ -126,8 +127,8 @@ def in_process(
         contextlib.redirect_stderr(err),
     ):
         try:
-            status = main(list(arguments))
-        except SystemExit as leaving:  # argparse
+            status = root.main([name, *arguments])
+        except SystemExit as leaving:  # `run` becomes the program
             status = int(leaving.code or 0)
     texts = []
     for stream in (out, err):

@@ -21,7 +21,6 @@ from comet_mcp.audit.calls import calls
 from comet_mcp.audit.chain import NO_HASH, appending, hashed, holds, pruning, reading, stamp, verify
 from comet_mcp.audit.redaction import without_secrets
 from comet_mcp.audit.trail import AuditTrail, Note
-from comet_mcp.cli.audit import main
 from comet_mcp.clock import SYSTEM
 from comet_mcp.errors import AuditError
 from comet_mcp.journal.base import AppendAudit, AuditRow, Decision, DropAudit, Reads, Rows, Step
@@ -334,7 +333,7 @@ def run(home: Path, *arguments: str, encoding: str = "utf-8") -> subprocess.Comp
         "USERPROFILE": str(home),
         "COMETAPI_MCP_STATE": str(home / "journal.sqlite3"),
     }
-    return in_process(main, *arguments, environment=environment, encoding=encoding)
+    return in_process("audit", *arguments, environment=environment, encoding=encoding)
 
 
 @pytest.fixture
@@ -483,7 +482,7 @@ def test_a_date_in_the_future_drops_nothing_unless_all_is_asked_for(journal: Pat
 def test_a_wrong_argument_is_refused(journal: Path, wrong: list[str]) -> None:
     done = run(journal.parent, *wrong)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "usage:" in done.stderr
+    assert "Usage: cometapi-mcp audit" in done.stderr
 
 
 def test_without_a_journal_it_says_so_and_makes_none(tmp_path: Path) -> None:
@@ -498,7 +497,7 @@ def test_a_damaged_journal_is_explained(tmp_path: Path) -> None:
     (tmp_path / "journal.sqlite3").write_bytes(b"not a journal\n" * 1000)
     done = run(tmp_path, "verify")
     assert (done.returncode, done.stdout) == (1, "")
-    assert "[journal_unavailable]" in done.stderr
+    assert "is no journal of" in done.stderr
 
 
 def test_the_help_says_what_the_hashes_are_worth(tmp_path: Path) -> None:

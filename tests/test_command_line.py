@@ -108,9 +108,9 @@ def test_the_demo_runs_nothing_of_the_directory_it_is_started_in(tmp_path: Path)
 
 def test_a_demo_that_goes_wrong_says_so_and_fails(tmp_path: Path) -> None:
     script = (
-        "import sys, comet_mcp.cli.demo as demo\n"
+        "import sys, comet_mcp.cli.demo as demo\nfrom comet_mcp.cli.root import main\n"
         "demo.OTHER_MODEL = demo.MODEL\n"  # the key then allows what the demo expects to be refused
-        "sys.exit(demo.main([]))\n"
+        "sys.exit(main(['demo']))\n"
     )
     shown = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path

@@ -18,7 +18,6 @@ from unittest import mock
 import anyio
 import pytest
 
-from comet_mcp.cli.run import main
 from comet_mcp.errors import StoreError
 from comet_mcp.secret_store.files import FileStore
 from tests.e2e.life import connected, full_key
@@ -61,7 +60,7 @@ def run(home: Home, *arguments: str, **extra: str) -> subprocess.CompletedProces
         raise SystemExit(done[0].returncode)
 
     with mock.patch("os.execvpe", execvpe), mock.patch("signal.signal"):
-        said = in_process(main, *arguments, environment={**home.environment, **extra})
+        said = in_process("run", *arguments, environment={**home.environment, **extra})
     out, err = (done[0].stdout, done[0].stderr) if done else ("", "")
     return subprocess.CompletedProcess(arguments, said.returncode, said.stdout + out, said.stderr + err)
 
@@ -178,7 +177,7 @@ def test_a_page_in_the_apis_place_is_no_verdict_on_the_token_or_the_key(status: 
     home.sandbox.faults.add("*", "page", times=5, value=status)
     done = run(home, f"{row.id}", "--", sys.executable, "-c", SHOW)
     assert done.returncode == 1
-    assert "[no_usable_answer]" in done.stderr
+    assert "[" not in done.stderr  # a code is for an agent
     assert "says nothing of the access token or of a key" in done.stderr
 
 
@@ -222,7 +221,7 @@ def test_a_name_that_two_keys_have_is_refused_with_their_ids(home: Home) -> None
         (["--"], "The key's name or id is missing."),
         (["--", "echo", "hi"], "The key's name or id is missing."),
         (["--openai", "--", "echo", "hi"], "The key's name or id is missing."),
-        (["--unknown", "blog", "--", "x"], 'There is no option "--unknown".'),
+        (["--unknown", "blog", "--", "x"], "No such option '--unknown'."),
         (["blog", "--openai", "--", "x"], "--openai goes before the name or id of the key."),
         (["blog", "--unknown", "--", "x"], 'There is no option "--unknown".'),
     ],
@@ -230,7 +229,7 @@ def test_a_name_that_two_keys_have_is_refused_with_their_ids(home: Home) -> None
 def test_a_command_line_without_key_or_program_is_told_what_is_missing_before_the_usage(
     arguments: list[str], said: str, tmp_path: Path
 ) -> None:
-    done = in_process(main, *arguments, environment={"HOME": str(tmp_path)})
+    done = in_process("run", *arguments, environment={"HOME": str(tmp_path)})
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"cometapi-mcp run: {said}")
     assert "NAME-or-ID -- PROGRAM" in done.stderr
@@ -238,7 +237,7 @@ def test_a_command_line_without_key_or_program_is_told_what_is_missing_before_th
 
 @pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["--openai", "--help"], ["blog", "--help"]])
 def test_help_that_is_asked_for_is_no_error(arguments: list[str], tmp_path: Path) -> None:
-    done = in_process(main, *arguments, environment={"HOME": str(tmp_path)})
+    done = in_process("run", *arguments, environment={"HOME": str(tmp_path)})
     assert (done.returncode, done.stderr) == (0, "")
     assert "NAME-or-ID -- PROGRAM" in done.stdout
 
@@ -371,7 +370,7 @@ async def test_where_the_value_of_the_key_cannot_be_read_the_person_is_told_what
     done = run_alone(home, "1", "--", sys.executable, "-c", SHOW)
     assert (done.returncode, done.stdout) == (1, "")
     assert "The value that was stored for key 1 is another key's, and its own could not be read" in done.stderr
-    assert "call save_api_key with id 1" in done.stderr
+    assert "run `cometapi-mcp keys save 1`" in done.stderr
     (file,) = home.key_files
     assert dead in file.read_text()
 

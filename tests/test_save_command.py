@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from comet_mcp.cli.save import main
 from tests.e2e.life import full_key
 from tests.support import Home, in_process
 
@@ -24,7 +23,7 @@ def file(home: Home) -> Path:
 
 
 def save(home: Home, *arguments: str, stdin: str = "", as_: str = "OPENAI_API_KEY") -> subprocess.CompletedProcess[str]:
-    return in_process(main, *arguments, "--as", as_, environment=home.environment, stdin=stdin)
+    return in_process("save", *arguments, "--as", as_, environment=home.environment, stdin=stdin)
 
 
 @pytest.mark.parametrize("by", ["id", "name"])

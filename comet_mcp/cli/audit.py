@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import sys
-import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, get_args
 
 import anyio
+import click
 
 from comet_mcp import settings as configuration
 from comet_mcp.audit import chain
 from comet_mcp.audit.calls import UNDER_WAY_FOR, calls
 from comet_mcp.audit.redaction import measure
+from comet_mcp.cli.terminal import columns_of, examples
 from comet_mcp.clock import SYSTEM
 from comet_mcp.domain.addresses import AddressList
 from comet_mcp.domain.lifetimes import duration
-from comet_mcp.errors import ArgumentError, CometError
+from comet_mcp.errors import ArgumentError
 from comet_mcp.journal.base import AuditRow, Rows
 from comet_mcp.journal.sqlite import SQLiteJournal
 from comet_mcp.policy.rules import RULES
@@ -34,83 +36,160 @@ _NARROW = 40
 _BROKEN, _UNPROVEN = 1, 3
 _WHERE = "COMETAPI_MCP_STATE|COMETAPI_MCP_CONFIG|^The config file"  # what leaves open which journal is meant
 
-DESCRIPTION = """\
-Show what the servers of this user changed: each writing call, the arguments that it was given, the key's name, its
-client and how it ended. The table names the rules by which the policy refused a call; --json has the policy's words.
-
-Each row of the trail carries the hash of the one before. "verify" finds what was altered or cut out. Such hashes tell
-of accidents and careless hands, not of somebody who rewrites the whole file: against that, keep the hash that "verify"
-prints somewhere else, and give it back later with --head.
-
-Exit status of "verify": 0 the trail is whole, and with --head proven to be the one that had that hash; 1 it is not
-whole, not that one, or can't be read; 2 a wrong command; 3 it is whole, but old rows were dropped and no row that is
-left has the hash of --head, so that it can't be proven to be that one.
-"""
+_WHEN = "WHEN"
 
 
-def main(arguments: list[str]) -> int:
-    """Do what is asked. Returns the exit status.
-
-    1 where the chain is broken, there is none to verify, or the journal can't be read; 2 for a wrong command; 3 where
-    the chain is whole, and whether it is the one of which --head was kept can't be told.
-    """
-    options = _options(arguments)
-    settings = configuration.load()
-    wrong = [problem for problem in settings.problems if re.search(_WHERE, problem)]
-    if wrong:
-        print(f"cometapi-mcp audit: {' '.join(wrong)}", file=sys.stderr)
-        return 2
-    if not settings.state.exists():
-        print(f"There is no audit trail: {printable(str(settings.state), 300)} does not exist.", file=sys.stderr)
-        return 1 if options.command == "verify" else 0
-    journal = SQLiteJournal(settings.state)
+def _moment(context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+    """A date, a time or an age, in the form that entries have."""
+    if text is None:
+        return None
     try:
-        trail = anyio.run(journal.run, chain.reading())
-        if options.command == "verify":
-            return _verify(trail, options.head)
-        if options.command == "prune":
-            return _prune(journal, trail, options)
-        _show(trail.audit, options)
-    except CometError as error:
-        print(f"cometapi-mcp audit: {error}", file=sys.stderr)
-        return 1
-    finally:
-        journal.close()
+        moment = _date(text) or datetime.fromtimestamp(SYSTEM.now(), UTC) - timedelta(seconds=duration(text))
+    except (ArgumentError, OverflowError):
+        raise click.BadParameter(
+            f"{quoted(text)} is no time. Give a date (2027-01-31), a time (2027-01-31T12:00Z) or an age (7d); UTC.",
+            context,
+            parameter,
+        ) from None
+    return chain.stamp(moment)
+
+
+def _head(context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+    """A hash as `verify` prints it."""
+    if text is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", text.strip()):
+        said = f"{quoted(text)} is no head: one has 64 hexadecimal digits, as verify prints it."
+        raise click.BadParameter(said, context, parameter)
+    return None if text is None else text.strip().lower()
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """Which calls are shown, and how."""
+
+    since: str | None
+    tool: str | None
+    key: int | None
+    as_json: bool
+
+
+@click.group(
+    "audit",
+    invoke_without_command=True,
+    epilog=examples(
+        "cometapi-mcp audit --since 7d",
+        "cometapi-mcp audit --key 12 --json",
+        "cometapi-mcp audit verify",
+        "cometapi-mcp audit prune --before 365d",
+    ),
+)
+@click.option("--since", callback=_moment, metavar=_WHEN, help="Calls begun since a date, a time or an age (7d).")
+@click.option("--tool", type=click.Choice(get_args(ToolName)), metavar="NAME", help="Calls of one tool.")
+@click.option("--key", type=int, metavar="ID", help="Calls about one key, or that made it.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")
+@click.pass_context
+def command(context: click.Context, since: str | None, tool: str | None, key: int | None, *, as_json: bool) -> int:
+    """Show what the servers of this user changed.
+
+    Each writing call, the arguments that it was given, the key's name, its client and how it ended. The table names the
+    rules by which the policy refused a call; --json has the policy's words.
+
+    Each row of the trail carries the hash of the one before. "verify" finds what was altered or cut out. Such hashes
+    tell of accidents and careless hands, not of somebody who rewrites the whole file: against that, keep the hash that
+    "verify" prints somewhere else, and give it back later with --head.
+    """
+    chosen = _Chosen(since, tool, key, as_json)
+    if context.invoked_subcommand is None:
+        return _on_trail(lambda _, trail: _show(trail.audit, chosen))
+    if chosen != _Chosen(None, None, None, as_json=False):
+        raise click.UsageError(
+            f"--since, --tool, --key and --json choose what is shown; {context.invoked_subcommand} takes none of them.",
+            context,
+        )
     return 0
 
 
-def _prune(journal: SQLiteJournal, trail: Rows, options: argparse.Namespace) -> int:
-    before = _ALL if options.all else options.before
+@command.command("verify", short_help="Name the first altered or missing row.")
+@click.option("--head", callback=_head, metavar="HASH", help="A hash kept elsewhere, which some row must still have.")
+def verify(head: str | None) -> int:
+    """Name the first row that was altered or is missing.
+
+    Exit status: 0 the trail is whole, and with --head proven to be the one that had that hash; 1 it is not whole, not
+    that one, or can't be read; 2 a wrong command; 3 it is whole, but old rows were dropped and no row that is left has
+    the hash of --head, so that it can't be proven to be that one.
+    """
+    return _on_trail(lambda _, trail: _verify(trail, head), missing=1)
+
+
+@command.command("prune", short_help="Drop old rows.")
+@click.option("--before", callback=_moment, metavar=_WHEN, help="A date, a time or an age (365d).")
+@click.option("--all", "everything", is_flag=True, help="Drop every row.")
+@click.pass_context
+def prune(context: click.Context, before: str | None, *, everything: bool) -> int:
+    """Drop old rows; the rest can still be verified."""
+    if before is None and not everything:
+        raise click.UsageError(
+            "prune drops rows for good: say which with --before WHEN, or --all for every row.", context
+        )
+    is_future = before is not None and before > chain.now(SYSTEM)
+    if is_future and not everything:
+        raise click.UsageError(
+            f"--before {before} is in the future: that would drop every row. Say --all to do that.", context
+        )
+    if everything and before is not None and not is_future:
+        raise click.UsageError("--all drops every row, and --before only the older ones. Give one of them.", context)
+    return _on_trail(lambda journal, trail: _prune(journal, trail, None if everything else before))
+
+
+def _on_trail(work: Callable[[SQLiteJournal, Rows], int | None], *, missing: int = 0) -> int:
+    """What `work` returns for the trail of this user; `missing` where there is none.
+
+    Raises:
+        CometError: The journal can't be read.
+    """
+    settings = configuration.load()
+    wrong = [problem for problem in settings.problems if re.search(_WHERE, problem)]
+    if wrong:
+        click.echo(f"cometapi-mcp audit: {' '.join(wrong)}", err=True)
+        return 2
+    if not settings.state.exists():
+        click.echo(f"There is no audit trail: {printable(str(settings.state), 300)} does not exist.", err=True)
+        return missing
+    journal = SQLiteJournal(settings.state)
+    try:
+        return work(journal, anyio.run(journal.run, chain.reading())) or 0
+    finally:
+        journal.close()
+
+
+def _prune(journal: SQLiteJournal, trail: Rows, before: str | None) -> int:
+    """Drop the rows from before a time, None for every row."""
     if fault := chain.verify(trail).fault:
         _print(
             f"The audit trail is not whole. {fault} Nothing was dropped, for what is left would not show that. To "
             "begin anew, move the journal away while no server runs, and keep it."
         )
         return 1
-    dropped = anyio.run(journal.run, chain.pruning(before, SYSTEM))
+    dropped = anyio.run(journal.run, chain.pruning(before or _ALL, SYSTEM))
     journal.compact()
-    print(f"{dropped} rows{'' if options.all else f' from before {before}'} were dropped.")
+    click.echo(f"{dropped} rows{f' from before {before}' if before else ''} were dropped.")
     return 0
 
 
-def _show(rows: list[AuditRow], options: argparse.Namespace) -> None:
+def _show(rows: list[AuditRow], wanted: _Chosen) -> None:
     running_since = chain.stamp(datetime.fromtimestamp(SYSTEM.now(), UTC) - timedelta(seconds=UNDER_WAY_FOR))
     chosen = [
         call
         for call in calls(rows, running_since)
-        if (options.since is None or str(call.get("begun") or call.get("ended") or "") >= options.since)
-        and (options.tool is None or call["tool"] == options.tool)
-        and (options.key is None or options.key in call["key_ids"])
+        if (wanted.since is None or str(call.get("begun") or call.get("ended") or "") >= wanted.since)
+        and (wanted.tool is None or call["tool"] == wanted.tool)
+        and (wanted.key is None or wanted.key in call["key_ids"])
     ]
-    if options.json:
+    if wanted.as_json:
         for call in chosen:
             _print(json.dumps(call, ensure_ascii=False))
         return
-    lines = [_COLUMNS, *map(_cells, chosen)]
-    widths = [max(_width(line[column]) for line in lines) for column in range(len(_COLUMNS) - 1)]
-    for line in lines:
-        padded = [cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=False)]
-        _print("  ".join([*padded, line[-1]]).rstrip())
+    for line in columns_of([_COLUMNS, *map(_cells, chosen)]):
+        _print(line)
 
 
 def _cells(call: dict[str, Any]) -> tuple[str, ...]:
@@ -155,14 +234,7 @@ def _written(text: str) -> str:
 
 
 def _print(line: str) -> None:
-    print(_written(line))
-
-
-def _width(text: str) -> int:
-    """The columns of a terminal that the text takes."""
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
-    )
+    click.echo(_written(line))
 
 
 def _verify(trail: Rows, head: str | None) -> int:
@@ -178,10 +250,10 @@ def _verify(trail: Rows, head: str | None) -> int:
     if head and row is None:
         return _unproven(trail, head, dropped)
     if dropped:
-        print(f"Rows up to {dropped[-1].get('through')} were dropped: what they said can't be verified any more.")
+        click.echo(f"Rows up to {dropped[-1].get('through')} were dropped: what they said can't be verified any more.")
     if row is not None:
-        print(f"Every row that is left up to {row} is as it was when that head was kept.")
-    print(f"The audit trail is whole: {verified.rows} rows, head {verified.head}")
+        click.echo(f"Every row that is left up to {row} is as it was when that head was kept.")
+    click.echo(f"The audit trail is whole: {verified.rows} rows, head {verified.head}")
     return 0
 
 
@@ -189,34 +261,14 @@ def _unproven(trail: Rows, head: str, dropped: list[dict[str, Any]]) -> int:
     """Say what follows from a head that no row of a whole trail has."""
     why = f"The audit trail is whole in itself, but no row of it has the hash {printable(head)}"
     if not dropped:
-        print(f"{why}: it was rewritten or replaced after that hash was kept.")
+        click.echo(f"{why}: it was rewritten or replaced after that hash was kept.")
         return _BROKEN
     noted = "A note says that a row with that hash was dropped" if chain.holds(trail, head) else "Old rows were dropped"
-    print(
+    click.echo(
         f"{why}. {noted}. Anybody who can write the file could have noted that, so it can't be proven that this is "
         "the trail it was. Keep the head anew after each pruning."
     )
     return _UNPROVEN
-
-
-def _head(text: str) -> str:
-    """A hash as `verify` prints it."""
-    if not re.fullmatch(r"[0-9a-fA-F]{64}", text.strip()):
-        raise argparse.ArgumentTypeError(
-            f"{printable(text, 80)!a} is no head: one has 64 hexadecimal digits, as verify prints it."
-        )
-    return text.strip().lower()
-
-
-def _moment(text: str) -> str:
-    """A date, a time or an age, in the form that entries have."""
-    try:
-        moment = _date(text) or datetime.fromtimestamp(SYSTEM.now(), UTC) - timedelta(seconds=duration(text))
-    except (ArgumentError, OverflowError):
-        raise argparse.ArgumentTypeError(
-            f"{printable(text)!a} is no time. Give a date (2027-01-31), a time (2027-01-31T12:00Z) or an age (7d); UTC."
-        ) from None
-    return chain.stamp(moment)
 
 
 def _date(text: str) -> datetime | None:
@@ -229,43 +281,3 @@ def _date(text: str) -> datetime | None:
             return None
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
-
-
-def _options(arguments: list[str]) -> argparse.Namespace:
-    """What is asked for; leaves with status 2 and a sentence where that is not clear."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    if options.command and (options.since or options.tool or options.key is not None or options.json):
-        parser.error(f"--since, --tool, --key and --json choose what is shown; {options.command} takes none of them.")
-    if options.command != "prune":
-        return options
-    if options.before is None and not options.all:
-        parser.error("prune drops rows for good: say which with --before WHEN, or --all for every row.")
-    is_future = options.before is not None and options.before > chain.now(SYSTEM)
-    if is_future and not options.all:
-        parser.error(f"--before {options.before} is in the future: that would drop every row. Say --all to do that.")
-    if options.all and options.before is not None and not is_future:
-        parser.error("--all drops every row, and --before only the older ones. Give one of them.")
-    return options
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="cometapi-mcp audit",
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    when = "WHEN"
-    parser.add_argument("--since", type=_moment, metavar=when, help="calls begun since a date, a time or an age (7d)")
-    parser.add_argument("--tool", choices=get_args(ToolName), metavar="NAME", help="calls of one tool")
-    parser.add_argument("--key", type=int, metavar="ID", help="calls about one key, or that made it")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line, for programs")
-    commands = parser.add_subparsers(dest="command", metavar="{verify,prune}")
-    verify = commands.add_parser("verify", help="name the first row that was altered or is missing")
-    verify.add_argument(
-        "--head", type=_head, metavar="HASH", help="a hash kept elsewhere, which some row must still have"
-    )
-    prune = commands.add_parser("prune", help="drop old rows; the rest can still be verified")
-    prune.add_argument("--before", type=_moment, metavar=when, help="a date, a time or an age (365d)")
-    prune.add_argument("--all", action="store_true", help="drop every row")
-    return parser

@@ -6,10 +6,7 @@ the person's yes and the journal as the call of an agent does. The tool's questi
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -114,9 +111,8 @@ class _Person:
         if self.waiting is not None:
             self.waiting.end()
         try:
-            with _ctrl_c():
-                agreed = confirmed(params.message)
-        except (click.Abort, KeyboardInterrupt):
+            agreed = confirmed(params.message)
+        except click.Abort:
             self.outcome = "interrupted"
             return ElicitResult(action="cancel")
         if self.waiting is not None:
@@ -133,19 +129,6 @@ class _Person:
             raise ConfirmationError("Nobody can be asked here, so nothing was done. --yes does it unasked.")
         if outcome == "no":
             raise ConfirmationError("Nothing was done.")
-
-
-@contextmanager
-def _ctrl_c() -> Iterator[None]:
-    """Have Ctrl-C end a question at once: an event loop would only note it, and the terminal be read on."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _text_of(result: CallToolResult) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import tempfile
 import textwrap
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import click
 from mcp import Client, StdioServerParameters, stdio_client
 
 from comet_mcp.sandbox import Sandbox
@@ -32,11 +34,12 @@ class DemoError(Exception):
     """Something did not work as it should."""
 
 
-def main(arguments: list[str]) -> int:
-    """Play the demo. Returns 0 where everything worked, 1 where anything did not."""
-    if arguments:
-        print("usage: cometapi-mcp demo", file=sys.stderr)
-        return 0 if arguments in (["--help"], ["-h"]) else 2
+@click.command("demo")
+def command() -> int:
+    """Show a key's whole life, end to end: the real server and a real MCP client on a pretend CometAPI.
+
+    It needs no account and no network, and leaves nothing behind.
+    """
     sandbox = Sandbox()
     wrong: list[BaseException] = []
     with tempfile.TemporaryDirectory(prefix="cometapi-mcp-demo-") as directory, sandbox.serve() as url:
@@ -45,21 +48,21 @@ def main(arguments: list[str]) -> int:
         except* DemoError as group:  # the client wraps what is raised inside it
             wrong.append(_innermost(group))
     if wrong:
-        print(f"\nThe demo failed: {wrong[0]}", file=sys.stderr)
+        click.echo(f"\nThe demo failed: {wrong[0]}", err=True)
         return 1
-    print("\nEverything worked, and nothing is left behind. To use it for real: README.md, Set-up.")
+    click.echo("\nEverything worked, and nothing is left behind. To use it for real: README.md, Set-up.")
     return 0
 
 
 async def _play(sandbox: Sandbox, url: str, directory: Path) -> None:
-    print("A pretend CometAPI on this machine, the real server, a real MCP client. No network, no account.\n")
+    click.echo("A pretend CometAPI on this machine, the real server, a real MCP client. No network, no account.\n")
     server = StdioServerParameters(
         command=sys.executable,
         args=["-P", "-m", "comet_mcp"],  # -P: no module of the directory we are in is taken for one of ours
         env=_environment(sandbox, url, directory),
     )
     async with Client(stdio_client(server)) as client:
-        print(f'You: "Make me a key for the blog summariser, five dollars, thirty days, only {MODEL}."')
+        click.echo(f'You: "Make me a key for the blog summariser, five dollars, thirty days, only {MODEL}."')
         await _ask(client, "create_api_key", {"name": "blog summariser", "budget_usd": 5}, refused="budget_usd")
         _expect(not sandbox.keys, "a key was made from an argument that does not exist")
         asked = {"name": "blog summariser", "budget_usd": 5, "lifetime": "30 days", "models": [MODEL]}
@@ -70,19 +73,19 @@ async def _play(sandbox: Sandbox, url: str, directory: Path) -> None:
         value = _value_in(path)
         _expect(value.removeprefix("sk-") == sandbox.keys[0].key, "the stored key is not the one the API made")
         _expect(value not in json.dumps(key), "the key's value reached the agent")
-        print("\nIts value never reached the agent. It is in a file that only you can read; a program gets it by")
-        print(f"  {key['secret']['load']}")
+        click.echo("\nIts value never reached the agent. It is in a file that only you can read; a program gets it by")
+        click.echo(f"  {key['secret']['load']}")
 
-        print("\nA program that loaded it can use the key at once, and only as it was meant:")
+        click.echo("\nA program that loaded it can use the key at once, and only as it was meant:")
         usage = _http(url, value, "GET", "/api/usage/token/")["data"]
         models = [model["id"] for model in _http(url, value, "GET", "/v1/models")["data"]]
         _expect(models == [MODEL] and usage["total_available"] == 2_500_000, "the key's limits are not those asked for")
         said = _http(url, value, "POST", "/v1/chat/completions", _chat(MODEL))["choices"][0]["message"]["content"]
-        print(f"  {MODEL:13} {said}")
+        click.echo(f"  {MODEL:13} {said}")
         refused = _http(url, value, "POST", "/v1/chat/completions", _chat(OTHER_MODEL), fails=True)["error"]["message"]
-        print(f"  {OTHER_MODEL:13} refused: {refused.split(' (request id')[0]}")
+        click.echo(f"  {OTHER_MODEL:13} refused: {refused.split(' (request id')[0]}")
 
-        print('\nYou: "Is it working? Give it two dollars more. And replace it, the old one may have leaked."')
+        click.echo('\nYou: "Is it working? Give it two dollars more. And replace it, the old one may have leaked."')
         await _ask(client, "verify_api_key", {"id": key["id"]}, show=("verdict", "budget", "models"))
         await _ask(client, "update_api_key", {"id": key["id"], "add_budget_usd": 2}, show=("changed", "budget"))
         done = await _ask(client, "rotate_api_key", {"id": key["id"], "old_key": "disable"}, show=("steps",))
@@ -112,12 +115,12 @@ async def _ask(
     client: Client, tool: str, arguments: dict[str, Any], *, show: tuple[str, ...] = (), refused: str = ""
 ) -> dict[str, Any]:
     """Call a tool; print what goes and the part of what comes that is worth showing."""
-    print(_folded("  -> ", f"{tool} {json.dumps(arguments)}"))
+    click.echo(_folded("  -> ", f"{tool} {json.dumps(arguments)}"))
     result = await client.call_tool(tool, arguments)
     text = result.content[0].text if result.content and result.content[0].type == "text" else ""
     _expect(bool(result.is_error) == bool(refused) and refused in text, f"{tool} answered {text}")
     data: dict[str, Any] = result.structured_content or {}
-    print(_folded("  <- ", text if refused else json.dumps({name: data[name] for name in show})))
+    click.echo(_folded("  <- ", text if refused else json.dumps({name: data[name] for name in show})))
     return data
 
 
@@ -148,8 +151,9 @@ def _chat(model: str) -> dict[str, Any]:
 
 
 def _folded(prefix: str, text: str) -> str:
+    width = min(_WIDTH, shutil.get_terminal_size((_WIDTH, 24)).columns)
     return textwrap.fill(
-        text, _WIDTH, initial_indent=prefix, subsequent_indent=" " * len(prefix), break_on_hyphens=False
+        text, width, initial_indent=prefix, subsequent_indent=" " * len(prefix), break_on_hyphens=False
     )
 
 

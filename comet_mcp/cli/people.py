@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from comet_mcp.errors import TOKEN_PAGE, CometError
-from comet_mcp.settings import Settings
+from comet_mcp.settings import Settings, how_to_mend
 
-LOGIN = "cometapi-mcp login"
+_LOG_IN = f"Copy a personal access token from {TOKEN_PAGE}, then run `cometapi-mcp login`."
 
 _COMMANDS = {
     "list_api_keys": "keys",
@@ -34,6 +34,7 @@ _OPTIONS = {
 }
 """The option that stands for an argument of a tool."""
 
+_STEPS = re.compile(r" Ask the person who runs this server to: 1\..*", re.DOTALL)
 _CODE = re.compile(r"^\[[a-z_]+\] ")
 _CALL = re.compile(
     rf"(?:(?P<call>[Cc])all )?\b(?P<tool>{'|'.join(_COMMANDS)})\b(?P<again> again)?(?: with id (?P<id>\d+))?"
@@ -57,7 +58,7 @@ _YOURS = (
 
 def for_people(text: str) -> str:
     """The text of a tool or an error as a person is told it: commands for tools, no advice for a conversation."""
-    said = _FOR_AGENTS.sub("", _CODE.sub("", text))
+    said = _FOR_AGENTS.sub("", _STEPS.sub(_steps, _CODE.sub("", text)))
     said = _ASK.sub(lambda found: found[1].upper(), _RESTART.sub("", said))
     said = _STATUS.sub(r"--\1", _CALL.sub(_command, said))
     said = _OPTION.sub(lambda found: _OPTIONS.get(found[0], "--lifetime"), said)
@@ -73,12 +74,12 @@ def why(error: CometError) -> str:
 
 def trouble(settings: Settings) -> str:
     """What is wrong with the settings, and what a person does about it; "" where nothing is."""
-    if not settings.problems:
-        return ""
-    said = [*settings.problems[:1], *settings.hints, *settings.problems[1:]]
-    if len(settings.mistakes) < len(settings.problems):
-        said.append(f"Copy a personal access token from {TOKEN_PAGE} and run: {LOGIN}")
-    return " ".join(said)
+    return for_people(how_to_mend(settings.problems, settings.config, settings.hints)) if settings.problems else ""
+
+
+def _steps(found: re.Match[str]) -> str:
+    """What a person in a terminal does where an agent is told what to ask of one."""
+    return f" {_LOG_IN}" if TOKEN_PAGE in found[0] else " Correct that."
 
 
 def _command(found: re.Match[str]) -> str:

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import get_args
 
 import anyio
+import click
 from pydantic_core import from_json
 
 from comet_mcp import settings as configuration
+from comet_mcp.cli.people import why as told
+from comet_mcp.cli.terminal import examples
 from comet_mcp.clock import SYSTEM
 from comet_mcp.domain.key import KeySpec
 from comet_mcp.domain.money import Units
@@ -29,26 +32,9 @@ from comet_mcp.text import printable, quoted
 from comet_mcp.tools.arguments import arguments_model, parse_arguments
 from comet_mcp.tools.create_api_key import create_api_key
 
-HELP = """\
-usage: cometapi-mcp policy [--all | check FILE]
-
-Print what agents may do, in plain words; exit status 1 where a setting is wrong, so that they may do nothing.
-
-  check FILE   judge the JSON body of a create_api_key call, - for standard input: exit status 0 where it is allowed,
-               1 where it is refused, with the nearest body that is allowed, 2 where it can't be read or is no such
-               body, or where the journal with the counts and sums so far can't be read, 3 where every other rule
-               allows it, and whose counts and sums are meant is not known
-
-options:
-  --all        name the rules of the policy that are not set, too
-  --help       print this
-
-The settings are those that the server would have if it were started here; README.md lists them. Variables that stand
-only in the MCP client's config are not seen.
-"""
 _ALLOWED, _REFUSED, _UNUSABLE, _UNCOUNTED = 0, 1, 2, 3
 _NO_FILE = (
-    "cometapi-mcp policy: check needs a file with the JSON arguments of create_api_key, such as cometapi-mcp policy "
+    "It needs a file with the JSON arguments of create_api_key, such as cometapi-mcp policy "
     "check key.json. With - in its place it reads them from standard input."
 )
 VERBS = {
@@ -61,21 +47,40 @@ VERBS = {
 """What each writing tool does to a key."""
 
 
-def main(arguments: list[str]) -> int:
-    """Run the command. Returns the exit status."""
-    match arguments:
-        case [] | ["--all"]:
-            return _show(configuration.load(), everything=bool(arguments))
-        case ["check", file]:
-            return _check(configuration.load(), file)
-        case ["check"]:
-            print(_NO_FILE, file=sys.stderr)
-            return _UNUSABLE
-    if unknown := [word for word in arguments if word not in ("--help", "-h")]:
-        print(f"cometapi-mcp policy: it does not take {' '.join(map(quoted, unknown))}.\n", file=sys.stderr)
-    asked = arguments in (["--help"], ["-h"])
-    print(HELP, end="", file=sys.stdout if asked else sys.stderr)
-    return 0 if asked else 2
+@click.group(
+    "policy",
+    invoke_without_command=True,
+    epilog=examples("cometapi-mcp policy --all", "cometapi-mcp policy check key.json"),
+)
+@click.option("--all", "everything", is_flag=True, help="Name the rules of the policy that are not set, too.")
+@click.pass_context
+def command(context: click.Context, *, everything: bool) -> int:
+    """Print what agents may do, in plain words.
+
+    Exit status 1 where a setting is missing or wrong, so that they may do nothing. The settings are those that the
+    server would have if it were started here; README.md lists them. Variables that stand only in the MCP client's
+    config are not seen.
+    """
+    if context.invoked_subcommand is None:
+        return _show(configuration.load(), everything=everything)
+    if everything:
+        raise click.UsageError(f"--all goes without {context.invoked_subcommand}.", context)
+    return 0
+
+
+@command.command("check", short_help="Judge the body of a new key.")
+@click.argument("file", required=False)
+@click.pass_context
+def check(context: click.Context, file: str | None) -> int:
+    """Judge the JSON body of a create_api_key call in FILE, - for standard input.
+
+    Exit status: 0 where it is allowed; 1 where it is refused, with the nearest body that is allowed; 2 where it can't
+    be read or is no such body, or where the journal with the counts and sums so far can't be read; 3 where every other
+    rule allows it, and whose counts and sums are meant is not known.
+    """
+    if file is None:
+        raise click.UsageError(_NO_FILE, context)
+    return _check(configuration.load(), file)
 
 
 def _show(settings: Settings, *, everything: bool) -> int:
@@ -83,47 +88,48 @@ def _show(settings: Settings, *, everything: bool) -> int:
         return _REFUSED
     unasked, asked = _writing(settings)
     if settings.read_only:
-        print("Read-only: agents can change nothing (mcp.read_only).")
+        click.echo("Read-only: agents can change nothing (mcp.read_only).")
     elif not unasked and not asked:
-        print("Agents can change nothing: every tool that does is left out (mcp.disable_tools).")
+        click.echo("Agents can change nothing: every tool that does is left out (mcp.disable_tools).")
     if asked:
-        print(_confirmed(settings))
+        click.echo(_confirmed(settings))
     _say_folders_and_tools(settings, saves="save" in (*unasked, *asked))
     said = settings.policy.words(settings.units)
     for rule, text in said:
-        print(f"- {text} ({rule})")
+        click.echo(f"- {text} ({rule})")
     if not said and (unasked or asked):
-        print(f"No rule is set: {_anything(unasked, asked)} any key of the account.")
+        click.echo(f"No rule is set: {_anything(unasked, asked)} any key of the account.")
     if everything:
         named = {rule for rule, _ in said}
         unset = ", ".join(rule.name for rule in RULES if rule.name not in named)
-        print(f"Not set: {unset}." if unset else "Every rule is set.")
-    if settings.access_token is None:
-        print(
-            "No access token is set here, and without one the server refuses every call: set COMETAPI_ACCESS_TOKEN, or "
-            f"access_token in {quoted(str(settings.config), 300)}, unless the MCP client's config has it."
-        )
-    return _ALLOWED
+        click.echo(f"Not set: {unset}." if unset else "Every rule is set.")
+    if settings.access_token is not None:
+        return _ALLOWED
+    click.echo(
+        "No access token is set here, and without one the server refuses every call: run `cometapi-mcp login`, or set "
+        "COMETAPI_ACCESS_TOKEN, unless the MCP client's config has it."
+    )
+    return _REFUSED
 
 
 def _say_folders_and_tools(settings: Settings, *, saves: bool) -> None:
     if settings.env_dirs and saves:
         folders = ", ".join(quoted(str(folder), 300) for folder in settings.env_dirs)
-        print(f"Key values may be put into dotenv files in and below {folders} (mcp.env_dirs).")
+        click.echo(f"Key values may be put into dotenv files in and below {folders} (mcp.env_dirs).")
     if settings.disable_tools:
         left_out = [name for name in get_args(ToolName) if name in settings.disable_tools]
-        print(f"Tools left out: {', '.join(left_out)} (mcp.disable_tools).")
+        click.echo(f"Tools left out: {', '.join(left_out)} (mcp.disable_tools).")
 
 
 def _say_wrong(settings: Settings) -> bool:
     """Print what is wrong with the settings or the policy. Returns whether anything is."""
     mistakes, of_policy = settings.mistakes, settings.policy.problems
     if mistakes:
-        print("A setting is wrong, so the server refuses every call:")
+        click.echo("A setting is wrong, so the server refuses every call:")
     elif of_policy:
-        print("The policy can't be used, so the server refuses to make, change, delete, rotate or save any key:")
+        click.echo("The policy can't be used, so the server refuses to make, change, delete, rotate or save any key:")
     for problem in dict.fromkeys((*mistakes, *of_policy)):
-        print(f"- {problem}")
+        click.echo(f"- {problem}")
     return bool(mistakes or of_policy)
 
 
@@ -161,32 +167,32 @@ def _check(settings: Settings, file: str) -> int:
     except (ArgumentError, OSError, ValueError) as error:
         said = error.args[0] if isinstance(error, ArgumentError) else _unreadable(error)
         where = "standard input" if file == "-" else quoted(file, 300)
-        print(f"cometapi-mcp policy: {where}: {said}", file=sys.stderr)
+        click.echo(f"cometapi-mcp policy: {where}: {said}", err=True)
         return _UNUSABLE
     if _say_wrong(settings):
         return _REFUSED
     unasked, asked = _writing(settings)
     if "make" not in (*unasked, *asked):
         left_out = "mcp.read_only" if settings.read_only else "mcp.disable_tools"
-        print(f"Refused: the server has no tool that makes a key ({left_out}).")
+        click.echo(f"Refused: the server has no tool that makes a key ({left_out}).")
         return _REFUSED
     limited = bool(settings.policy.limits(settings.units))
     try:
         counted = anyio.run(_spending, settings) if limited and settings.access_token else None
     except CometError as error:
-        print(f"cometapi-mcp policy: {error}", file=sys.stderr)
+        click.echo(f"cometapi-mcp policy: {told(error)}", err=True)
         return _UNUSABLE
     broken = _judge(settings, body, counted, asks="make" in asked, is_uncounted=limited and counted is None)
     if counted is not None:
         keys = "1 key was made" if counted.keys == 1 else f"{counted.keys} keys were made"
-        print(f"Counted so far: {keys} and {settings.units.exact(counted.units)} of budget given, in all.")
+        click.echo(f"Counted so far: {keys} and {settings.units.exact(counted.units)} of budget given, in all.")
     elif limited:
         why = (
             "the journal knows no account by this access token yet"
             if settings.access_token
             else "without an access token (COMETAPI_ACCESS_TOKEN) it is not known whose counts in the journal are meant"
         )
-        print(f"The counts and sums of the policy were judged as if no key had been made yet: {why}.")
+        click.echo(f"The counts and sums of the policy were judged as if no key had been made yet: {why}.")
         return _REFUSED if broken else _UNCOUNTED
     return _REFUSED if broken else _ALLOWED
 
@@ -200,7 +206,7 @@ def _judge(settings: Settings, body: KeySpec, counted: Spending | None, *, asks:
         _say_refused(enforcer, body, spending, broken)
     else:
         said = "Allowed, but for counts and sums" if is_uncounted else "Allowed"
-        print(f"{said}, once a person has confirmed it (mcp.confirm)." if asks else f"{said}.")
+        click.echo(f"{said}, once a person has confirmed it (mcp.confirm)." if asks else f"{said}.")
     return bool(broken)
 
 
@@ -226,17 +232,19 @@ async def _spending(settings: Settings) -> Spending | None:
 
 
 def _say_refused(enforcer: PolicyEnforcer, body: KeySpec, spending: Spending, broken: list[Violation]) -> None:
-    print("Refused:")
+    click.echo("Refused:")
     for entry in broken:
-        print(f"- {printable(str(entry), 1000)}")
+        click.echo(f"- {printable(str(entry), 1000)}")
     nearest = enforcer.nearest_new(body, spending)
     if nearest is None:
         return
     left = list(dict.fromkeys(entry.rule for entry in enforcer.check_new(nearest, spending)))
     if left and all(entry.rule in left for entry in broken):
         return
-    print(f"The nearest body keeps every rule but {', '.join(left)}:" if left else "The nearest body that is allowed:")
-    print(json.dumps(nearest.model_dump(), indent=2))
+    click.echo(
+        f"The nearest body keeps every rule but {', '.join(left)}:" if left else "The nearest body that is allowed:"
+    )
+    click.echo(json.dumps(nearest.model_dump(), indent=2))
 
 
 def _body(file: str, units: Units) -> KeySpec:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from io import TextIOWrapper
 from typing import NamedTuple
@@ -50,8 +50,7 @@ class Commands(click.Group):
         entry = COMMANDS.get(cmd_name)
         if entry is None:
             return None
-        module = import_module(f"comet_mcp.cli.{entry.module}")
-        command: click.Command = module.command if hasattr(module, "command") else _with_main(cmd_name, module.main)
+        command: click.Command = import_module(f"comet_mcp.cli.{entry.module}").command
         return command
 
     def resolve_command(
@@ -67,19 +66,6 @@ class Commands(click.Group):
         del ctx
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry.does) for name, entry in COMMANDS.items()])
-
-
-def _with_main(name: str, main: Callable[[list[str]], int]) -> click.Command:
-    """A command whose module reads its arguments itself."""
-    taking_all = {"ignore_unknown_options": True, "allow_interspersed_args": False}
-    words = click.Argument(["words"], nargs=-1, type=click.UNPROCESSED)
-    return click.Command(
-        name,
-        context_settings=taking_all,
-        add_help_option=False,
-        params=[words],
-        callback=lambda words: main(list(words)),
-    )
 
 
 def _use_profile(context: click.Context, parameter: click.Parameter, name: str | None) -> None:

@@ -13,6 +13,7 @@ reveals a value is counted in the journal, like every server's.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
@@ -24,16 +25,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import anyio
+import click
 from pydantic import SecretStr
 
 from comet_mcp import settings as configuration
 from comet_mcp.api.client import CometAPI
 from comet_mcp.cli.finding import find_row
+from comet_mcp.cli.people import for_people
+from comet_mcp.cli.terminal import examples, redacted
 from comet_mcp.clock import SYSTEM
 from comet_mcp.concurrency import Deadline
 from comet_mcp.context import Services
 from comet_mcp.domain.key import Key, with_prefix
-from comet_mcp.errors import ArgumentError, CometError, NotFoundError, StoreError
+from comet_mcp.errors import CometError, NotFoundError, SettingsError, StoreError
 from comet_mcp.redaction import Redactor
 from comet_mcp.secret_store.base import KEY_VARIABLE
 from comet_mcp.services.places import fits
@@ -41,22 +45,9 @@ from comet_mcp.services.secrets import REVEALS
 from comet_mcp.settings import Settings, is_ours_alone
 from comet_mcp.text import quoted
 
-HELP = f"""\
-usage: cometapi-mcp run [--openai] NAME-or-ID -- PROGRAM [ARGUMENT ...]
-
-Run a program with a key's value in its environment, as {KEY_VARIABLE}. The key is one by its id or its exact name;
-before a name that begins with "-" write -- too. Of several keys of one name it is the one that works, or that has
-replaced the others. A line on stderr tells of that, and of a key that is disabled, expired or used up.
-
-options:
-  --openai   set OPENAI_API_KEY and OPENAI_BASE_URL too
-  --help     print this
-"""
-
 _CANNOT_EXECUTE = 126
 _NOT_FOUND = 127
 _RECORD_WITHIN = 1.0
-_HELP = ("--help", "-h")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,37 +60,54 @@ class _Found:
     warning: str | None = None
 
 
-def main(arguments: list[str]) -> int:
-    """Run the program. Returns its exit status; 1 where there is no such key, 126 or 127 where it can't be started."""
-    try:
-        parsed = _parsed(arguments)
-    except ArgumentError as error:
-        print(f"cometapi-mcp run: {error.args[0]}\n\n{HELP}", end="", file=sys.stderr)
-        return 2
-    if parsed is None:
-        print(HELP, end="")
-        return 0
-    openai, wanted, command = parsed
+class _Command(click.Command):
+    """Takes everything from the program on as it is: options and dashes are the program's own."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse a `--` in the place of the key; one before a name that looks like an option is followed by another."""
+        options = list(itertools.takewhile(lambda word: word.startswith("-") and word != "--", args))
+        if args[len(options) :][:1] == ["--"] and args[len(options) + 2 :][:1] != ["--"]:
+            raise click.UsageError("The key's name or id is missing. It goes before the --.", ctx)
+        return super().parse_args(ctx, args)
+
+
+@click.command(
+    "run",
+    cls=_Command,
+    context_settings={"allow_interspersed_args": False},
+    epilog=examples(
+        'cometapi-mcp run "blog summariser" -- python blog.py',
+        "cometapi-mcp run --openai 7 -- npm start",
+    ),
+)
+@click.option("--openai", is_flag=True, help="Set OPENAI_API_KEY and OPENAI_BASE_URL too.")
+@click.argument("words", metavar="NAME-or-ID -- PROGRAM [ARGUMENT]...", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def command(context: click.Context, words: tuple[str, ...], *, openai: bool) -> int:
+    """Run a program with a key's value in its environment, as COMETAPI_KEY.
+
+    The key is one by its id or its exact name; before a name that begins with "-" write -- too. Of several keys of one
+    name it is the one that works, or that has replaced the others. A line on stderr tells of that, and of a key that is
+    disabled, expired or used up.
+
+    The exit status is the program's; 1 where there is no such key, 126 or 127 where the program can't be started.
+    """
+    wanted, program = _parsed(context, list(words))
     settings = configuration.load()
     if settings.mistakes:  # a mistyped address would else mean another API's key of the same id
-        print(f"cometapi-mcp run: {' '.join(settings.mistakes)}", file=sys.stderr)
-        return 1
+        raise SettingsError(" ".join(settings.mistakes))
     redactor = Redactor(settings.known_secrets)
-    stderr = redactor.stream(sys.stderr)
-    try:
+    with redacted(redactor):
         found = anyio.run(_found, settings, wanted, redactor)
         if found.row is None:
             found = _checked_in_time(settings, found, redactor)
-    except CometError as error:
-        print(f"cometapi-mcp run: {error}", file=stderr)
-        return 1
     if found.warning:
-        print(f"cometapi-mcp run: {found.warning}", file=stderr)
+        click.echo(redactor.text(f"cometapi-mcp run: {for_people(found.warning)}"), err=True)
     value = with_prefix(found.value).get_secret_value()
     added = {KEY_VARIABLE: value}
     if openai:
         added |= {"OPENAI_API_KEY": value, "OPENAI_BASE_URL": f"{settings.base_url}/v1"}
-    return _become(command, _environment(added))
+    return _become(program, _environment(added))
 
 
 def _environment(added: Mapping[str, str]) -> dict[str, str]:
@@ -152,7 +160,7 @@ async def _replaced(settings: Settings, row: Key, redactor: Redactor) -> _Found:
     except CometError as error:
         raise CometError(
             f"{said[0].upper()}{said[1:]}, and its own could not be read, so nothing was started: {error} Once that is "
-            f"mended, start the program again, or ask your assistant to call save_api_key with id {row.id}.",
+            f"mended, start the program again, or run `cometapi-mcp keys save {row.id}`.",
             code=error.code,
         ) from None
     finally:
@@ -207,48 +215,27 @@ def _become(command: list[str], environment: dict[str, str]) -> int:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and the program would inherit that
         os.execvpe(command[0], command, environment)  # noqa: S606 - the user's command
     except FileNotFoundError:
-        print(f"cometapi-mcp run: There is no program {quoted(command[0])}.", file=sys.stderr)
+        click.echo(f"cometapi-mcp run: There is no program {quoted(command[0])}.", err=True)
         return _NOT_FOUND
     except OSError as error:
-        print(f"cometapi-mcp run: {quoted(command[0])} can't be started: {error.strerror}.", file=sys.stderr)
+        click.echo(f"cometapi-mcp run: {quoted(command[0])} can't be started: {error.strerror}.", err=True)
         return _CANNOT_EXECUTE
 
 
-def _parsed(arguments: list[str]) -> tuple[bool, str, list[str]] | None:
-    """Whether --openai, which key, and the command. None where help is asked for.
-
-    By hand: a program's own options and dashes must come through as they are, which argparse does not promise.
-
-    Raises:
-        ArgumentError: Something is missing, or stands in the wrong place; the message says what.
-    """
-    rest, openai = list(arguments), False
-    while rest and rest[0].startswith("-"):
-        option = rest.pop(0)
-        if option == "--":
-            if rest[1:2] != ["--"]:
-                raise ArgumentError("The key's name or id is missing. It goes before the --.")
-            break  # the key's name follows, whatever it looks like
-        if option in _HELP:
-            return None
-        if option != "--openai":
-            raise ArgumentError(f"There is no option {quoted(option)}.")
-        openai = True
-    if not rest:
-        raise ArgumentError("The key's name or id is missing, and so is the program.")
-    if rest[1:2] and rest[1] in _HELP:
-        return None
-    return openai, rest[0], _command(rest[1:])
-
-
-def _command(words: list[str]) -> list[str]:
-    """The program and its arguments. Raises ArgumentError where there is none, or an option stands before it."""
-    if words[:1] == ["--"]:
-        words = words[1:]
-    elif words and words[0] == "--openai":
-        raise ArgumentError("--openai goes before the name or id of the key.")
-    elif words and words[0].startswith("-"):
-        raise ArgumentError(f"There is no option {quoted(words[0])}. A program's name goes after --.")
+def _parsed(context: click.Context, words: list[str]) -> tuple[str, list[str]]:
+    """Which key, and the program with its arguments. Raises UsageError where one is missing."""
     if not words:
-        raise ArgumentError("The program is missing. It goes after the name or id of the key and --.")
-    return words
+        raise click.UsageError("The key's name or id is missing, and so is the program.", context)
+    key, *program = words
+    if program[:1] == ["--"]:
+        program = program[1:]
+    elif program[:1] == ["--openai"]:
+        raise click.UsageError("--openai goes before the name or id of the key.", context)
+    elif program[:1] in (["-h"], ["--help"]):
+        click.echo(context.get_help())
+        context.exit()
+    elif program and program[0].startswith("-"):
+        raise click.UsageError(f"There is no option {quoted(program[0])}. A program's name goes after --.", context)
+    if not program:
+        raise click.UsageError("The program is missing. It goes after the name or id of the key and --.", context)
+    return key, program

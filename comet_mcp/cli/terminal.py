@@ -6,7 +6,10 @@ Rich is loaded by what draws something; a command that prints a line does withou
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import sys
+import textwrap
 import threading
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -19,6 +22,7 @@ import click
 
 from comet_mcp.cli.people import why
 from comet_mcp.errors import CometError
+from comet_mcp.redaction import Redactor
 from comet_mcp.text import escaped, printable
 
 if TYPE_CHECKING:
@@ -44,18 +48,20 @@ def run_command(command: click.Command, arguments: Sequence[str], name: str | No
     path = name or f"cometapi-mcp {command.name}"
     try:
         with command.make_context(path, list(arguments)) as context:
-            status = command.invoke(context)
+            try:
+                status = command.invoke(context)
+            except CometError as error:
+                raise click.ClickException(why(error)) from None
+            finally:
+                path = " ".join(filter(None, (path, context.invoked_subcommand)))
         sys.stdout.flush()
     except click.exceptions.Exit as leaving:
         return leaving.exit_code
     except click.ClickException as error:
         _say_wrong(error, path)
         return error.exit_code
-    except CometError as error:
-        _say(f"{' '.join(filter(None, (path, context.invoked_subcommand)))}: {why(error)}")
-        return 1
     except (click.Abort, KeyboardInterrupt):
-        _say("Stopped.")
+        _say(f"{chr(10) * _is_terminal(sys.stderr)}Stopped.")
         return INTERRUPTED
     except BrokenPipeError:
         _leave_pipe()
@@ -138,10 +144,42 @@ def can_ask() -> bool:
     return _is_terminal(sys.stdin) and _is_terminal(sys.stderr)
 
 
-def confirmed(question: str) -> bool:
-    """Whether the person says yes to a question, which goes to stderr. Raises Abort at the end of input."""
-    console(stderr=True).print(printable(question, _LONGEST_LINE))
-    return click.confirm("Do it?", default=False, err=True)
+def confirmed(question: str, ask: str = "Do it?") -> bool:
+    """Whether the person says yes to a question, which goes to stderr. Nobody does at the end of the input.
+
+    Raises:
+        Abort: They pressed Ctrl-C.
+    """
+    text = f"{printable(question, _LONGEST_LINE)} {ask} [y/N]"
+    width = shutil.get_terminal_size().columns if _is_terminal(sys.stderr) else _LONGEST_LINE
+    click.echo(textwrap.fill(text, width - 4) + " ", err=True, nl=False)
+    try:
+        with _interruptible():
+            return sys.stdin.readline().strip().lower() in ("y", "yes")
+    except KeyboardInterrupt:
+        raise click.Abort from None
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Have Ctrl-C end a read at once: an event loop would only note it, and the terminal be read on."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def redacted(redactor: Redactor) -> Iterator[None]:
+    """Have an error that comes out repeat no secret."""
+    try:
+        yield
+    except CometError as error:
+        raise CometError(redactor.text(why(error)), code=error.code) from None
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comet_mcp.cli.policy import VERBS, main
+from comet_mcp.cli.policy import VERBS
 from comet_mcp.clock import SYSTEM, Clock
 from comet_mcp.domain.change import NEW, KeyChange, KeyHistory
 from comet_mcp.domain.key import Key, KeySpec, Status
@@ -596,7 +596,7 @@ def test_each_rule_is_one_setting_with_its_variable_and_its_key() -> None:
 
 def command(home: Path, *arguments: str, stdin: str = "", **rules: str) -> subprocess.CompletedProcess[str]:
     environment = {"HOME": str(home), "USERPROFILE": str(home), **rules}
-    return in_process(main, *arguments, environment=environment, stdin=stdin)
+    return in_process("policy", *arguments, environment=environment, stdin=stdin)
 
 
 def test_the_command_prints_the_policy_in_force_in_plain_words(tmp_path: Path) -> None:
@@ -776,18 +776,18 @@ def test_the_command_names_a_file_that_is_not_there_and_explains_itself(tmp_path
     without = command(tmp_path, "check")
     assert (without.returncode, without.stdout) == (2, "")
     assert without.stderr.startswith(
-        "cometapi-mcp policy: check needs a file with the JSON arguments of create_api_key"
+        "cometapi-mcp policy check: It needs a file with the JSON arguments of create_api_key"
     )
     unknown = command(tmp_path, "chek", "x")
     assert (unknown.returncode, unknown.stderr.splitlines()[0]) == (
         2,
-        'cometapi-mcp policy: it does not take "chek" "x".',
+        "cometapi-mcp policy: No such command 'chek'. Did you mean 'check'?",
     )
 
 
-def test_the_command_says_that_a_server_without_a_token_refuses_every_call(tmp_path: Path) -> None:
+def test_the_command_says_that_a_server_without_a_token_refuses_every_call_and_fails(tmp_path: Path) -> None:
     shown = command(tmp_path)
-    assert shown.returncode == 0
+    assert shown.returncode == 1
     assert "No access token is set here, and without one the server refuses every call" in shown.stdout
     assert "No access token" not in command(tmp_path, COMETAPI_ACCESS_TOKEN="made-up").stdout
 
@@ -806,7 +806,7 @@ def test_the_policy_is_pure_and_imports_neither_the_environment_nor_the_journal(
 
 def test_a_name_that_the_terminal_cannot_show_ends_no_command(tmp_path: Path) -> None:
     rules = {"COMETAPI_MCP_POLICY_NAME_PREFIX": "報告-", "PYTHONIOENCODING": "cp1252"}
-    shown = run("policy", home=tmp_path, **rules)
+    shown = run("policy", home=tmp_path, COMETAPI_ACCESS_TOKEN="made-up", **rules)
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "u5831" in shown.stdout
 

@@ -13,7 +13,6 @@ from anyio import to_thread
 
 from comet_mcp.audit import trail as audit_trail
 from comet_mcp.audit.calls import calls
-from comet_mcp.cli.audit import main
 from tests.e2e.steps import code_of, operations, served
 from tests.e2e.test_audit import brief, trail, verified, written
 from tests.support import Home, data_of, error_of, in_process
@@ -82,7 +81,7 @@ async def test_equal_refusals_have_one_row_with_their_number_and_times(make_home
     assert summed["begun"] <= summed["ended"]
     assert summed["arguments"] == {"id": 404, "name": "x29"}
     assert verified(home).fault is None
-    shown = await to_thread.run_sync(lambda: in_process(main, environment=home.environment))
+    shown = await to_thread.run_sync(lambda: in_process("audit", environment=home.environment))
     assert "key_not_found (29 times)" in shown.stdout
 
 
@@ -130,7 +129,7 @@ async def test_pruning_gives_the_space_back(make_home: MakeHome) -> None:
         db.executemany("INSERT INTO filler VALUES (?)", [("x" * 10_000,)] * 500)
         db.execute("DROP TABLE filler")
     before = on_disk(home)
-    done = await to_thread.run_sync(lambda: in_process(main, "prune", "--all", environment=home.environment))
+    done = await to_thread.run_sync(lambda: in_process("audit", "prune", "--all", environment=home.environment))
     assert (done.returncode, done.stdout) == (0, "2 rows were dropped.\n")
     assert on_disk(home) < before // 20
     async with served(home) as client:
