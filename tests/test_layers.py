@@ -138,3 +138,14 @@ def test_a_server_that_starts_loads_no_command() -> None:
         [sys.executable, "-c", script], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stderr.splitlines()[-1] == "['comet_mcp.cli.beginning']"
+
+
+@pytest.mark.parametrize(
+    ("module", "far"),
+    [("root", ["pydantic", "anyio", "mcp", "rich"]), ("run", ["mcp", "mcp_types", "httpx", "rich"])],
+    ids=["the help", "run"],
+)
+def test_what_starts_often_loads_little(module: str, far: list[str]) -> None:
+    script = f"import sys, comet_mcp.cli.{module}; print([name for name in {far} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[]\n"

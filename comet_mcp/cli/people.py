@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from comet_mcp.errors import TOKEN_PAGE, CometError
-from comet_mcp.settings import Settings, how_to_mend
+
+if TYPE_CHECKING:
+    from comet_mcp.settings import Settings
 
 _LOG_IN = f"Copy a personal access token from {TOKEN_PAGE}, then run `cometapi-mcp login`."
 
@@ -74,6 +77,8 @@ def why(error: CometError) -> str:
 
 def trouble(settings: Settings) -> str:
     """What is wrong with the settings, and what a person does about it; "" where nothing is."""
+    from comet_mcp.settings import how_to_mend  # noqa: PLC0415 - help needs none of it
+
     return for_people(how_to_mend(settings.problems, settings.config, settings.hints)) if settings.problems else ""
 
 

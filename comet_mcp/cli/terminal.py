@@ -22,13 +22,14 @@ import click
 
 from comet_mcp.cli.people import why
 from comet_mcp.errors import CometError
-from comet_mcp.redaction import Redactor
 from comet_mcp.text import escaped, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status
     from rich.text import Text
+
+    from comet_mcp.redaction import Redactor
 
 WRONG_USAGE, INTERRUPTED, CLOSED_PIPE = 2, 130, 141
 """Exit statuses: a wrong command; the person pressed Ctrl-C; what reads the output wants no more of it."""

@@ -9,6 +9,8 @@ answer. An answer holds for this tool, these arguments and the key as it was sho
                         answer, and with a state that this process sealed
     2025-11-25, before  the question is a request of its own in the middle of the call
 
+The protocol's own types are loaded where they are used: `cometapi-mcp run` asks nobody, and starts without them.
+
 It rests on the client: one that says yes without showing the question to anybody can't be told from one that does. A no
 that comes faster than a person can read is the client's own: some decline or cancel at once where they run unattended.
 """
@@ -25,17 +27,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
-from mcp.shared.exceptions import MCPError
-from mcp_types import (
-    CallToolRequestParams,
-    CallToolResult,
-    ElicitRequest,
-    ElicitRequestFormParams,
-    ElicitResult,
-    InputRequests,
-    InputRequiredResult,
-)
-from mcp_types.version import is_version_at_least
 from pydantic import ValidationError
 
 from comet_mcp.audit.trail import Note
@@ -50,6 +41,7 @@ from comet_mcp.settings import Settings
 if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
     from mcp.server.request_state import RequestStateCodec
+    from mcp_types import CallToolRequestParams, CallToolResult, ElicitResult, InputRequests, InputRequiredResult
 
 ANSWER_WITHIN = 300.0
 """Seconds a person has for an answer. They do not count against COMETAPI_MCP_TIMEOUT."""
@@ -145,6 +137,9 @@ class Confirmations:
             ConfirmationError: Nobody could be asked, or the answer was no, too late, altered or used already.
             CometError: What the tool raises.
         """
+        from mcp_types import ElicitRequest, ElicitRequestFormParams, InputRequiredResult  # noqa: PLC0415 - see above
+        from mcp_types.version import is_version_at_least  # noqa: PLC0415
+
         asks = self._mode == "writes" or (self._mode == "destructive" and destructive)
         if not _can_ask(context):
             return await self._unasked(note, call) if asks else await call(OPEN)
@@ -175,6 +170,8 @@ class Confirmations:
 
     async def _asked(self, context: ServerRequestContext[Any], text: str, otherwise: str, note: Note) -> ElicitResult:
         """The person's answer to a question in the middle of the call; `otherwise` is told where nobody was asked."""
+        from mcp.shared.exceptions import MCPError  # noqa: PLC0415 - see above
+
         if self._waiting >= MOST_QUESTIONS:
             note.confirmation = "not asked: too many questions"
             raise ConfirmationError(
@@ -213,6 +210,8 @@ class Confirmations:
 
     async def _judge(self, answer: object, grant: Grant, note: Note) -> None:
         """Return if the answer is yes and in time. A no uses the question up."""
+        from mcp_types import ElicitResult  # noqa: PLC0415 - see above
+
         if self._clock.now() >= grant.expires:
             note.confirmation = "timed out"
             raise _too_late()
