@@ -28,9 +28,9 @@ from comet_mcp.policy.windows import DAY, HOUR, NOTHING, Held, Limit, Spending
 from comet_mcp.server import TOOLS
 from comet_mcp.settings import SETTINGS, load, understood
 from comet_mcp.text import quoted
+from tests.cli.test_command_line import run
 from tests.e2e.steps import served
 from tests.support import DOCUMENTED, Home, data_of, in_process
-from tests.test_command_line import run
 
 NOW = 1_795_000_000.0
 DAYS = 86_400
