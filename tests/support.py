@@ -109,19 +109,32 @@ def error_of(result: CallToolResult) -> str:
     return text_of(result)
 
 
+class _Terminal(io.TextIOWrapper):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 def in_process(
     name: str,
     *arguments: str,
     environment: dict[str, str],
     stdin: str = "",
     encoding: str = "utf-8",
+    columns: int = 0,
 ) -> subprocess.CompletedProcess[str]:
-    """A subcommand without a process of its own, which takes half a second: for many cases beside one real run."""
-    out, err = (io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in range(2))
+    """A subcommand without a process of its own, which takes half a second: for many cases beside one real run.
+
+    With `columns` it runs in a terminal so wide, where nothing moves.
+    """
+    stream = _Terminal if columns else io.TextIOWrapper
+    out, err = (stream(io.BytesIO(), encoding=encoding) for _ in range(2))
     kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "TEMP") if name in os.environ}
+    terminal = {"COLUMNS": str(columns), "TERM": "dumb"} if columns else {}
     with (
-        mock.patch.dict(os.environ, kept | environment, clear=True),
-        mock.patch("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8")),
+        mock.patch.dict(os.environ, kept | terminal | environment, clear=True),
+        mock.patch("sys.stdin", stream(io.BytesIO(stdin.encode()), encoding="utf-8")),
         contextlib.chdir(environment["HOME"]),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
@@ -131,7 +144,7 @@ def in_process(
         except SystemExit as leaving:  # `run` becomes the program
             status = int(leaving.code or 0)
     texts = []
-    for stream in (out, err):
-        stream.seek(0)
-        texts.append(stream.read())
+    for written in (out, err):
+        written.seek(0)
+        texts.append(written.read())
     return subprocess.CompletedProcess(arguments, status, *texts)

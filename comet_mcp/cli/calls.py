@@ -2,31 +2,34 @@
 
 A command is one more client of the server, in the same process: what it asks for passes the policy, the audit trail,
 the person's yes and the journal as the call of an agent does. The tool's question is asked in the terminal.
+
+The server and the protocol are loaded by the first call: help and wrong usage do without.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import anyio
 import click
-from mcp import Client
-from mcp.client.session import ClientRequestContext
-from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult, Implementation, TextContent
 
 from comet_mcp import __version__
-from comet_mcp import settings as configuration
 from comet_mcp.cli.people import for_people, trouble
 from comet_mcp.cli.terminal import Waiting, can_ask, confirmed, progress
 from comet_mcp.errors import CometError, ConfirmationError, SettingsError
-from comet_mcp.server import create_server
-from comet_mcp.settings import Settings
+
+if TYPE_CHECKING:
+    from mcp import Client
+    from mcp.client.session import ClientRequestContext
+    from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult
+
+    from comet_mcp.settings import Settings
 
 _T = TypeVar("_T")
 _NAME = "cometapi-mcp in a terminal"
 """What the audit trail has for the client."""
+_UNASKED = "Nobody can be asked here, so nothing was done. --yes does it unasked."
 
 
 @dataclass
@@ -47,16 +50,43 @@ class Calls:
         """The structured content of what a tool answers. An argument that is None is left out.
 
         Raises:
-            CometError: The tool refuses, in a sentence for people; or nobody could be asked.
+            CometError: The tool refuses, in a sentence for people; or nobody could be asked, or said yes.
             click.Abort: The person pressed Ctrl-C at the question.
         """
         given = {name: value for name, value in arguments.items() if value is not None}
-        with progress("Waiting for the API") as self.person.waiting:
+        with progress("Waiting for the API ...") as self.person.waiting:
             result = await self.client.call_tool(tool, given)
         self.person.require_agreed()
         if result.is_error:
-            raise CometError(for_people(_text_of(result)))
+            raise CometError(self.said(_text_of(result)))
         return result.structured_content or {}
+
+    def require(self, name: str) -> None:
+        """Raise CometError where the settings leave that tool out."""
+        from comet_mcp.server import TOOLS, left_out_by  # noqa: PLC0415 - see the module's docstring
+
+        tool = next(tool for tool in TOOLS if tool.name == name)
+        if by := left_out_by(tool, self.settings):
+            raise CometError(f"The settings do not allow this ({self.settings.source(by)}). Nothing was done.")
+
+    def said(self, text: str) -> str:
+        """A text of a tool for a person, times in their zone."""
+        return for_people(text, self.settings.timezone)
+
+    def ask(self, question: str) -> None:
+        """Have the person agree to what the next call does; its own question then counts as answered.
+
+        Raises:
+            ConfirmationError: They do not, or nobody can be asked.
+            click.Abort: They pressed Ctrl-C.
+        """
+        if self.person.says_yes:
+            return
+        if not can_ask():
+            raise ConfirmationError(_UNASKED)
+        if not confirmed(question, ""):
+            raise ConfirmationError("Nothing was done.")
+        self.person.says_yes = True
 
 
 def with_calls(work: Callable[[Calls], Awaitable[_T]], *, yes: bool = False, asks: bool = False) -> _T:
@@ -71,24 +101,40 @@ def with_calls(work: Callable[[Calls], Awaitable[_T]], *, yes: bool = False, ask
         SettingsError: A setting is missing or wrong.
         CometError: What `work` raises.
     """
+    import anyio  # noqa: PLC0415 - see the module's docstring
+
+    from comet_mcp import settings as configuration  # noqa: PLC0415
+
     settings = configuration.load()
     if wrong := trouble(settings):
         raise SettingsError(wrong)
     if asks:
         settings = replace(settings, confirm="writes")
-    return anyio.run(_worked, settings, _Person(says_yes=yes), work)
+    if settings.secrets == "result":  # no command prints a value
+        settings = replace(settings, secrets="none")
+    return anyio.run(_worked, settings, _Person(yes, settings), work)
 
 
 async def _worked(settings: Settings, person: _Person, work: Callable[[Calls], Awaitable[_T]]) -> _T:
+    from pydantic import BaseModel  # noqa: PLC0415 - see the module's docstring
+
+    BaseModel.model_config["defer_build"] = True  # as the server does at its start
+
+    from mcp import Client  # noqa: PLC0415
+    from mcp_types import Implementation  # noqa: PLC0415
+
+    from comet_mcp.server import create_server  # noqa: PLC0415
+
     info = Implementation(name=_NAME, version=__version__)
-    outcome: list[_T | Exception] = []
+    outcome: list[_T] = []
+    failure: list[Exception] = []
     async with Client(create_server(settings), elicitation_callback=person.asked, client_info=info) as client:
         try:
             outcome.append(await work(Calls(client, settings, person)))
-        except (CometError, click.ClickException, click.Abort) as error:
-            outcome.append(error)  # raised in the client's task group it would come out as a group
-    if isinstance(outcome[0], Exception):
-        raise outcome[0]
+        except (CometError, click.ClickException, click.Abort, OSError) as error:
+            failure.append(error)  # raised in the client's task group it would come out as a group
+    if failure:
+        raise failure[0]
     return outcome[0]
 
 
@@ -97,28 +143,33 @@ class _Person:
     """The person in the terminal: what they were asked, and what they said."""
 
     says_yes: bool
+    settings: Settings
     outcome: str = field(default="", init=False)
     waiting: Waiting | None = field(default=None, init=False)
 
     async def asked(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
         """The answer to a question of a tool."""
+        from mcp_types import ElicitResult  # noqa: PLC0415 - see the module's docstring
+
         del context
-        if self.says_yes:
-            return ElicitResult(action="accept", content={"confirm": True})
+        if not self.says_yes:
+            self.outcome = self._answer(params.message)
+        if self.outcome:
+            return ElicitResult(action="decline" if self.outcome == "no" else "cancel")
+        return ElicitResult(action="accept", content={"confirm": True})
+
+    def _answer(self, question: str) -> str:
+        """Why the answer is no yes; "" where it is."""
         if not can_ask():
-            self.outcome = "unasked"
-            return ElicitResult(action="cancel")
-        if self.waiting is not None:
-            self.waiting.end()
+            return "unasked"
+        waiting = self.waiting or Waiting("")
+        waiting.end()
         try:
-            agreed = confirmed(params.message)
+            agreed = confirmed(for_people(question, self.settings.timezone), "")
         except click.Abort:
-            self.outcome = "interrupted"
-            return ElicitResult(action="cancel")
-        if self.waiting is not None:
-            self.waiting.begin()
-        self.outcome = "" if agreed else "no"
-        return ElicitResult(action="accept" if agreed else "decline", content={"confirm": True} if agreed else None)
+            return "interrupted"
+        waiting.begin()
+        return "" if agreed else "no"
 
     def require_agreed(self) -> None:
         """Raise what an answer other than yes means."""
@@ -126,10 +177,10 @@ class _Person:
         if outcome == "interrupted":
             raise click.Abort
         if outcome == "unasked":
-            raise ConfirmationError("Nobody can be asked here, so nothing was done. --yes does it unasked.")
+            raise ConfirmationError(_UNASKED)
         if outcome == "no":
             raise ConfirmationError("Nothing was done.")
 
 
 def _text_of(result: CallToolResult) -> str:
-    return " ".join(content.text for content in result.content if isinstance(content, TextContent))
+    return " ".join(content.text for content in result.content if content.type == "text")

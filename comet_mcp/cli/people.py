@@ -1,8 +1,12 @@
-"""What tools and errors say to a language model, said to a person in a terminal."""
+"""What tools and errors say to a language model, said to a person in a terminal.
+
+What stands between quotation marks is a name or a value of somebody else's and stays as it is.
+"""
 
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING
 
 from comet_mcp.errors import TOKEN_PAGE, CometError
@@ -28,46 +32,69 @@ _COMMANDS = {
 _OPTIONS = {
     "budget_usd": "--budget",
     "add_budget_usd": "--add-budget",
+    "remain_quota": "--budget",
     "expired_time": "--lifetime",
     "unlimited_quota": "--unlimited",
     "model_limits": "--models",
     "allow_ips": "--ips",
-    "ips": "--ips",
+    "ends_before": "--ends-before",
+    "unused_for": "--unused-for",
     "key_name": "its name",
 }
 """The option that stands for an argument of a tool."""
 
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_KEPT = re.compile("\0(\\d+)\0")
 _STEPS = re.compile(r" Ask the person who runs this server to: 1\..*", re.DOTALL)
 _CODE = re.compile(r"^\[[a-z_]+\] ")
 _CALL = re.compile(
     rf"(?:(?P<call>[Cc])all )?\b(?P<tool>{'|'.join(_COMMANDS)})\b(?P<again> again)?(?: with id (?P<id>\d+))?"
 )
-_OPTION = re.compile(rf"\b(?:{'|'.join(_OPTIONS)})\b(?! [:=])|(?<=with )lifetime\b")
+_OPTION = re.compile(rf"\b(?:{'|'.join(_OPTIONS)})\b|(?<=with )lifetime\b")
 _STATUS = re.compile(r'status "(enable|disable)d"')
 _ASK = re.compile(r"\bAsk the person(?: who runs (?:this|the) server)? to (\w)")
-_RESTART = re.compile(r",? and (?:to )?restart the client\b")
+_RESTART = re.compile(r",? (?:and|then) (?:to )?restart the client\b")
+_RAW = re.compile(
+    r",? so remain_quota may be \d+ at most| \(expired_time \d+\)| To let it end in 30 days, set expired_time to \d+\."
+)
+"""Figures in the API's own units, which are said in dollars and days beside."""
 _FOR_AGENTS = re.compile(
-    r"(?<![^\s])(?:Tell the user|Do not call again|Do not ask|Never ask|Ask them|Call again)[^.]*\.(?:\s|$)"
+    r"(?<!\S)(?:Tell the user|Do not call again|Do not ask|Never ask|Ask them|Call again)[^.]*\.(?:\s|$)"
 )
 """Sentences that tell a language model what to do in its conversation."""
+_TIME = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+_AGAIN = re.compile(rf"(UTC[+-]\d\d:\d\d|UTC) \({_TIME.pattern}\)")
+"""A time in the person's zone, and in UTC once more."""
 _YOURS = (
     ("only if the user accepts", "only if you accept"),
     ("The user has to confirm", "You have to confirm"),
-    ("The person who runs this server demands", "The policy demands"),
     ("the user's", "your"),
-    ("The user's", "Your"),
 )
 
 
-def for_people(text: str) -> str:
-    """The text of a tool or an error as a person is told it: commands for tools, no advice for a conversation."""
-    said = _FOR_AGENTS.sub("", _STEPS.sub(_steps, _CODE.sub("", text)))
-    said = _ASK.sub(lambda found: found[1].upper(), _RESTART.sub("", said))
-    said = _STATUS.sub(r"--\1", _CALL.sub(_command, said))
-    said = _OPTION.sub(lambda found: _OPTIONS.get(found[0], "--lifetime"), said)
+def for_people(text: str, zone: tzinfo | None = None) -> str:
+    """The text of a tool or an error as a person is told it: commands for tools, no advice for a conversation.
+
+    Args:
+        text: It.
+        zone: The person's, in which times are told; None to leave them in UTC.
+    """
+    kept: list[str] = []
+
+    def keep(found: re.Match[str]) -> str:
+        kept.append(found[0])
+        return f"\0{len(kept) - 1}\0"
+
+    said = _QUOTED.sub(keep, _STATUS.sub(r"--\1", _CODE.sub("", text)))
+    said = _FOR_AGENTS.sub("", _STEPS.sub(_steps, said))
+    said = _ASK.sub(lambda found: found[1].upper(), _RESTART.sub("", _RAW.sub("", said)))
+    said = _OPTION.sub(lambda found: _OPTIONS.get(found[0], "--lifetime"), _CALL.sub(_command, said))
     for theirs, yours in _YOURS:
         said = said.replace(theirs, yours)
-    return said.strip()
+    if zone is not None:
+        said = _AGAIN.sub(r"\1", said)
+        said = _TIME.sub(lambda found: local(seconds_of(found[0]), zone), said)
+    return _KEPT.sub(lambda found: kept[int(found[1])], said).strip()
 
 
 def why(error: CometError) -> str:
@@ -91,3 +118,30 @@ def _command(found: re.Match[str]) -> str:
     words = " ".join(filter(None, ["cometapi-mcp", _COMMANDS[found["tool"]], found["id"]]))
     run = {"C": "Run ", "c": "run ", None: ""}[found["call"]]
     return f"{run}`{words}`{found['again'] or ''}"
+
+
+def seconds_of(time: str) -> float:
+    """The Unix seconds of a time as tools tell it, "2027-09-03T12:00:00Z". Raises ValueError."""
+    return datetime.fromisoformat(time).timestamp()
+
+
+def local(seconds: float, zone: tzinfo) -> str:
+    """A time in the person's zone, "2026-12-27 10:00"; beyond the year 9999 it is said to be so."""
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC).astimezone(zone):%Y-%m-%d %H:%M}"
+    except (OverflowError, ValueError, OSError):
+        return "after the year 9999"
+
+
+_SPANS = ((365 * 86_400, "year"), (30 * 86_400, "month"), (86_400, "day"), (3600, "hour"), (60, "minute"))
+
+
+def from_now(seconds: float, now: float) -> str:
+    """How far a time is, in one unit rounded down: "in 29 days", "2 hours ago", "now"."""
+    away = abs(seconds - now)
+    for size, unit in _SPANS:
+        if away >= size:
+            count = int(away // size)
+            span = f"{count} {unit}{'s' * (count > 1)}"
+            return f"in {span}" if seconds > now else f"{span} ago"
+    return "now"

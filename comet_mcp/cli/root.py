@@ -26,6 +26,7 @@ COMMANDS = {
     "demo": _Entry("demo", "Show the main job, end to end, without an account or a network."),
     "install": _Entry("install", "Add this server to MCP clients."),
     "uninstall": _Entry("uninstall", "Take it out again."),
+    "keys": _Entry("keys", "List, make, change, replace and delete API keys."),
     "run": _Entry("run", "Run a program with a key in its environment."),
     "save": _Entry("save", "Put a key into the .env file of a program."),
     "policy": _Entry("policy", "Show what agents may do, or judge a key."),
@@ -80,7 +81,7 @@ def _use_profile(context: click.Context, parameter: click.Parameter, name: str |
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=examples(
         "cometapi-mcp                        serve; an MCP client starts it so",
-        "cometapi-mcp install cursor         add it to an MCP client",
+        "cometapi-mcp keys                   list the account's API keys",
         "cometapi-mcp run NAME -- PROGRAM    run a program with a key",
     )
     + "\n\nSettings come from COMETAPI_... environment variables and ~/.config/cometapi/config.toml; README.md lists "

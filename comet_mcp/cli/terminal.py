@@ -15,8 +15,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 import click
 
@@ -80,10 +79,12 @@ def _say_wrong(error: click.ClickException, path: str) -> None:
 
 
 def _say(text: str) -> None:
-    """Lines on stderr, whatever is in them."""
+    """Lines on stderr, whatever is in them; on a terminal as wide as that is."""
+    width = shutil.get_terminal_size().columns if _is_terminal(sys.stderr) else _LONGEST_LINE
     with suppress(BrokenPipeError):
         for line in text.splitlines():
-            click.echo(escaped(line[:_LONGEST_LINE], sys.stderr.encoding or "utf-8"), err=True)
+            shown = escaped(line[:_LONGEST_LINE], sys.stderr.encoding or "utf-8")
+            click.echo(textwrap.fill(shown, width, break_on_hyphens=False), err=True)
 
 
 def _leave_pipe() -> None:
@@ -101,7 +102,15 @@ def console(*, stderr: bool = False) -> Console:
     """What draws on stdout or stderr: as wide as the terminal, without colour in a pipe or where NO_COLOR is set."""
     from rich.console import Console  # noqa: PLC0415 - see the module's docstring
 
-    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    stream = sys.stderr if stderr else sys.stdout
+    # rich takes a terminal that can do little for 80 wide
+    width, height = shutil.get_terminal_size() if _is_terminal(stream) else (None, None)
+    return Console(stderr=stderr, width=width, height=height, highlight=False, markup=False, emoji=False)
+
+
+def draws_blocks(out: Console) -> bool:
+    """Whether what is drawn may have more than ASCII in it."""
+    return out.encoding.lower().startswith("utf")
 
 
 class Waiting:
@@ -116,7 +125,7 @@ class Waiting:
         """Tell it from a moment on."""
         out = console(stderr=True) if _is_terminal(sys.stderr) else None
         if out is not None and not out.is_dumb_terminal:
-            self._status = out.status(self._text)
+            self._status = out.status(self._text, spinner="dots" if draws_blocks(out) else "line")
             self._timer = threading.Timer(_SOON, self._status.start)
             self._timer.daemon = True
             self._timer.start()
@@ -151,11 +160,11 @@ def confirmed(question: str, ask: str = "Do it?") -> bool:
     Raises:
         Abort: They pressed Ctrl-C.
     """
-    text = f"{printable(question, _LONGEST_LINE)} {ask} [y/N]"
+    text = " ".join(filter(None, (printable(question, _LONGEST_LINE), ask, "[y/N]")))
     width = shutil.get_terminal_size().columns if _is_terminal(sys.stderr) else _LONGEST_LINE
-    click.echo(textwrap.fill(text, width - 4) + " ", err=True, nl=False)
     try:
         with _interruptible():
+            click.echo(textwrap.fill(text, width - 4) + " ", err=True, nl=False)
             return sys.stdin.readline().strip().lower() in ("y", "yes")
     except KeyboardInterrupt:
         raise click.Abort from None
@@ -194,41 +203,53 @@ class Column:
     Args:
         title: Its heading.
         right: Whether its cells stand at its right, as figures do.
-        whole: Whether its cells are never cut.
+        may_shrink: Whether its cells may be cut where the terminal is narrow.
         from_width: The columns that a terminal has to have for it to be shown there.
+        is_drawn: Whether it is for the eye alone, and left out where there is no terminal.
     """
 
     title: str
     right: bool = False
-    whole: bool = True
+    may_shrink: bool = False
     from_width: int = 0
+    is_drawn: bool = False
 
 
 def show_table(columns: Sequence[Column], rows: Sequence[Sequence[str | Text]]) -> None:
     """Print a table: on a terminal one that fits it, else plain columns with spaces between."""
     out = console()
     if not out.is_terminal:
-        for line in columns_of(
-            [[column.title.lower() for column in columns], *([str(c) for c in row] for row in rows)]
-        ):
+        kept = [at for at, column in enumerate(columns) if not column.is_drawn]
+        titles = [columns[at].title.lower() for at in kept]
+        for line in columns_of([titles, *([str(row[at]) for at in kept] for row in rows)]):
             click.echo(line)
         return
     from rich.table import Table  # noqa: PLC0415 - see the module's docstring
 
     shown = [at for at, column in enumerate(columns) if out.width >= column.from_width]
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    for column in (columns[at] for at in shown):
-        table.add_column(
-            column.title,
-            justify="right" if column.right else "left",
-            no_wrap=True,
-            overflow="ellipsis",
-            min_width=None if column.whole else 8,
-            ratio=None,
-        )
+    natural = [max(width_of(text) for text in (columns[at].title, *(str(row[at]) for row in rows))) for at in shown]
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, _GAP, 0, 0))
+    for at, width in zip(shown, _fitted([columns[at] for at in shown], natural, out.width), strict=True):
+        justify: Literal["left", "right"] = "right" if columns[at].right else "left"
+        table.add_column(columns[at].title, justify=justify, no_wrap=True, overflow="ellipsis", width=width)
     for row in rows:
         table.add_row(*(row[at] for at in shown))
     out.print(table)
+
+
+_GAP = 2
+_LEAST = 6
+
+
+def _fitted(columns: Sequence[Column], natural: Sequence[int], total: int) -> list[int]:
+    """The widths of columns that fit: those that may shrink share what the others leave, the narrow ones first."""
+    widths = list(natural)
+    shrinking = sorted((at for at, column in enumerate(columns) if column.may_shrink), key=lambda at: natural[at])
+    left = total - _GAP * len(columns) - sum(natural[at] for at in range(len(columns)) if at not in shrinking)
+    for number, at in enumerate(shrinking):
+        widths[at] = min(natural[at], max(_LEAST, left // (len(shrinking) - number)))
+        left -= widths[at]
+    return widths
 
 
 def columns_of(lines: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -244,25 +265,3 @@ def width_of(text: str) -> int:
     return sum(
         0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
     )
-
-
-def local(seconds: float, zone: tzinfo) -> str:
-    """A time in the person's zone, "2026-12-27 10:00"; beyond the year 9999 it is said to be so."""
-    try:
-        return f"{datetime.fromtimestamp(seconds, UTC).astimezone(zone):%Y-%m-%d %H:%M}"
-    except (OverflowError, ValueError, OSError):
-        return "after the year 9999"
-
-
-_SPANS = ((365 * 86_400, "year"), (30 * 86_400, "month"), (86_400, "day"), (3600, "hour"), (60, "minute"))
-
-
-def from_now(seconds: float, now: float) -> str:
-    """How far a time is, in one unit rounded down: "in 29 days", "2 hours ago", "now"."""
-    away = abs(seconds - now)
-    for size, unit in _SPANS:
-        if away >= size:
-            count = int(away // size)
-            span = f"{count} {unit}{'s' * (count > 1)}"
-            return f"in {span}" if seconds > now else f"{span} ago"
-    return "now"
