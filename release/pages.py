@@ -16,6 +16,7 @@ from release.start import START
 PAGES = ("README.md", "README.ja.md", "docs/clients.md")
 OWN_FORM = ("codex", "opencode", "zed", "goose", "copilot", "cline")
 """The clients whose entry is not the common one, and of which a page shows what it is."""
+_LIST_OF_WORDS = re.compile(r"\[\s+((?:\"[^\"]*\",?\s+)+)\]")
 
 
 def links() -> str:
@@ -65,8 +66,7 @@ PARTS = (links, common, command, claude_code, vscode, goose_link, own_forms, tab
 def filled(page: str) -> str:
     """A page with its marked parts as the code has them now."""
     for part in PARTS:
-        marks = re.compile(rf"(?<=<!-- made: {part.__name__} -->\n).*?(?=\n<!-- /made -->)", re.DOTALL)
-        page = marks.sub(lambda _, part=part: part(), page)  # type: ignore[misc]
+        page = _replaced(page, part.__name__, part())
     return page
 
 
@@ -75,6 +75,11 @@ def main() -> None:
     for name in PAGES:
         path = ROOT / name
         path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")
+
+
+def _replaced(page: str, name: str, text: str) -> str:
+    marked = re.compile(rf"(<!-- made: {name} -->\n).*?(<!-- /made -->)", re.DOTALL)
+    return marked.sub(lambda marks: f"{marks[1]}{text}\n{marks[2]}", page)
 
 
 def _entry() -> dict[str, object]:
@@ -105,8 +110,11 @@ def _plain(template: str) -> str:
 
 
 def _fenced(language: str, text: str) -> str:
-    on_one_line = re.sub(r"\[\s+(\"[^\]]*\")\s+\]", lambda found: f"[{re.sub(r',\s+', ', ', found[1])}]", text)
-    return f"```{language}\n{on_one_line}\n```"
+    return f"```{language}\n{_LIST_OF_WORDS.sub(_on_one_line, text)}\n```"
+
+
+def _on_one_line(words: re.Match[str]) -> str:
+    return f"[{' '.join(words[1].split())}]"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Every claim outside the code that can be checked: README's tables, server.json, versions, dependencies."""
+"""Every claim outside the code that can be checked: the tables of the docs, server.json, versions, dependencies."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ SERVER: dict[str, Any] = json.loads((ROOT / "server.json").read_text(encoding="u
 PACKAGE: dict[str, Any] = SERVER["packages"][0]
 
 
-def table(heading: str) -> list[list[str]]:
-    """The cells of the first table with that first column heading."""
-    start = README.index(f"| {heading} |")
-    lines = README[start:].split("\n\n")[0].splitlines()
+def table(page: str, heading: str) -> list[list[str]]:
+    """The cells of a page's first table with that first column heading."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    lines = text[text.index(f"| {heading} |") :].split("\n\n")[0].splitlines()
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines[2:]]
 
 
@@ -49,31 +49,32 @@ def test_server_json_describes_every_setting_and_marks_the_secret_one() -> None:
     assert secrets == ["COMETAPI_ACCESS_TOKEN", "COMETAPI_MCP_PROXY"]  # a proxy's address may hold a password
 
 
-def test_the_readme_lists_the_tools_in_their_order_and_tells_which_only_read() -> None:
-    rows = {row[0].strip("`"): row[2] == "no" for row in table("tool")}
+def test_the_docs_list_the_tools_in_their_order_and_tells_which_only_read() -> None:
+    assert all(f"`{tool.description.name}`" in README for tool in TOOLS)
+    rows = {row[0].strip("`"): row[2] == "no" for row in table("tools.md", "tool")}
     offered = {tool.description.name: tool.description.annotations for tool in TOOLS}
     assert list(rows) == list(offered)
     assert rows == {name: bool(hints and hints.read_only_hint) for name, hints in offered.items()}
 
 
-def test_the_readme_lists_the_fields_of_create_with_their_defaults() -> None:
-    rows = {row[0].strip("`"): row[2] for row in table("field")}
+def test_the_docs_list_the_fields_of_create_with_their_defaults() -> None:
+    rows = {row[0].strip("`"): row[2] for row in table("tools.md", "field")}
     defaults = {
         name: "" if field.is_required() else json.dumps(field.default) for name, field in KeySpec.model_fields.items()
     }
     assert rows == defaults
 
 
-def test_the_readme_lists_every_setting_with_its_key_in_the_file_and_its_default() -> None:
-    rows = {row[0].strip("`"): (row[1].strip("`"), row[3].strip("`")) for row in table("variable")}
+def test_the_docs_list_every_setting_with_its_key_in_the_file_and_its_default() -> None:
+    rows = {row[0].strip("`"): (row[1].strip("`"), row[3].strip("`")) for row in table("settings.md", "variable")}
     assert rows == {setting.variable: (setting.key, setting.default) for setting in SETTINGS}
 
 
-def test_every_error_code_in_the_readme_exists_in_the_code() -> None:
+def test_every_error_code_in_the_docs_exists_in_the_code() -> None:
     known = {error.code for error in _subclasses(CometError)}
     source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "comet_mcp").rglob("*.py"))
     known |= set(re.findall(r'code="([a-z_]+)"', source))
-    named = set(re.findall(r"\[([a-z]+_?[a-z_]*)\]", " ".join(row[0] for row in table("you see"))))
+    named = set(re.findall(r"\[([a-z]+_?[a-z_]*)\]", " ".join(row[0] for row in table("errors.md", "you see"))))
     assert named
     assert named <= known
 
@@ -90,14 +91,17 @@ def test_every_dependency_has_its_reason_above_it() -> None:
         before = line
 
 
-@pytest.mark.parametrize("name", ["README.md", "AGENTS.md", "CHANGELOG.md"])
+DOCS = [f"docs/{page.name}" for page in sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("name", ["README.md", "AGENTS.md", "CHANGELOG.md", "examples/README.md", *DOCS])
 def test_files_named_in_the_prose_exist(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
-    named = set(re.findall(r"`((?:comet_mcp|tests)/[\w/.]+)`", text))
+    named = set(re.findall(r"`((?:comet_mcp|tests|release|docs|examples)/[\w/.]+)`", text))
     assert all((ROOT / path).exists() for path in named), sorted(p for p in named if not (ROOT / p).exists())
 
 
-@pytest.mark.parametrize("name", ["README.md", "AGENTS.md", "CHANGELOG.md", "benchmarks/README.md"])
+@pytest.mark.parametrize("name", ["README.md", "AGENTS.md", "CHANGELOG.md", "benchmarks/README.md", *DOCS])
 def test_no_heading_and_no_paragraph_stands_twice(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     headings = re.findall(r"^#+ .*$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)

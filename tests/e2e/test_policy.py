@@ -680,17 +680,15 @@ async def test_a_policy_with_a_mistake_stops_every_writing_call_and_reading_goes
     assert home.sandbox.count("create") == home.sandbox.count("update") == home.sandbox.count("delete") == 0
 
 
-# README's configurations
+# the configurations of docs/policy.md
 
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-CONFIGURATIONS = {
-    found[1]: found[0] for found in re.finditer(r"(?<=```toml\n)# ([\w-]+)\n.*?(?=```)", README, re.DOTALL)
-}
+PAGE = (Path(__file__).parents[2] / "docs" / "policy.md").read_text(encoding="utf-8")
+CONFIGURATIONS = {found[1]: found[0] for found in re.finditer(r"(?<=```toml\n)# ([\w-]+)\n.*?(?=```)", PAGE, re.DOTALL)}
 
 
 def configured(make_home: MakeHome, name: str) -> Home:
-    """A home whose config file is README's, below the token."""
+    """A home whose config file is one of docs/policy.md, below the token."""
     home = make_home()
     config = home.directory / "config.toml"
     config.write_text(f'access_token = "{home.sandbox.access_token}"\n\n{CONFIGURATIONS[name]}', encoding="utf-8")
