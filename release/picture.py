@@ -6,6 +6,7 @@ What differs from run to run (the day, the masked value) is shown as it was on o
 from __future__ import annotations
 
 import io
+import os
 import re
 import subprocess
 import sys
@@ -49,7 +50,9 @@ _THEME = TerminalTheme(
 def shown() -> str:
     """The demo's first part: a key is asked for, made, and used by a program."""
     command = [sys.executable, "-m", "comet_mcp", "demo"]
-    printed = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=True, cwd=ROOT).stdout
+    wide = os.environ | {"COLUMNS": str(WIDTH)}
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=True, cwd=ROOT, env=wide)
+    printed = done.stdout
     for pattern, sample in _SAMPLES:
         printed = re.sub(pattern, sample, printed)
     _, first, _ = re.split(r"^(?=You: )", printed, flags=re.MULTILINE)
