@@ -257,7 +257,7 @@ STRAY: list[tuple[dict[str, Any], dict[str, str], str]] = [
     ({}, {"COMETAPI_ACCESS_TOKN": "x"}, "Did you mean COMETAPI_ACCESS_TOKEN?"),
     ({}, {"COMETAPI_READONLY": "1"}, "Did you mean COMETAPI_MCP_READ_ONLY?"),
     ({}, {"COMETAPI_BASE_URL": "https://${HOST}/"}, "COMETAPI_BASE_URL holds a placeholder that was not filled in"),
-    ({}, {"COMETAPI_MCP_COLOUR": "red"}, '"COMETAPI_MCP_COLOUR" is no setting. README.md lists the settings.'),
+    ({}, {"COMETAPI_MCP_COLOUR": "red"}, '"COMETAPI_MCP_COLOUR" is no setting. docs/settings.md lists the settings.'),
 ]
 
 

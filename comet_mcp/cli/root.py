@@ -84,8 +84,8 @@ def _use_profile(context: click.Context, parameter: click.Parameter, name: str |
         "cometapi-mcp keys                   list the account's API keys",
         "cometapi-mcp run NAME -- PROGRAM    run a program with a key",
     )
-    + "\n\nSettings come from COMETAPI_... environment variables and ~/.config/cometapi/config.toml; README.md lists "
-    "them.",
+    + "\n\nSettings come from COMETAPI_... environment variables and ~/.config/cometapi/config.toml; "
+    "docs/settings.md lists them.",
 )
 @click.option(
     "--profile",

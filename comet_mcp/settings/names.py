@@ -143,7 +143,7 @@ class Names:
             if not text or variable in self._keys or not (is_ours or is_near):
                 continue
             near = [word] if word in self._by_word else get_close_matches(word, self._by_word, 1, _LIKE)
-            fix = f"Did you mean {self._by_word[near[0]]}?" if near else "README.md lists the settings."
+            fix = f"Did you mean {self._by_word[near[0]]}?" if near else "docs/settings.md lists the settings."
             table = next((table for table in self._tables if word.startswith(table.upper())), "")
             yield Stray(table, f"The variable {quoted(variable)} is no setting. {fix}")
 
