@@ -56,7 +56,7 @@ def shown() -> str:
     for pattern, sample in _SAMPLES:
         printed = re.sub(pattern, sample, printed)
     _, first, _ = re.split(r"^(?=You: )", printed, flags=re.MULTILINE)
-    return f"$ cometapi-mcp demo\n\n{first.rstrip()}\n"
+    return f"$ cometapi-mcp demo\n\n{first.rstrip()}\n\n"
 
 
 def drawn(text: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import tomllib
 from pathlib import Path
 
@@ -31,10 +30,10 @@ def test_ci_takes_the_line_of_the_tests_from_the_page() -> None:
     assert "pytest" in blocks("sh")[1]
 
 
-def test_from_landing_to_a_key_it_takes_two_lines_and_two_words_to_the_assistant() -> None:
-    lines = blocks("bash")[0].splitlines()
-    assert [shlex.split(line)[-1] for line in lines] == ["install.py", "setup"]
-    assert lines[0].startswith("git clone https://github.com/cometapi-mcp/cometapi-mcp && cd cometapi-mcp && ")
+def test_from_landing_to_a_key_it_takes_two_lines_and_a_word_to_the_assistant() -> None:
+    fetched, installed = blocks("bash")[0].splitlines()
+    assert fetched == "git clone https://github.com/cometapi-mcp/cometapi-mcp && cd cometapi-mcp"
+    assert installed == "python3 install.py && .venv/bin/cometapi-mcp setup"
 
 
 def test_the_config_file_example_is_toml_with_the_clis_name_for_the_token() -> None:
