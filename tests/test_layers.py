@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "comet_mcp"
 # From the ground up: a part imports only what stands before it here.
 PARTS = (
     *("errors", "text", "clock", "redaction", "sdk"),
-    *("domain", "policy", "concurrency", "threads"),
+    *("domain", "policy", "concurrency", "threads", "keychain"),
     *("api", "settings", "clients"),
     *("journal", "secret_store"),
     "services",
@@ -43,7 +43,7 @@ ALONE = {
     "tomlkit": {"clients/toml_file.py"},
     "ruamel": {"clients/yaml_file.py"},
     "uvicorn": {"sandbox/server.py", "sandbox/connection.py"},
-    "keyring": {"secret_store/keychain.py"},
+    "keyring": {"keychain.py"},
     "dotenv": {"secret_store/dotenv.py"},
     "filelock": {"secret_store/directory.py"},
     "time": {"clock.py", "sandbox/front.py", "sandbox/sandbox.py"},

@@ -219,7 +219,7 @@ STRAY: list[tuple[dict[str, Any], dict[str, str], str]] = [
     ({"mcp": {"readonly": True}}, {}, '"readonly" in the [mcp] table of the config file is no setting. Did you mean'),
     ({"mcp": {"read-only": True}}, {}, "Did you mean read_only?"),
     ({"mcp": {"keydir": "/x"}}, {}, "Did you mean key_dir?"),
-    ({"mcp": {"colour": 1}}, {}, "The settings there are secrets, key_dir, key_variables, env_dirs,"),
+    ({"mcp": {"colour": 1}}, {}, "The settings there are access_token_in, secrets, key_dir, key_variables, env_dirs,"),
     ({"mcp": {"base_url": "https://x.example"}}, {}, "base_url belongs at the top of the config file, above the first"),
     ({"mcp": {"acces_token": "x"}}, {}, "Did you mean access_token, which belongs at the top of the config file"),
     ({"policy": {"read_only": True}}, {}, "read_only belongs in the [mcp] table of the config file, not in [policy]."),

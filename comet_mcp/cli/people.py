@@ -106,7 +106,11 @@ def trouble(settings: Settings) -> str:
     """What is wrong with the settings, and what a person does about it; "" where nothing is."""
     from comet_mcp.settings import how_to_mend  # noqa: PLC0415 - help needs none of it
 
-    return for_people(how_to_mend(settings.problems, settings.config, settings.hints)) if settings.problems else ""
+    return (
+        for_people(how_to_mend(settings.problems, settings.config, settings.hints, settings.profile))
+        if settings.problems
+        else ""
+    )
 
 
 def _steps(found: re.Match[str]) -> str:

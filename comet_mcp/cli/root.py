@@ -24,6 +24,8 @@ class _Entry(NamedTuple):
 
 COMMANDS = {
     "demo": _Entry("demo", "Show the main job, end to end, without an account or a network."),
+    "login": _Entry("login", "Keep an account's access token, once it is checked."),
+    "logout": _Entry("logout", "Remove it again."),
     "install": _Entry("install", "Add this server to MCP clients."),
     "uninstall": _Entry("uninstall", "Take it out again."),
     "keys": _Entry("keys", "List, make, change, replace and delete API keys."),

@@ -87,7 +87,7 @@ def installing(client: Client, start: Start, path: Path) -> Edit:
     Raises:
         SettingsError: The file can't be read or edited.
     """
-    before = _read(path)
+    before = read_text(path)
     entry = start.entry(client)
     current = _entry_in(before or "", client, path)
     if current is not None:
@@ -98,44 +98,60 @@ def installing(client: Client, start: Start, path: Path) -> Edit:
         if merged == current:
             return Edit(client, path, before, before or "", current)
         entry = merged
-    after = _edited(before or "", path, lambda text: form_of(client).put(text, client.key, NAME, entry))
+    after = edited(before or "", path, lambda text: form_of(client).put(text, client.key, NAME, entry))
     return Edit(client, path, before, after, entry)
 
 
 def uninstalling(client: Client, path: Path) -> Edit:
     """The change that takes our entry out of a client's file. Raises SettingsError as `installing`."""
-    before = _read(path)
-    after = _edited(before or "", path, lambda text: form_of(client).take(text, client.key, NAME))
+    before = read_text(path)
+    after = edited(before or "", path, lambda text: form_of(client).take(text, client.key, NAME))
     return Edit(client, path, before, after, None)
 
 
 def entry_in(client: Client, path: Path) -> dict[str, Any] | None:
     """Our entry in a client's file, None where there is none. Raises SettingsError where it can't be read."""
-    return _entry_in(_read(path) or "", client, path)
+    return _entry_in(read_text(path) or "", client, path)
 
 
 def write(edit: Edit) -> Path | None:
-    """Write the file whole, following a link to it, and keep a copy of what was there: its path is returned.
+    """Write the file, and keep a copy of what was there: its path is returned. Raises SettingsError as `write_text`."""
+    backup = None
+    if edit.before is not None:
+        backup = Path(os.path.realpath(edit.path))
+        backup = backup.with_name(backup.name + BACKUP)
+    write_text(edit.path, edit.before, edit.after, backup=backup)
+    return backup
+
+
+def write_text(path: Path, before: str | None, after: str, *, backup: Path | None = None, mode: int = 0) -> None:
+    """Write a file whole, following a link to it.
+
+    Args:
+        path: The file.
+        before: What it was when it was read, None for nothing.
+        after: What it becomes.
+        backup: Where a copy of what was there is kept, None for nowhere.
+        mode: Its rights; 0 for those that it has, or for its owner's alone where it is new.
 
     Raises:
         SettingsError: The file can't be written, or somebody changed it meanwhile.
     """
-    target = Path(os.path.realpath(edit.path))
+    target = Path(os.path.realpath(path))
     try:
-        if _read(edit.path) != edit.before:
-            raise SettingsError(f"{edit.path} was changed meanwhile. Nothing was written; run the command again.")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        mode, backup = 0o600, None
-        if edit.before is not None:
-            mode = stat.S_IMODE(target.stat().st_mode)
+        if read_text(path) != before:
+            raise SettingsError(f"{path} was changed meanwhile. Nothing was written; run the command again.")
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        kept = 0o600
+        if before is not None:
+            kept = stat.S_IMODE(target.stat().st_mode)
             if not os.access(target, os.W_OK):
                 raise SettingsError(f"{target} is read-only. Nothing was written.")
-            backup = target.with_name(target.name + BACKUP)
-            _replace(backup, target.read_bytes(), mode)
-        _replace(target, edit.after.encode(), mode)
+            if backup is not None:
+                _replace(backup, target.read_bytes(), kept)
+        _replace(target, after.encode(), mode or kept)
     except OSError as error:
         raise SettingsError(f"{target} can't be written: {error.strerror or error}. Nothing was changed.") from None
-    return backup
 
 
 def _replace(path: Path, content: bytes, mode: int) -> None:
@@ -160,7 +176,7 @@ def _expanded(template: str, environ: Mapping[str, str]) -> str:
     return template
 
 
-def _read(path: Path) -> str | None:
+def read_text(path: Path) -> str | None:
     """The file's text, a byte order mark at its start kept as a character; None where there is none."""
     try:
         if path.is_dir():
@@ -178,7 +194,7 @@ def _read(path: Path) -> str | None:
         raise SettingsError(f"{path} is no UTF-8 text. Nothing was changed.") from None
 
 
-def _edited(text: str, path: Path, change: Callable[[str], str]) -> str:
+def edited(text: str, path: Path, change: Callable[[str], str]) -> str:
     """The text after a change, its byte order mark kept."""
     try:
         return text[:1] + change(text[1:]) if text.startswith(_BOM) else change(text)

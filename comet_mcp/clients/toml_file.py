@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tomlkit
@@ -42,6 +42,30 @@ def without_table(text: str, path: Sequence[str], name: str) -> str:
         return text
     del parent[name]
     del plain[name]
+    return _checked(text, _without_gap(text, tomlkit.dumps(document)), after)
+
+
+def with_values(text: str, path: Sequence[str], values: Mapping[str, Any]) -> str:
+    """`text` with these values in the table `[path]`, or at its top; None takes one out. Raises NotTOMLError."""
+    document, after = _parsed(text)
+    parents, plain = [document], after
+    for at, step in enumerate(path):
+        if step not in plain:
+            if all(value is None for value in values.values()):
+                return text
+            parents[-1][step] = tomlkit.table(is_super_table=at < len(path) - 1)
+            plain[step] = {}
+        parents.append(parents[-1][step])
+        plain = plain[step]
+        if not isinstance(plain, dict):
+            raise NotTOMLError(f'"{step}" is no table')
+    for key, value in values.items():
+        if value is None and key in plain:
+            del parents[-1][key], plain[key]
+        elif value is not None and plain.get(key) != value:
+            parents[-1][key] = plain[key] = value
+    if path and not plain and not parents[-1].as_string().strip():
+        del parents[-2][path[-1]]  # nothing is left in it, not even a comment
     return _checked(text, _without_gap(text, tomlkit.dumps(document)), after)
 
 
@@ -130,7 +154,8 @@ def _checked(old: str, new: str, meant: dict[str, Any]) -> str:
 
 
 def _pruned(value: dict[str, Any]) -> dict[str, Any]:
-    return {key: inner for key, inner in value.items() if inner != {}}
+    pruned = {key: _pruned(inner) if isinstance(inner, dict) else inner for key, inner in value.items()}
+    return {key: inner for key, inner in pruned.items() if inner != {}}
 
 
 def _with_line_ends(old: list[str], new: list[str]) -> str:

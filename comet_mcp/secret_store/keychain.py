@@ -1,12 +1,14 @@
-"""The system's keychain: macOS Keychain, Windows Credential Locker, Secret Service. Extra `cometapi-mcp[keyring]`."""
+"""The system's keychain as the store of key values."""
 
 from __future__ import annotations
 
 import secrets
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from pydantic import SecretStr
 
+from comet_mcp import keychain
 from comet_mcp.domain.key import with_prefix
 from comet_mcp.errors import StoreError
 from comet_mcp.journal.base import Place
@@ -34,22 +36,16 @@ class KeychainStore:
     def check(self, target: Target = DEFAULT) -> None:
         """Write and remove an entry. Raises StoreError with what is wrong."""
         no_target(target, "keyring")
-        ring = self._ring()
-        try:
-            name = f"check-{secrets.token_hex(8)}"  # a name of its own, for other calls check at the same moment
-            ring.set_password(self._service, name, "made to see whether keys can be stored")
-            ring.delete_password(self._service, name)
-        except Exception as error:  # noqa: BLE001 - backends raise what they like
-            raise _refused(error) from None
+        name = f"check-{secrets.token_hex(8)}"  # a name of its own, for other calls check at the same moment
+        with _explained():
+            keychain.keep(self._service, name, SecretStr("made to see whether keys can be stored"))
+            keychain.forget(self._service, name)
 
     def save(self, key_id: int, name: str, key: SecretStr, target: Target) -> Saved:  # noqa: ARG002 - the interface
         """Write the entry, in place of one that the key had before. Raises StoreError."""
         no_target(target, "keyring")
-        ring = self._ring()
-        try:
-            ring.set_password(self._service, str(key_id), with_prefix(key).get_secret_value())
-        except Exception as error:  # noqa: BLE001 - backends raise what they like
-            raise _refused(error) from None
+        with _explained():
+            keychain.keep(self._service, str(key_id), with_prefix(key))
         return Saved(
             "keyring",
             path=f"{self._service}/{key_id}",
@@ -62,34 +58,21 @@ class KeychainStore:
 
     def find(self, key_id: int) -> SecretStr | None:
         """The entry's value, None where there is none."""
-        try:
-            value = self._ring().get_password(self._service, str(key_id))
-        except Exception as error:  # noqa: BLE001 - backends raise what they like
-            raise _refused(error) from None
-        return SecretStr(value) if value else None
+        with _explained():
+            return keychain.entry(self._service, str(key_id))
 
     def forget(self, key_id: int) -> Forgotten:
         """Remove the key's entry."""
         if self.find(key_id) is None:
             return NOWHERE
-        try:
-            self._ring().delete_password(self._service, str(key_id))
-        except Exception as error:  # noqa: BLE001 - backends raise what they like
-            raise _refused(error) from None
+        with _explained():
+            keychain.forget(self._service, str(key_id))
         return Forgotten([f"{self._service}/{key_id}"], [])
 
-    def _ring(self) -> Any:
-        try:
-            import keyring  # noqa: PLC0415 - an extra
-        except ImportError:
-            raise StoreError(
-                'The keychain needs the extra: install "cometapi-mcp[keyring]". Nothing was created.'
-            ) from None
-        return keyring
 
-
-def _refused(error: Exception) -> StoreError:
-    # the type alone: what backends put into their messages is not ours to repeat
-    return StoreError(
-        f"The system's keychain refused ({type(error).__name__}). Unlock it, or set COMETAPI_MCP_SECRETS=file."
-    )
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except keychain.KeychainError as error:
+        raise StoreError(f"The system's keychain {error}. COMETAPI_MCP_SECRETS=file needs none.") from None

@@ -5,6 +5,7 @@
     hints    what to say while something is wrong, and where a missing token may be
     values   what a value has to be
     checked  what comes of it, `Settings`
+    kept_token  the access token in the keychain
     profiles several accounts in one config file
     given    how each setting is given, and where that stands
     loading  the environment, then the file, then the default
@@ -14,7 +15,8 @@ What is wrong never stops the server from starting (see loading).
 
 from comet_mcp.settings.checked import Settings
 from comet_mcp.settings.hints import how_to_mend
-from comet_mcp.settings.loading import inherited, load, understood
+from comet_mcp.settings.loading import inherited, load, load_as, understood
+from comet_mcp.settings.profiles import ACCOUNT
 from comet_mcp.settings.profiles import NAME as PROFILE_NAME
 from comet_mcp.settings.table import (
     PUBLIC_API,
@@ -28,6 +30,7 @@ from comet_mcp.settings.table import (
 )
 
 __all__ = [
+    "ACCOUNT",
     "PROFILE_NAME",
     "PUBLIC_API",
     "SETTINGS",
@@ -41,5 +44,6 @@ __all__ = [
     "inherited",
     "is_ours_alone",
     "load",
+    "load_as",
     "understood",
 ]

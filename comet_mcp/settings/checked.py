@@ -86,6 +86,8 @@ class Settings:
     warnings: tuple[str, ...] = ()
     missing_token: str = ""
     """The one of the problems that says that there is no access token, "" where that is none."""
+    is_in_keychain: bool = False
+    """Whether the access token is the keychain's."""
     hints: tuple[str, ...] = ()
     """Where a token was looked for, and what may be meant for one, while it is missing."""
     in_file: Mapping[str, str] = field(default_factory=dict, compare=False)
@@ -104,6 +106,8 @@ class Settings:
 
     def source(self, variable: str) -> str:
         """Where a setting's value is to be corrected: its variable, or its key in the config file."""
+        if variable == "COMETAPI_ACCESS_TOKEN" and self.is_in_keychain:
+            return "the system's keychain (cometapi-mcp login --keychain does that)"
         key = self.in_file.get(variable)
         return f"{key} in the config file {quoted(str(self.config), 300)}" if key else variable
 

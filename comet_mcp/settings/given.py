@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
+
+from pydantic import SecretStr
 
 from comet_mcp.policy.rule import WrongValueError, filled
 from comet_mcp.settings import values
+from comet_mcp.settings.kept_token import kept_token
 from comet_mcp.settings.profiles import Chosen
-from comet_mcp.settings.table import SETTINGS
+from comet_mcp.settings.table import SETTINGS, TokenPlace
 from comet_mcp.text import quoted
 
 _T = TypeVar("_T")
 _BY_VARIABLE = {setting.variable: setting for setting in SETTINGS}
+TOKEN = "COMETAPI_ACCESS_TOKEN"  # noqa: S105 - a name
+KEYCHAIN = "The system's keychain"
 DEFAULT = "the default"
 """Where a setting's value is from that nobody gave."""
 
@@ -44,6 +49,8 @@ class Given:
         self._problems = problems
         self.in_file: dict[str, str] = {}
         """The variables that were read from the config file, each with its key there."""
+        self.is_in_keychain = False
+        """Whether the access token is looked for there."""
 
     def read(self, variable: str, parse: Callable[[str], _T], default: _T) -> _T:
         """The value of a setting; the default where there is none or it is wrong, which is then a problem."""
@@ -67,12 +74,32 @@ class Given:
             self._problems.append(f"{variable} is not set, and this user has no home directory. Set it, or HOME.")
         return path
 
+    def token(self, profile: str) -> SecretStr | None:
+        """The access token of the environment or the file, else of the keychain where the file says so."""
+        kept_in = self.read("COMETAPI_MCP_ACCESS_TOKEN_IN", values.one_of(get_args(TokenPlace)), "file")
+        if self._given(TOKEN).text or kept_in == "file":
+            return self.read(TOKEN, values.access_token, None)
+        self.is_in_keychain = True
+        try:
+            return kept_token(self._path, profile)
+        except WrongValueError as wrong:
+            again = f"cometapi-mcp login --keychain{f' --profile {profile}' if profile else ''}"
+            self._problems.append(f"{KEYCHAIN} {wrong}. Run: {again}")
+            return None
+
+    @property
+    def is_wrong_token(self) -> bool:
+        """Whether a token is given, or said to be in the keychain, or what was meant for one is told already."""
+        return self.is_in_keychain or any(TOKEN in problem for problem in self._problems)
+
     def sources(self) -> dict[str, str]:
         """Where each setting's value is from, in words, by its variable."""
         return {variable: self._source(variable) for variable in _BY_VARIABLE}
 
     def _source(self, variable: str) -> str:
         given = self._given(variable)
+        if variable == TOKEN and self.is_in_keychain:
+            return KEYCHAIN.lower()
         if not given.text:
             return DEFAULT
         if not given.key:

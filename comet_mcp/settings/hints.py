@@ -38,19 +38,18 @@ def how_to_mend(
     """
     file = quoted(str(config), 300) if config else "~/.config/cometapi/config.toml"
     client = 'the "env" block of this server in the MCP client\'s config'
-    # a mistyped name is no matter of the token's value
-    about_token = [
-        text
-        for text in problems
-        if text == missing_token(profile) or ("ACCESS_TOKEN" in text and not text.startswith("The variable"))
-    ]
+    about_token = [text for text in problems if _is_about_token(text, profile)]
     others = [problem for problem in problems if problem not in about_token]
     steps = []
     if about_token:
         places = f'into {client} as COMETAPI_ACCESS_TOKEN, or as access_token = "..." into {file}'
         if profile:
             places = f'as access_token = "..." into [profiles.{profile}] of {file}'
-        steps = [f"copy a personal access token from {TOKEN_PAGE}", f"put it, with nothing around it, {places}"]
+        login = f"`cometapi-mcp login{f' --profile {profile}' if profile else ''}`"
+        steps = [
+            f"copy a personal access token from {TOKEN_PAGE}",
+            f"run {login} in a terminal, or put it, with nothing around it, {places}",
+        ]
     if others:
         in_file = ["config file" in problem for problem in others]
         where = [f"the config file {file}"] * any(in_file) + [client] * (not all(in_file))
@@ -60,6 +59,12 @@ def how_to_mend(
     secret = " Do not ask for the token in the conversation." if about_token else ""
     said = " ".join((*problems[:1], *hints, *problems[1:]))
     return f"{said} Ask the person who runs this server to: {numbered}.{secret}"
+
+
+def _is_about_token(problem: str, profile: str) -> bool:
+    """Whether another token mends it; a mistyped name is no matter of the token's value."""
+    is_of_token = "ACCESS_TOKEN" in problem and "ACCESS_TOKEN_IN" not in problem
+    return problem == missing_token(profile) or (is_of_token and not problem.startswith("The variable"))
 
 
 def about_token(environ: Mapping[str, str], config: Mapping[str, Any], path: Path) -> Iterator[str]:

@@ -23,7 +23,7 @@ from comet_mcp.settings.checked import Settings, default_config, default_state
 from comet_mcp.settings.file import exposed, read_config
 from comet_mcp.settings.given import Given
 from comet_mcp.settings.names import Names
-from comet_mcp.settings.profiles import chosen
+from comet_mcp.settings.profiles import ACCOUNT, chosen
 from comet_mcp.settings.table import (
     SETTINGS,
     AuditMode,
@@ -59,6 +59,12 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
     return replace(understood(environ, config.content, path, problems), files=files)
 
 
+def load_as(config: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings that the config file would give if it said this, whatever account the environment names."""
+    others = {variable: text for variable, text in environ.items() if variable not in ACCOUNT}
+    return understood(others, config, load(environ).config)
+
+
 def inherited(names: Iterable[str], environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The variables of these names, for a program that gets no others of ours."""
     return {name: environ[name] for name in names if name in environ}
@@ -90,9 +96,9 @@ def understood(
     given = Given(with_profile, path, problems)
     read = given.read
     allow_http = read("COMETAPI_MCP_ALLOW_HTTP", flag, default=False)
-    token = read("COMETAPI_ACCESS_TOKEN", values.access_token, None)
-    is_known = unread or with_profile.problem or any("COMETAPI_ACCESS_TOKEN" in problem for problem in problems)
-    missing_token = hints.missing_token(with_profile.name) if token is None and not is_known else ""
+    token = given.token(with_profile.name)
+    is_told = unread or with_profile.problem or given.is_wrong_token
+    missing_token = hints.missing_token(with_profile.name) if token is None and not is_told else ""
     if missing_token:
         problems.insert(0, missing_token)
     base = Settings(state=Path())
@@ -126,6 +132,7 @@ def understood(
         problems=tuple(problems),
         warnings=(*with_profile.warnings, *exposed(path, config)),
         missing_token=missing_token,
+        is_in_keychain=given.is_in_keychain,
         hints=tuple(hints.about_token(environ, config, path)) if missing_token and not with_profile.name else (),
         in_file=given.in_file,
         sources=given.sources(),

@@ -23,6 +23,7 @@ ACCOUNT = {
     "COMETAPI_ACCESS_TOKEN": "access_token",
     "COMETAPI_BASE_URL": "base_url",
     "COMETAPI_USER_ID": "user_id",
+    "COMETAPI_MCP_ACCESS_TOKEN_IN": "mcp.access_token_in",
 }
 """The settings that say which account it is, each with its key."""
 

@@ -17,6 +17,7 @@ VARIABLE = r"[A-Za-z_][A-Za-z0-9_]{0,99}"
 
 Secrets = Literal["file", "keyring", "result", "none"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+TokenPlace = Literal["file", "keyring"]
 Confirm = Literal["never", "destructive", "writes"]
 Fallback = Literal["refuse", "allow"]
 AuditMode = Literal["on", "required", "off"]
@@ -61,6 +62,12 @@ SETTINGS = (
     ),
     Setting("COMETAPI_BASE_URL", "base_url", "Address of the API. A trailing /v1 is dropped.", PUBLIC_API),
     Setting("COMETAPI_USER_ID", "user_id", "Account id, sent as New-Api-User. Self-hosted gateways need it."),
+    Setting(
+        "COMETAPI_MCP_ACCESS_TOKEN_IN",
+        "mcp.access_token_in",
+        "keyring where cometapi-mcp login has put the access token into the system's keychain; file else.",
+        "file",
+    ),
     Setting(
         "COMETAPI_MCP_SECRETS",
         "mcp.secrets",

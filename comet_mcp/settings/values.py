@@ -26,6 +26,8 @@ def access_token(text: str) -> SecretStr:
     """A token that can be right: visible ASCII without spaces, quotes or a scheme word around it."""
     if _EXAMPLE.fullmatch(text.strip().strip("\"'<>")):
         raise WrongValueError("holds the placeholder of an example; put the token in its place")
+    if re.match(r"[\s\"']*sk-", text):
+        raise WrongValueError("holds a model key (sk-...), which is no access token")
     if re.match(r"\s*bearer\b", text, re.IGNORECASE):
         raise WrongValueError('starts with "Bearer"; the token goes there alone')
     if text != text.strip() or "\n" in text or "\r" in text:
