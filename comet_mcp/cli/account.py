@@ -32,14 +32,17 @@ _TOKEN = "access_token"  # noqa: S105 - a name
 _KEPT_IN = "access_token_in"
 
 
-def read_token() -> SecretStr:
+def read_token(*, piped: bool = False) -> SecretStr:
     """The token that a person types without an echo, or that a pipe brings. Nothing of it is ever shown.
+
+    Args:
+        piped: Whether it is to come from standard input, whatever that is.
 
     Raises:
         click.UsageError: There is neither a terminal nor a pipe with a token.
         SettingsError: What was given can't be a token.
     """
-    if not can_ask():
+    if piped or not can_ask():
         return _from_pipe()
     click.echo(f"The access token is on {TOKEN_PAGE}. What you paste is not shown.", err=True)
     for left in reversed(range(_TRIES)):
@@ -119,27 +122,22 @@ class Login:
         """Ask the API whose token it is, with one call. Raises CometError: it is none, or nobody could be asked."""
         redactor = Redactor(self.settings.known_secrets)
         try:
-            with progress("Checking the token"):
-                return anyio.run(_account, self.settings)
+            return account_of(self.settings)
         except UnauthorizedError as error:
+            host = host_of(self.settings)
             if error.code == "user_id_needed":
                 raise UnauthorizedError(
-                    f"{self.host} wants the account's number beside the token; it is on the account's profile page. "
+                    f"{host} wants the account's number beside the token; it is on the account's profile page. "
                     "Give it as --user-id. Nothing was written.",
                     code=error.code,
                 ) from None
             raise UnauthorizedError(
-                f"{self.host} does not accept this access token. Copy it again from {TOKEN_PAGE}, whole, or make a "
+                f"{host} does not accept this access token. Copy it again from {TOKEN_PAGE}, whole, or make a "
                 "new one there. Nothing was written."
             ) from None
         except CometError as error:
             said = f"{why(error)} Nothing was written; --no-check keeps the token unchecked."
             raise CometError(redactor.text(said)) from None
-
-    @property
-    def host(self) -> str:
-        """Where the account is."""
-        return urlsplit(self.settings.base_url).netloc
 
     def keep(self) -> str:
         """Keep the token; where it is now, in words. Raises SettingsError: it can't be, and nothing has changed."""
@@ -160,6 +158,17 @@ class Login:
         return f"the system's keychain; the config file {quoted(str(path), 300)} says so"
 
 
+def host_of(settings: Settings) -> str:
+    """Where the account is."""
+    return urlsplit(settings.base_url).netloc
+
+
+def account_of(settings: Settings) -> Account:
+    """Whose the token is, by one call; all of it empty where the API does not tell that. Raises CometError."""
+    with progress("Asking the API whose account it is"):
+        return anyio.run(_account, settings)
+
+
 def _forget_quietly(settings: Settings) -> None:
     with suppress(WrongValueError):  # what is left there is read by nobody
         forget_token(settings.config, settings.profile)
@@ -173,7 +182,6 @@ def _with_token(content: dict[str, Any], profile: str, token: str) -> dict[str, 
 
 
 async def _account(settings: Settings) -> Account:
-    """Whose token it is; all of it empty where the API does not tell that. Raises CometError."""
     api = CometAPI(replace(settings, calls=0))
     try:
         return await api.account()

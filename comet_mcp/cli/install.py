@@ -18,8 +18,10 @@ from comet_mcp.clients.table import BY_NAME, CLIENTS, Client
 from comet_mcp.errors import SettingsError
 from comet_mcp.settings import load
 
+_HAS = "has this server"
 
-def _client(context: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> list[Client]:
+
+def client_names(context: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> list[Client]:
     """The clients of these names. What is misspelt is told with what was meant."""
     unknown = [name for name in names if name not in BY_NAME]
     if unknown:
@@ -30,7 +32,7 @@ def _client(context: click.Context, parameter: click.Parameter, names: tuple[str
 
 
 @click.command("install", epilog="Without CLIENT it lists those that were found. No token is ever written.")
-@click.argument("clients", metavar="[CLIENT]...", nargs=-1, callback=_client)
+@click.argument("clients", metavar="[CLIENT]...", nargs=-1, callback=client_names)
 @profile_option
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before a file is changed.")
 @click.option("-n", "--dry-run", is_flag=True, help="Show what would be written, and write nothing.")
@@ -54,7 +56,7 @@ def install(clients: list[Client], *, yes: bool, dry_run: bool, only_print: bool
 
 
 @click.command("uninstall")
-@click.argument("clients", metavar="CLIENT...", nargs=-1, callback=_client, required=True)
+@click.argument("clients", metavar="CLIENT...", nargs=-1, callback=client_names, required=True)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before a file is changed.")
 @click.option("-n", "--dry-run", is_flag=True, help="Show what would be written, and write nothing.")
 def uninstall(clients: list[Client], *, yes: bool, dry_run: bool) -> int:
@@ -65,20 +67,44 @@ def uninstall(clients: list[Client], *, yes: bool, dry_run: bool) -> int:
 command = install
 
 
+def found(environ: Mapping[str, str] = os.environ) -> list[Client]:
+    """The clients that seem to be on this machine."""
+    return [client for client in CLIENTS if is_there(client, environ)]
+
+
+def installed(environ: Mapping[str, str] = os.environ) -> list[Client]:
+    """Those whose configuration has this server."""
+    return [client for client in found(environ) if _state(client, path_of(client, environ)) == _HAS]
+
+
+def put_into(clients: list[Client], environ: Mapping[str, str] = os.environ) -> int:
+    """Add this server to these clients, unasked; each change is shown. The status is 1 where one could not be made."""
+    start = Start.of_this(environ)
+    return _apply(clients, lambda client, path: installing(client, start, path), environ, yes=True, dry_run=False)
+
+
+def take_out_of(clients: list[Client], environ: Mapping[str, str] = os.environ) -> int:
+    """Take it out again, likewise."""
+    return _apply(clients, uninstalling, environ, yes=True, dry_run=False)
+
+
+def _state(client: Client, path: Path) -> str:
+    try:
+        return _HAS if entry_in(client, path) is not None else "found"
+    except SettingsError as error:
+        return f"not readable: {error.args[0]}"
+
+
 def _list(environ: Mapping[str, str]) -> int:
-    found = [client for client in CLIENTS if is_there(client, environ)]
-    if not found:
+    there = found(environ)
+    if not there:
         click.echo("No MCP client was found. For one that is not in its usual place: cometapi-mcp install --print")
         return 1
-    width = max(len(client.name) for client in found)
-    for client in found:
+    width = max(len(client.name) for client in there)
+    for client in there:
         path = path_of(client, environ)
-        try:
-            state = "has this server" if entry_in(client, path) is not None else "found"
-        except SettingsError as error:
-            state = f"not readable: {error.args[0]}"
-        click.echo(f"{client.name:{width}}  {state:15}  {path}")
-    click.echo(f"\nTo add it: cometapi-mcp install {found[0].name}")
+        click.echo(f"{client.name:{width}}  {_state(client, path):15}  {path}")
+    click.echo(f"\nTo add it: cometapi-mcp install {there[0].name}")
     return 0
 
 

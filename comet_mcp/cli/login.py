@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from comet_mcp.api.models import Account
-from comet_mcp.cli.account import Login, read_token
+from comet_mcp.cli.account import Login, host_of, read_token
 from comet_mcp.cli.options import profile_option
 from comet_mcp.cli.terminal import examples
-from comet_mcp.settings import ACCOUNT, inherited
+from comet_mcp.settings import ACCOUNT, Settings, inherited
 from comet_mcp.text import printable, quoted
 
 
@@ -43,17 +43,17 @@ def show_login(login: Login, account: Account | None) -> None:
     """Keep the token, and say whose account it is and where it is kept. Raises SettingsError."""
     place = login.keep()
     if account is not None:
-        click.echo(said_of(login, account))
+        click.echo(said_of(login.settings, account))
     click.echo(f"The token is in {place}.")
     if not login.settings.profile:
         for variable in [name for name, text in inherited(ACCOUNT).items() if text]:
             click.echo(f"{variable} is set in this environment too, and is what a server started here takes.")
 
 
-def said_of(login: Login, account: Account) -> str:
+def said_of(settings: Settings, account: Account) -> str:
     """Whose account it is, and what is left in it."""
     name = quoted(printable(account.username, 100)) if account.username else "The account"
     number = f" (number {account.id})" if account.id else ""
-    balance = f": {login.settings.units.usd(account.quota)} left" if account.id or account.username else ""
-    profile = f", kept as the profile {login.settings.profile}" if login.settings.profile else ""
-    return f"{name}{number} at {login.host}{balance}{profile}."
+    balance = f": {settings.units.usd(account.quota)} left" if account.id or account.username else ""
+    profile = f", the profile {settings.profile}" if settings.profile else ""
+    return f"{name}{number} at {host_of(settings)}{balance}{profile}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -86,21 +87,10 @@ def check(context: click.Context, file: str | None) -> int:
 def _show(settings: Settings, *, everything: bool) -> int:
     if _say_wrong(settings):
         return _REFUSED
-    unasked, asked = _writing(settings)
-    if settings.read_only:
-        click.echo("Read-only: agents can change nothing (mcp.read_only).")
-    elif not unasked and not asked:
-        click.echo("Agents can change nothing: every tool that does is left out (mcp.disable_tools).")
-    if asked:
-        click.echo(_confirmed(settings))
-    _say_folders_and_tools(settings, saves="save" in (*unasked, *asked))
-    said = settings.policy.words(settings.units)
-    for rule, text in said:
-        click.echo(f"- {text} ({rule})")
-    if not said and (unasked or asked):
-        click.echo(f"No rule is set: {_anything(unasked, asked)} any key of the account.")
+    for line in said_of(settings):
+        click.echo(line)
     if everything:
-        named = {rule for rule, _ in said}
+        named = {rule for rule, _ in settings.policy.words(settings.units)}
         unset = ", ".join(rule.name for rule in RULES if rule.name not in named)
         click.echo(f"Not set: {unset}." if unset else "Every rule is set.")
     if settings.access_token is not None:
@@ -112,13 +102,25 @@ def _show(settings: Settings, *, everything: bool) -> int:
     return _REFUSED
 
 
-def _say_folders_and_tools(settings: Settings, *, saves: bool) -> None:
-    if settings.env_dirs and saves:
+def said_of(settings: Settings) -> Iterator[str]:
+    """What agents may do under these settings, in lines for a person."""
+    unasked, asked = _writing(settings)
+    if settings.read_only:
+        yield "Read-only: agents can change nothing (mcp.read_only)."
+    elif not unasked and not asked:
+        yield "Agents can change nothing: every tool that does is left out (mcp.disable_tools)."
+    if asked:
+        yield _confirmed(settings)
+    if settings.env_dirs and "save" in (*unasked, *asked):
         folders = ", ".join(quoted(str(folder), 300) for folder in settings.env_dirs)
-        click.echo(f"Key values may be put into dotenv files in and below {folders} (mcp.env_dirs).")
+        yield f"Key values may be put into dotenv files in and below {folders} (mcp.env_dirs)."
     if settings.disable_tools:
         left_out = [name for name in get_args(ToolName) if name in settings.disable_tools]
-        click.echo(f"Tools left out: {', '.join(left_out)} (mcp.disable_tools).")
+        yield f"Tools left out: {', '.join(left_out)} (mcp.disable_tools)."
+    said = settings.policy.words(settings.units)
+    yield from (f"- {text} ({rule})" for rule, text in said)
+    if not said and (unasked or asked):
+        yield f"No rule is set: {_anything(unasked, asked)} any key of the account."
 
 
 def _say_wrong(settings: Settings) -> bool:

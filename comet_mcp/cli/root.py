@@ -24,6 +24,7 @@ class _Entry(NamedTuple):
 
 COMMANDS = {
     "demo": _Entry("demo", "Show the main job, end to end, without an account or a network."),
+    "setup": _Entry("setup", "Log in, add this server to clients, choose a policy, make a first key."),
     "login": _Entry("login", "Keep an account's access token, once it is checked."),
     "logout": _Entry("logout", "Remove it again."),
     "install": _Entry("install", "Add this server to MCP clients."),

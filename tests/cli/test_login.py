@@ -209,7 +209,7 @@ if sys.platform != "win32":
 def test_profiles_are_accounts_side_by_side(person: Person) -> None:
     assert person.login("--no-check", token="made-up-token-of-the-top").returncode == 0
     done = person.login("--profile", "work")
-    assert "kept as the profile work." in done.stdout
+    assert "the profile work." in done.stdout
     assert token_of(person.settings()) == "made-up-token-of-the-top"
     assert token_of(person.settings("work")) == person.home.sandbox.access_token
     assert person("logout", "--profile", "work").returncode == 0
