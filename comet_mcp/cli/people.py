@@ -14,7 +14,7 @@ from comet_mcp.errors import TOKEN_PAGE, CometError
 if TYPE_CHECKING:
     from comet_mcp.settings import Settings
 
-_LOG_IN = f"Copy a personal access token from {TOKEN_PAGE}, then run `cometapi-mcp login`."
+_LOGIN = re.compile(r"`cometapi-mcp login[^`]*`")
 
 _COMMANDS = {
     "list_api_keys": "keys",
@@ -115,7 +115,13 @@ def trouble(settings: Settings) -> str:
 
 def _steps(found: re.Match[str]) -> str:
     """What a person in a terminal does where an agent is told what to ask of one."""
-    return f" {_LOG_IN}" if TOKEN_PAGE in found[0] else " Correct that."
+    from comet_mcp.settings.hints import RUN_THAT  # noqa: PLC0415 - as above
+
+    if RUN_THAT in found[0]:
+        return ""
+    if login := _LOGIN.search(found[0]):
+        return f" Copy a personal access token from {TOKEN_PAGE}, then run {login[0]}."
+    return " Correct that."
 
 
 def _command(found: re.Match[str]) -> str:

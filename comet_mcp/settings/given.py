@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from comet_mcp.policy.rule import WrongValueError, filled
 from comet_mcp.settings import values
+from comet_mcp.settings.hints import KEYCHAIN
 from comet_mcp.settings.kept_token import kept_token
 from comet_mcp.settings.profiles import Chosen
 from comet_mcp.settings.table import SETTINGS, TokenPlace
@@ -19,7 +20,6 @@ from comet_mcp.text import quoted
 _T = TypeVar("_T")
 _BY_VARIABLE = {setting.variable: setting for setting in SETTINGS}
 TOKEN = "COMETAPI_ACCESS_TOKEN"  # noqa: S105 - a name
-KEYCHAIN = "The system's keychain"
 DEFAULT = "the default"
 """Where a setting's value is from that nobody gave."""
 
@@ -84,7 +84,7 @@ class Given:
             return kept_token(self._path, profile)
         except WrongValueError as wrong:
             again = f"cometapi-mcp login --keychain{f' --profile {profile}' if profile else ''}"
-            self._problems.append(f"{KEYCHAIN} {wrong}. Run: {again}")
+            self._problems.append(f"{KEYCHAIN} {wrong}. Run `{again}`.")
             return None
 
     @property

@@ -8,10 +8,14 @@ from typing import Any
 
 from comet_mcp.errors import TOKEN_PAGE
 from comet_mcp.settings.names import PROFILES
+from comet_mcp.settings.profiles import VARIABLE as PROFILE
 from comet_mcp.settings.profiles import names
 from comet_mcp.text import quoted
 
 _TOKEN = "access_token"  # noqa: S105 - a name
+KEYCHAIN = "The system's keychain"
+"""How a problem with the one that has the access token begins; it ends with the command that mends it."""
+RUN_THAT = "run that in a terminal"
 _PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy")
 _ENDS = ("TOKEN", "KEY")
 _DEPTH = 3
@@ -39,21 +43,22 @@ def how_to_mend(
     file = quoted(str(config), 300) if config else "~/.config/cometapi/config.toml"
     client = 'the "env" block of this server in the MCP client\'s config'
     about_token = [text for text in problems if _is_about_token(text, profile)]
-    others = [problem for problem in problems if problem not in about_token]
-    steps = []
+    of_keychain = [text for text in problems if text.startswith(KEYCHAIN)]
+    others = [problem for problem in problems if problem not in (*about_token, *of_keychain)]
+    steps = [RUN_THAT] if of_keychain else []
     if about_token:
         places = f'into {client} as COMETAPI_ACCESS_TOKEN, or as access_token = "..." into {file}'
         if profile:
             places = f'as access_token = "..." into [profiles.{profile}] of {file}'
         login = f"`cometapi-mcp login{f' --profile {profile}' if profile else ''}`"
-        steps = [
+        steps += [
             f"copy a personal access token from {TOKEN_PAGE}",
             f"run {login} in a terminal, or put it, with nothing around it, {places}",
         ]
     if others:
-        in_file = ["config file" in problem for problem in others]
+        in_file = ["config file" in problem and not problem.startswith(PROFILE) for problem in others]
         where = [f"the config file {file}"] * any(in_file) + [client] * (not all(in_file))
-        steps.append(f"correct {'what else is wrong' if about_token else 'that'} in {' and in '.join(where)}")
+        steps.append(f"correct {'what else is wrong' if steps else 'that'} in {' and in '.join(where)}")
     steps.append("restart the client")
     numbered = "; ".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
     secret = " Do not ask for the token in the conversation." if about_token else ""

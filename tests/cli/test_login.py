@@ -14,7 +14,7 @@ import keyring
 import pytest
 
 from comet_mcp.sandbox import Sandbox
-from comet_mcp.settings import Settings, kept_token, load
+from comet_mcp.settings import Settings, how_to_mend, kept_token, load
 from tests.cli.conftest import Memory
 from tests.support import Home, in_process
 
@@ -280,12 +280,16 @@ def test_a_keychain_that_refuses_loses_nothing(person: Person, config: Path, key
     assert person.login("--keychain").returncode == 0
     keychain.refuses = True
     (problem,) = person.settings().problems
-    assert problem.endswith("refused, unlock it (KeyringLocked). Run: cometapi-mcp login --keychain")
+    assert problem.endswith("refused, unlock it (KeyringLocked). Run `cometapi-mcp login --keychain`.")
     assert person("logout").returncode == 1
     keychain.entries.clear()
     keychain.refuses = False
     (problem,) = person.settings().problems
-    assert problem == "The system's keychain has no access token of this account. Run: cometapi-mcp login --keychain"
+    assert problem == "The system's keychain has no access token of this account. Run `cometapi-mcp login --keychain`."
+    mend = how_to_mend((problem,))
+    assert mend.endswith("Ask the person who runs this server to: 1. run that in a terminal; 2. restart the client.")
+    done = person("policy")
+    assert "Run `cometapi-mcp login --keychain`." in done.stdout + done.stderr
 
 
 def test_a_keychain_that_hangs_holds_up_no_start(

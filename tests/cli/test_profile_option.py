@@ -11,7 +11,9 @@ import pytest
 from mcp import Client, StdioServerParameters, stdio_client
 
 from comet_mcp.__main__ import main
-from tests.support import Home
+from comet_mcp.server import create_server
+from comet_mcp.settings import load
+from tests.support import Home, data_of
 
 
 @pytest.fixture
@@ -77,3 +79,19 @@ def test_a_profile_may_stand_before_the_command_too(home: Home, capsys: pytest.C
     del home
     assert main(["--profile", "wrok", "policy"]) == 1
     assert 'names "wrok", and the config file has no such profile.' in "".join(capsys.readouterr())
+
+
+async def test_two_profiles_share_a_journal_and_no_key(home: Home, make_home: Callable[..., Home]) -> None:
+    other = make_home()
+    config = home.directory / ".config" / "cometapi" / "config.toml"
+    text = config.read_text(encoding="utf-8")
+    there = f'access_token = "{other.sandbox.access_token}"\nbase_url = "{other.url}"\n'
+    config.write_text(f"{text}[profiles.home]\n{there}", encoding="utf-8")
+    secrets = set()
+    for profile in ("work", "home"):
+        settings = load({**bare(home), "COMETAPI_PROFILE": profile, "COMETAPI_MCP_STATE": str(home.state)})
+        async with Client(create_server(settings)) as client:
+            key = data_of(await client.call_tool("create_api_key", {"name": "blog", "remain_quota": 500_000}))
+            secrets.add(key["secret"]["path"])
+    assert len(secrets) == 2
+    assert [[row.name for row in each.sandbox.keys] for each in (home, other)] == [["blog"], ["blog"]]

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from comet_mcp.cli.people import trouble
 from comet_mcp.server import create_server
-from comet_mcp.settings import load
+from comet_mcp.settings import how_to_mend, load
 from comet_mcp.text import quoted
 
 TOP, WORK = "made-up-token-of-the-top", "made-up-token-of-work"
@@ -86,6 +87,7 @@ def test_a_profile_without_a_token_takes_no_others(config: Path) -> None:
     assert settings.base_url == "https://api.cometapi.com"
     assert settings.problems == ('The profile "empty" has no access_token.',)
     assert settings.mistakes == ()
+    assert "then run `cometapi-mcp login --profile empty`." in trouble(settings)
     with pytest.raises(Exception, match=r"into \[profiles.empty\] of ") as told:
         settings.require_usable()
     assert str(config) in str(told.value).replace("\\\\", "\\")
@@ -104,6 +106,7 @@ def test_an_unknown_profile_is_refused_with_the_names_there_are(name: str, said:
     assert settings.access_token is None
     (problem,) = settings.mistakes
     assert said in problem
+    assert 'correct that in the "env" block of this server' in how_to_mend(settings.problems)
 
 
 def test_a_file_without_profiles_says_how_to_add_one(config: Path) -> None:
