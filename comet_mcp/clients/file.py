@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from comet_mcp.clients import jsonc
 from comet_mcp.clients.forms import form_of
-from comet_mcp.clients.start import KEPT, NAME, Start
+from comet_mcp.clients.start import ENVIRONMENTS, KEPT, NAME, Start
 from comet_mcp.clients.table import Client
 from comet_mcp.errors import SettingsError
 
 BACKUP = ".before-cometapi"
 """What the copy's name ends in."""
 _MOST_BYTES = 16 * 1024 * 1024
-_ENVIRONMENTS = ("env", "environment", "envs")
 _BOM = "\ufeff"
 _VARIABLE = re.compile(r"\{([A-Z_]+)\|((?:[^{}]|\{[^{}]*\})*)\}")
 
@@ -50,7 +50,7 @@ class Edit:
 def block(client: Client, entry: dict[str, Any]) -> str:
     """An entry as a file of that client would have it alone; variables that `install` never writes have no value."""
     shown = dict(entry)
-    for name in _ENVIRONMENTS:
+    for name in ENVIRONMENTS:
         if isinstance(found := shown.get(name), dict):
             shown[name] = {variable: value if variable in KEPT else "***" for variable, value in found.items()}
     return form_of(client).put("", client.key, NAME, shown)
@@ -92,7 +92,7 @@ def installing(client: Client, start: Start, path: Path) -> Edit:
     current = _entry_in(before or "", client, path)
     if current is not None:
         merged = {**current, **entry}
-        for name in _ENVIRONMENTS:
+        for name in ENVIRONMENTS:
             if isinstance(current.get(name), dict):
                 merged[name] = {**current[name], **entry.get(name, {})}
         if merged == current:
@@ -112,6 +112,19 @@ def uninstalling(client: Client, path: Path) -> Edit:
 def entry_in(client: Client, path: Path) -> dict[str, Any] | None:
     """Our entry in a client's file, None where there is none. Raises SettingsError where it can't be read."""
     return _entry_in(read_text(path) or "", client, path)
+
+
+def refused_in(client: Client, path: Path) -> list[str]:
+    """What a client's JSON file has that the client does not read. Raises SettingsError where it can't be read."""
+    text = _read(path) or ""
+    bare = text.removeprefix(_BOM)
+    if client.form != "json" or not bare.strip():
+        return []
+    try:
+        found = jsonc.extras(bare) | ({jsonc.BOM} if text != bare else set())
+    except ValueError as error:
+        raise SettingsError(f"{path} can't be read: {error}.") from None
+    return [what for what in client.refuses if what in found]
 
 
 def write(edit: Edit) -> Path | None:

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 _TOKEN = re.compile(
     r"(?P<space>[ \t\r\n]+)|(?P<comment>//[^\r\n]*|/\*.*?\*/)|(?P<mark>[{}\[\]:,])"
@@ -19,6 +19,11 @@ _TOKEN = re.compile(
 )
 _ON_THE_LINE = re.compile(r"[ \t]*(?:/\*[^\r\n]*?\*/[ \t]*)*(?://[^\r\n]*)?")
 _DEEPEST = 200
+
+
+Extra = Literal["comments", "trailing commas", "a byte order mark"]
+"""What some clients read in their JSON, and others stumble over."""
+BOM: Extra = "a byte order mark"
 
 
 class NotJSONError(ValueError):
@@ -75,6 +80,21 @@ def has_comments(text: str) -> bool:
     except ValueError:
         return True
     return False
+
+
+def extras(text: str) -> set[Extra]:
+    """What `text` has that strict JSON has not. Raises NotJSONError."""
+    read(text)
+    found: set[Extra] = set()
+    before = ""
+    for piece in _TOKEN.finditer(text):
+        if piece.lastgroup == "comment":
+            found.add("comments")
+        elif piece.lastgroup != "space":
+            if before == "," and piece[0] in ("}", "]"):
+                found.add("trailing commas")
+            before = piece[0]
+    return found
 
 
 def with_member(text: str, path: Sequence[str], name: str, value: Any) -> str:

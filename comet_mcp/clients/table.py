@@ -9,7 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from comet_mcp.clients.jsonc import Extra
+
 Form = Literal["json", "toml", "toml array", "yaml", "yaml list"]
+Reference = Literal["$V", "${V}", "${env:V}", "{env:V}"]
 
 _XDG = "{XDG_CONFIG_HOME|~/.config}"
 _SUPPORT = "~/Library/Application Support"
@@ -30,8 +33,14 @@ class Client:
     form: Form = "json"
     extra: dict[str, Any] = field(default_factory=dict)
     takes_comments: bool = False
+    refuses: tuple[Extra, ...] = ()
+    """What it was seen not to read in its JSON; of the other clients nobody knows."""
     passes: tuple[str, ...] | None = None
     """The environment variables that a server gets beside its own; None for all."""
+    withholds: tuple[str, ...] = ()
+    """Words in the names of variables that it does not pass, where it passes all others."""
+    expands: tuple[Reference, ...] = ()
+    """How an entry's variable may name another one, so that the client puts that one's value in its place."""
     then: str = "start a new session"
 
     def paths(self, platform: str) -> tuple[str, ...]:
@@ -40,6 +49,7 @@ class Client:
         return own or self.linux
 
 
+_STRICT: tuple[Extra, ...] = ("comments", "trailing commas", "a byte order mark")
 _RESTART = "quit and start it again"
 _CODEX_PASSES = ("HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER")
 
@@ -54,10 +64,18 @@ CLIENTS: tuple[Client, ...] = (
             f"{_APPDATA}/Claude/claude_desktop_config.json",
         ),
         passes=("HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER"),
+        refuses=_STRICT,
         then=_RESTART,
     ),
-    Client("claude-code", "Claude Code", ("{CLAUDE_CONFIG_DIR|~}/.claude.json",), extra={"type": "stdio"}),
-    Client("cursor", "Cursor", ("~/.cursor/mcp.json",), then=_RESTART),
+    Client(
+        "claude-code",
+        "Claude Code",
+        ("{CLAUDE_CONFIG_DIR|~}/.claude.json",),
+        extra={"type": "stdio"},
+        refuses=("comments", "trailing commas"),
+        expands=("${V}",),
+    ),
+    Client("cursor", "Cursor", ("~/.cursor/mcp.json",), expands=("${env:V}",), then=_RESTART),
     Client(
         "vscode",
         "VS Code",
@@ -67,6 +85,7 @@ CLIENTS: tuple[Client, ...] = (
         key="servers",
         extra={"type": "stdio"},
         takes_comments=True,
+        expands=("${env:V}",),
         then="say that you trust the server when it asks",
     ),
     Client(
@@ -78,6 +97,7 @@ CLIENTS: tuple[Client, ...] = (
         key="servers",
         extra={"type": "stdio"},
         takes_comments=True,
+        expands=("${env:V}",),
         then="say that you trust the server when it asks",
     ),
     Client(
@@ -99,7 +119,15 @@ CLIENTS: tuple[Client, ...] = (
     ),
     Client("jetbrains", "JetBrains AI Assistant", ("~/.ai/mcp/mcp.json",), then="turn the server on in its settings"),
     Client("junie", "Junie", ("~/.junie/mcp/mcp.json",)),
-    Client("gemini", "Gemini CLI", ("~/.gemini/settings.json",), takes_comments=True),
+    Client(
+        "gemini",
+        "Gemini CLI",
+        ("~/.gemini/settings.json",),
+        takes_comments=True,
+        refuses=("trailing commas", "a byte order mark"),
+        withholds=("TOKEN", "KEY", "SECRET", "PASSWORD", "AUTH", "CREDENTIAL"),
+        expands=("${V}", "$V"),
+    ),
     Client("antigravity", "Antigravity", ("~/.gemini/antigravity/mcp_config.json", "~/.gemini/config/mcp_config.json")),
     Client(
         "codex",
@@ -114,21 +142,25 @@ CLIENTS: tuple[Client, ...] = (
     Client("goose", "goose", ("~/.config/goose/config.yaml",), key="extensions", form="yaml",
            windows=(f"{_APPDATA}/Block/goose/config/config.yaml",)),
     Client("opencode", "opencode", (f"{_XDG}/opencode/opencode.json", f"{_XDG}/opencode/opencode.jsonc"), key="mcp",
-           takes_comments=True),
-    Client("kilo", "Kilo", (f"{_XDG}/kilo/kilo.json", f"{_XDG}/kilo/kilo.jsonc"), key="mcp", takes_comments=True),
+           takes_comments=True, expands=("{env:V}",)),
+    Client("kilo", "Kilo", (f"{_XDG}/kilo/kilo.json", f"{_XDG}/kilo/kilo.jsonc"), key="mcp", takes_comments=True,
+           expands=("{env:V}",)),
     Client("copilot", "GitHub Copilot CLI", ("{COPILOT_HOME|~/.copilot}/mcp-config.json",), takes_comments=True,
-           extra={"type": "local", "tools": ["*"]}),
+           extra={"type": "local", "tools": ["*"]}, expands=("${V}", "$V")),
     # it waits three seconds for a server that names no time
     Client("cline", "Cline", ("{CLINE_MCP_SETTINGS_PATH|{CLINE_DIR|~/.cline}/data/settings/cline_mcp_settings.json}",),
-           extra={"disabled": False, "autoApprove": [], "timeout": 60}),
-    Client("qwen", "Qwen Code", ("~/.qwen/settings.json",), takes_comments=True, then=_RESTART),
-    Client("kimi", "Kimi Code", ("{KIMI_CODE_HOME|~/.kimi-code}/mcp.json",)),
+           extra={"disabled": False, "autoApprove": [], "timeout": 60}, refuses=_STRICT),
+    Client("qwen", "Qwen Code", ("~/.qwen/settings.json",), takes_comments=True, refuses=("trailing commas",),
+           expands=("${V}", "$V"), then=_RESTART),
+    Client("kimi", "Kimi Code", ("{KIMI_CODE_HOME|~/.kimi-code}/mcp.json",), refuses=_STRICT),
     Client("droid", "Factory Droid", ("~/.factory/mcp.json",), takes_comments=True, extra={"type": "stdio"},
+           refuses=("trailing commas", "a byte order mark"), expands=("${V}",),
            then="nothing: it reads the file again by itself"),
     Client("vibe", "Mistral Vibe", ("{VIBE_HOME|~/.vibe}/config.toml",), key="mcp_servers", form="toml array",
            extra={"transport": "stdio"}, passes=("HOME", "LC_CTYPE", "PATH", "TERM", "USER")),
     Client("continue", "Continue", ("~/.continue/config.yaml",), form="yaml list"),
-    Client("kiro", "Kiro", ("~/.kiro/settings/mcp.json",), then="nothing: it reads the file again by itself"),
+    Client("kiro", "Kiro", ("~/.kiro/settings/mcp.json",), expands=("${V}",),
+           then="nothing: it reads the file again by itself"),
     Client("warp", "Warp", ("~/.warp/.mcp.json",), then=_RESTART),
     Client("lmstudio", "LM Studio", ("~/.lmstudio/mcp.json",), then="nothing: it reads the file again by itself"),
 )  # fmt: skip
