@@ -25,6 +25,7 @@ PARTS = (
     *("prompts", "resources", "pipeline"),
     "server",
     *("transports", "sandbox"),
+    "doctor",
     *("cli", "__main__"),
 )
 
@@ -38,6 +39,7 @@ ALONE = {
         "journal/operation_rows.py",
         "journal/migrations.py",
         "journal/faults.py",
+        "journal/examination.py",
     },
     "tomllib": {"settings/file.py", "clients/toml_file.py"},  # the latter holds what another library wrote against it
     "tomlkit": {"clients/toml_file.py"},

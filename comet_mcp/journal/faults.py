@@ -101,11 +101,16 @@ def _named(error: Exception) -> str:
     return f"{said}, {name}" if name else said
 
 
-def explained_fault(path: Path, error: Exception) -> JournalError:
-    """What is wrong with the journal, and what to do."""
+def described_fault(path: Path, error: Exception) -> tuple[str, str]:
+    """What is wrong with the journal, and what to do, each without its full stop."""
     said = str(error).lower()
     reason, advice = next((reason, advice) for fits, reason, advice in _FAULTS if fits(error, said))
-    shown = {"where": quoted(str(path), 200), "said": printable(_named(error))}
+    return reason.format(where=quoted(str(path), 200), said=printable(_named(error))), advice
+
+
+def explained_fault(path: Path, error: Exception) -> JournalError:
+    """What is wrong with the journal, and what to do, for who wanted to make a key."""
+    reason, advice = described_fault(path, error)
     why = "Without a journal no key is created, for a lost answer could not be recovered"
     code = "journal_replaced" if isinstance(error, ReplacedError) else None
-    return JournalError(f"{reason.format(**shown)}. {why}. {advice}.", code=code)
+    return JournalError(f"{reason}. {why}. {advice}.", code=code)

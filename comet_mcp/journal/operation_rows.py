@@ -30,6 +30,7 @@ _OPEN = (
     "kind IN ('create', 'rotate') AND state NOT IN ('not_done', 'released') "
     "AND (NOT acknowledged OR state IN ('abandoned', 'unstored'))"
 )
+_OPEN_WRITE = "kind IN ('change', 'delete') AND state IN ('pending', 'outcome_unknown')"
 
 
 def asked_for(db: sqlite3.Connection, reads: Reads) -> Iterator[Operation]:
@@ -42,6 +43,11 @@ def asked_for(db: sqlite3.Connection, reads: Reads) -> Iterator[Operation]:
     else:
         which = "account = ? AND key_id = ? AND kind IN ('change', 'delete') ORDER BY begun, rowid"
         yield from _found(db, which, (reads.account, reads.key_id))
+
+
+def in_doubt(db: sqlite3.Connection) -> list[Operation]:
+    """The operations of every account whose outcome is not known, or of which no client was told, oldest first."""
+    return _found(db, f"({_OPEN}) OR {_OPEN_WRITE} ORDER BY begun, rowid", ())
 
 
 def rotations_of(db: sqlite3.Connection, account: str | None, key_id: int | None) -> list[Operation]:

@@ -206,11 +206,11 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def _open(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _require_database(path)
+    require_database(path)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
     db = sqlite3.connect(path, timeout=_LOCK_WAIT, isolation_level=None, check_same_thread=False)
     try:
-        _require_ours(db)
+        require_ours(db)
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         db.execute("BEGIN IMMEDIATE")
@@ -227,7 +227,7 @@ def _open(path: Path) -> sqlite3.Connection:
     return db
 
 
-def _require_database(path: Path) -> None:
+def require_database(path: Path) -> None:
     """Raise NotOursError for a file that has something in it and is no database, before it is opened for writing."""
     if path.is_file():
         with path.open("rb") as file:
@@ -235,7 +235,7 @@ def _require_database(path: Path) -> None:
                 raise NotOursError
 
 
-def _require_ours(db: sqlite3.Connection) -> None:
+def require_ours(db: sqlite3.Connection) -> None:
     """Raise NotOursError for a database that has tables and not ours, before anything in it is changed."""
     tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if tables and not tables >= _MARKS:
