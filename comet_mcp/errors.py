@@ -116,9 +116,21 @@ class APIError(CometError):
 
 
 class UnsentError(APIError):
-    """The request provably never reached the API: no connection could be made."""
+    """The request provably never reached the API: no connection could be made.
+
+    Args:
+        message: As of every error.
+        code: The same.
+        cause: Why, in the words of the message, "" where nothing more is known.
+        at_proxy: Whether it was the proxy that could not be reached, or did not pass it on.
+    """
 
     code = "unreachable"
+
+    def __init__(self, message: str, *, code: str | None = None, cause: str = "", at_proxy: bool = False) -> None:
+        super().__init__(message, code=code)
+        self.cause = cause
+        self.at_proxy = at_proxy
 
 
 class RefusedError(APIError):

@@ -120,11 +120,7 @@ class CometAPI:
 
         Measured: a JSON number, that may have a fraction; the nearest whole one is close enough.
         """
-        data = envelope(await self._manage("GET", "/api/status", None, seconds)).data
-        worth = data.get("quota_per_unit") if isinstance(data, dict) else None
-        if isinstance(worth, bool) or not isinstance(worth, int | float) or not 1 <= worth < 10**12:
-            return None
-        return round(worth)
+        return units_in(envelope(await self._manage("GET", "/api/status", None, seconds)).data)
 
     async def groups(self) -> dict[str, Any]:
         """`GET /api/user/self/groups`: the account's groups. Raises RefusedError where the API has no such call."""
@@ -182,3 +178,11 @@ class CometAPI:
     async def _sent(self, method: str, path: str, headers: dict[str, str], body: Any, end: float) -> Answer:
         await self.limit.count()
         return await self._transport.send(method, path, headers, body, end)
+
+
+def units_in(status: Any) -> int | None:
+    """The quota units in a dollar, of what `GET /api/status` answers; None where it says no such number."""
+    worth = status.get("quota_per_unit") if isinstance(status, dict) else None
+    if isinstance(worth, bool) or not isinstance(worth, int | float) or not 1 <= worth < 10**12:
+        return None
+    return round(worth)

@@ -178,13 +178,16 @@ class Transport:
         if self._proxy and "TLS" not in cause and "certificate" not in cause:
             return UnsentError(
                 f"No connection to the proxy {self._proxy} could be made ({cause}), so nothing was sent. "
-                f"Check the network and {self._source('COMETAPI_MCP_PROXY')}, then try again."
+                f"Check the network and {self._source('COMETAPI_MCP_PROXY')}, then try again.",
+                cause=cause,
+                at_proxy=True,
             )
         through = f" through the proxy {self._proxy}" if self._proxy else ""
         settings = ["COMETAPI_BASE_URL", *(["COMETAPI_MCP_PROXY"] if self._proxy else [])]
         return UnsentError(
             f"No connection to {self.host}{through} could be made ({cause}), so nothing was sent. Check the network "
-            f"and {' and '.join(map(self._source, settings))}, then try again.{self._unread_proxy()}"
+            f"and {' and '.join(map(self._source, settings))}, then try again.{self._unread_proxy()}",
+            cause=cause,
         )
 
     def _unread_proxy(self) -> str:
@@ -199,7 +202,9 @@ class Transport:
         return UnsentError(
             f"The proxy {self._proxy} did not pass the request on to {self.host} ({printable(status)}: {why}), so "
             "nothing was sent to the API. Ask the person who runs this server to check "
-            f"{self._source('COMETAPI_MCP_PROXY')}."
+            f"{self._source('COMETAPI_MCP_PROXY')}.",
+            cause=f"{printable(status)}: {why}",
+            at_proxy=True,
         )
 
 
