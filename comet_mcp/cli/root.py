@@ -30,6 +30,7 @@ COMMANDS = {
     "install": _Entry("install", "Add this server to MCP clients."),
     "uninstall": _Entry("uninstall", "Take it out again."),
     "keys": _Entry("keys", "List, make, change, replace and delete API keys."),
+    "doctor": _Entry("doctor", "Look for what is wrong here, and say what helps."),
     "run": _Entry("run", "Run a program with a key in its environment."),
     "save": _Entry("save", "Put a key into the .env file of a program."),
     "policy": _Entry("policy", "Show what agents may do, or judge a key."),

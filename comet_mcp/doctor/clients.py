@@ -1,0 +1,158 @@
+"""The MCP clients of this machine: whether each has an entry that it can read and start."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from shutil import which
+
+from comet_mcp import __version__
+from comet_mcp import settings as configuration
+from comet_mcp.clients.environment import environment_in
+from comet_mcp.clients.file import entry_in, is_there, path_of, refused_in
+from comet_mcp.clients.start import Start
+from comet_mcp.clients.table import CLIENTS, Client
+from comet_mcp.doctor.findings import Check, Finding
+from comet_mcp.doctor.start import START_WITHIN, DidNotStartError, started
+from comet_mcp.errors import SettingsError
+from comet_mcp.redaction import Redactor
+from comet_mcp.settings import SETTINGS
+from comet_mcp.text import printable, quoted
+
+
+def client_checks(environ: Mapping[str, str], *, starts: bool, platform: str = sys.platform) -> list[Check]:
+    """A check of each client that is found, or one that says that there is none."""
+    found = [client for client in CLIENTS if is_there(client, environ, platform)]
+    looks = [_Look(client, path_of(client, environ, platform), environ, platform, starts) for client in found]
+    return [
+        Check("clients", partial(_any, looks)),
+        *(Check(f"client {look.client.name}", look.findings, 2 * START_WITHIN) for look in looks),
+    ]
+
+
+def _any(looks: list[_Look]) -> Iterator[Finding]:
+    """Whether any client can start this server."""
+    if not looks:
+        says = "No MCP client was found in its usual place."
+        yield Finding(
+            "clients", "warning", says, "Run: cometapi-mcp install --print, and paste that into the client's file."
+        )
+    elif not any(look.has_entry() for look in looks):
+        titles = ", ".join(look.client.title for look in looks)
+        says = f"None of the MCP clients that were found has this server: {titles}."
+        yield Finding("clients", "warning", says, f"Run: cometapi-mcp install {looks[0].client.name}")
+    else:
+        yield Finding("clients", "ok", f"found: {', '.join(look.client.title for look in looks)}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One client that was found."""
+
+    client: Client
+    path: Path
+    environ: Mapping[str, str]
+    platform: str
+    starts: bool
+
+    @property
+    def check(self) -> str:
+        return f"client {self.client.name}"
+
+    def has_entry(self) -> bool:
+        try:
+            return entry_in(self.client, self.path) is not None
+        except SettingsError:
+            return True  # its own check says what is wrong
+
+    def findings(self) -> Iterator[Finding]:
+        """What is wrong with the file, else with the entry, else with the start."""
+        client = self.client
+        try:
+            entry = entry_in(client, self.path)
+            refused = refused_in(client, self.path)
+        except SettingsError as error:
+            cure = f"Correct the file, or move it away; then run: cometapi-mcp install {client.name}"
+            yield Finding(self.check, "problem", f"{client.title}: {error.args[0]}", cure)
+            return
+        if refused:
+            what = " and ".join(refused)
+            says = f"{client.title} does not read {what}, and {self.path} has such."
+            yield Finding(self.check, "problem", says, f"Take {what} out of that file.")
+        if entry is None:
+            yield Finding(self.check, "ok", f"{client.title} does not have this server ({self.path})")
+            return
+        try:
+            start = Start.of_entry(entry)
+        except SettingsError as error:
+            says = f"The entry of {client.title} in {self.path} can't be started: {error.args[0]}."
+            yield Finding(self.check, "problem", says, f"Run: cometapi-mcp install {client.name}")
+            return
+        yield from self._of_start(start)
+
+    def _of_start(self, start: Start) -> Iterator[Finding]:
+        environment = environment_in(self.client, start.env, self.environ, self.platform)
+        shown = quoted(start.command, 300)
+        again = f"Run: cometapi-mcp install {self.client.name}"
+        if which(start.command, path=environment.get("PATH", "")) is None:
+            says = f"{self.client.title} starts {shown}, and there is no such program where it looks."
+            yield Finding(self.check, "problem", says, again)
+            return
+        if not start.is_this:
+            says = f"{self.client.title} starts {shown}, another installation than this one."
+            yield Finding(self.check, "warning", says, f"{again}; or remove the installation that you do not use.")
+        there = configuration.load(environment)
+        missing = sorted(set(there.problems) - set(configuration.load(self.environ).problems))
+        for problem in missing:
+            says = f"As {self.client.title} starts it, with {_passed(self.client)}: {problem}"
+            yield Finding(self.check, "problem", says, self._cure_of(problem))
+        unpassed = [
+            name for name in self._ours() if environment.get(name) != self.environ[name] and name not in start.env
+        ]
+        if unpassed and not missing:
+            says = (
+                f"{self.client.title} does not pass {', '.join(unpassed)} to the server, which then has another value."
+            )
+            yield Finding(self.check, "warning", says, self._cure_of("is not set"))
+        if self.starts:
+            yield self._listed(start, environment, Redactor(there.known_secrets))
+
+    def _ours(self) -> list[str]:
+        """The variables of this environment that are settings."""
+        return [setting.variable for setting in SETTINGS if self.environ.get(setting.variable)]
+
+    def _cure_of(self, problem: str) -> str:
+        if "is not set" not in problem:
+            return f"Correct that in the entry of {self.path}; then start the client again."
+        return (
+            f"Put the setting into the config file {quoted(str(configuration.load(self.environ).config), 300)}, which "
+            "the server reads wherever it is started."
+        )
+
+    def _listed(self, start: Start, environment: Mapping[str, str], redactor: Redactor) -> Finding:
+        """Start it as the client does, and list its tools."""
+        title = self.client.title
+        try:
+            found = started(start, environment)
+        except DidNotStartError as error:
+            says = redactor.text(f"{title} can't start it: {error}")
+            cure = (
+                f"Run its command in a terminal to see more: {printable(' '.join([start.command, *start.args]), 300)}"
+            )
+            return Finding(self.check, "problem", says, redactor.text(cure))
+        says = f"{title} starts version {printable(found.version, 40)}, with {found.tools} tools"
+        if found.version != __version__:
+            cure = f"Run: cometapi-mcp install {self.client.name}; or upgrade the other installation."
+            return Finding(self.check, "warning", f"{says}; this one is version {__version__}.", cure)
+        if not found.tools:
+            return Finding(self.check, "warning", f"{says}.", "Look at mcp.disable_tools and mcp.read_only.")
+        return Finding(self.check, "ok", says)
+
+
+def _passed(client: Client) -> str:
+    if client.passes is None:
+        return "the variables that it passes"
+    return f"{', '.join(client.passes)} and nothing else of the environment"
