@@ -119,6 +119,8 @@ class _Look:
             yield Finding(self.check, "warning", says, self._cure_of("is not set"))
         if self.starts:
             yield self._listed(start, environment, Redactor(there.known_secrets))
+        else:
+            yield Finding(self.check, "ok", f"{self.client.title} has this server, and starts {shown}; not tried")
 
     def _ours(self) -> list[str]:
         """The variables of this environment that are settings."""

@@ -123,7 +123,8 @@ def _cure_of_tls(settings: Settings, cause: str) -> str:
 
 def _unanswered(settings: Settings, error: APIError) -> Iterator[Finding]:
     """Something was reached, and what it said is no answer of the API's."""
-    says, base = f"{_first(error)}.", settings.source("COMETAPI_BASE_URL")
+    first, base = _first(error), settings.source("COMETAPI_BASE_URL")
+    says = f"{first}." if urlsplit(settings.base_url).netloc in first else f"{settings.base_url} was reached. {first}."
     if isinstance(error, RateLimitedError):
         yield Finding("api", "warning", says, "Wait three minutes, then try again.")
     elif error.code == "api_failed":
@@ -179,7 +180,7 @@ def _account(settings: Settings, clock: Clock, *, has_token: bool) -> Iterator[F
         yield _refused(settings, error)
         return
     except CometError as error:
-        yield Finding("account", "not checked", f"the API did not say: {_first(error)}")
+        yield _unsaid(settings, error)
         return
     if account is None:
         says = "the API accepts the access token, and has no call that tells whose it is"
@@ -208,6 +209,13 @@ async def _asked(settings: Settings, clock: Clock) -> Account | None:
             return None
     finally:
         await api.aclose()
+
+
+def _unsaid(settings: Settings, error: CometError) -> Finding:
+    if error.code == "no_such_call":
+        cure = f"Correct {settings.source('COMETAPI_BASE_URL')}: it is the part before /api/."
+        return Finding("account", "problem", f"{_first(error)}.", cure)
+    return Finding("account", "not checked", f"the API did not say: {_first(error)}")
 
 
 def _refused(settings: Settings, error: UnauthorizedError) -> Finding:

@@ -32,7 +32,7 @@ def _installed(name: str) -> Distribution | None:
 def check_python() -> Iterator[Finding]:
     """Whether this Python is one that the program runs on."""
     version, package = platform.python_version(), _installed(DISTRIBUTION)
-    needed = (package.metadata["Requires-Python"] if package else None) or ">=3.11"
+    needed = (package.metadata.json.get("requires_python") if package else None) or ">=3.11"
     if SpecifierSet(needed).contains(version, prereleases=True):
         yield Finding("python", "ok", f"Python {version}, {sys.executable}")
     else:
