@@ -76,7 +76,7 @@ def _policy(settings: Settings) -> Iterator[Finding]:
     """What agents may do, in words; what is wrong with the policy stands with the settings."""
     if not settings.policy.problems and not settings.mistakes:
         for words in said_of(settings):
-            yield Finding("policy", "ok", words)
+            yield Finding("policy", "ok", words.removeprefix("- "))
 
 
 def _redacted(finding: Finding, redactor: Redactor) -> Finding:

@@ -21,7 +21,7 @@ from comet_mcp.cli.install import main as install
 from comet_mcp.clients.file import path_of
 from comet_mcp.clients.table import BY_NAME
 from comet_mcp.domain.key import KeySpec
-from comet_mcp.journal.base import AppendAudit, Decision, Put, Reads, Step
+from comet_mcp.journal.base import Decision, Put, Reads, Step
 from comet_mcp.journal.operations import Operation, State
 from comet_mcp.journal.sqlite import SQLiteJournal
 from comet_mcp.sandbox import Sandbox
@@ -50,14 +50,12 @@ class Machine:
     def __post_init__(self) -> None:
         kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "TEMP") if name in os.environ}
         self.environ = {**kept, "HOME": str(self.home), "USERPROFILE": str(self.home)}
-        self.environ["COMETAPI_MCP_STATE"] = str(self.state)  # its usual place differs by system
         self.top = {
             "access_token": f'"{self.sandbox.access_token}"',
             "base_url": f'"{self.url}"',
             "user_id": f'"{self.sandbox.user_id}"',
         }
-        self.rest = f"[mcp]\nstate = {json.dumps(str(self.state))}\n"
-        del self.environ["COMETAPI_MCP_STATE"]
+        self.rest = f"[mcp]\nstate = {json.dumps(str(self.state))}\n"  # its usual place differs by system
         self.write_config()
         self.keys.mkdir(mode=0o700, parents=True)
         key_file = self.keys / "blog-1.env"
@@ -93,7 +91,7 @@ class Machine:
         self.config.chmod(0o600)
 
     def entry(self, client: str, text: str) -> None:
-        """A client's file with that text; `ENTRY` in it is a working entry of this server."""
+        """A client's file with that text."""
         path = self.client_file(client)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -127,9 +125,6 @@ class Machine:
         given: dict[str, Any] = {"kind": "create", "state": State.OUTCOME_UNKNOWN, "spec": KeySpec(name="blog")}
         base: dict[str, Any] = {"id": "one", "account": "a", "begun": 1.0, "holder": "", "lease_until": 0.0}
         self.journal(Put(Operation(**base | given | fields)))
-
-    def audit(self, row: AppendAudit) -> None:
-        self.journal(row)
 
     @contextmanager
     def tls(self, name: str) -> Iterator[int]:
