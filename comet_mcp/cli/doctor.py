@@ -14,9 +14,10 @@ from comet_mcp import __version__
 from comet_mcp import settings as configuration
 from comet_mcp.cli.policy import said_of
 from comet_mcp.cli.terminal import run_command
+from comet_mcp.clients.table import Client
 from comet_mcp.doctor import configuration as of_settings
 from comet_mcp.doctor import places, program
-from comet_mcp.doctor.clients import client_checks
+from comet_mcp.doctor.clients import client_checks, settings_in_entries
 from comet_mcp.doctor.connection import check_connection
 from comet_mcp.doctor.findings import Check, Finding, examine
 from comet_mcp.doctor.records import check_records
@@ -40,9 +41,11 @@ def doctor(profile: str | None, *, no_start: bool, as_json: bool) -> int:
     is 1 where there is a problem.
     """
     environ = dict(os.environ) | ({"COMETAPI_PROFILE": profile} if profile else {})
-    settings = configuration.load(environ)
+    settings, client = _settings(environ)
     redactor = Redactor(settings.known_secrets)
-    findings = [_redacted(finding, redactor) for finding in examine(_checks(settings, environ, starts=not no_start))]
+    findings = [
+        _redacted(finding, redactor) for finding in examine(_checks(settings, client, environ, starts=not no_start))
+    ]
     is_well = all(finding.state != "problem" for finding in findings)
     if as_json:
         shown = {"version": __version__, "ok": is_well, "findings": [asdict(finding) for finding in findings]}
@@ -52,22 +55,32 @@ def doctor(profile: str | None, *, no_start: bool, as_json: bool) -> int:
     return 0 if is_well else 1
 
 
-def _checks(settings: Settings, environ: Mapping[str, str], *, starts: bool) -> list[Check]:
+def _settings(environ: Mapping[str, str]) -> tuple[Settings, Client | None]:
+    """The settings here; where they lack nothing but a token, those of a client whose entry has one, and the client."""
+    settings = configuration.load(environ)
+    if settings.access_token is None and not settings.mistakes:
+        for client, found in settings_in_entries(environ):
+            if found.access_token is not None:
+                return found, client
+    return settings, None
+
+
+def _checks(settings: Settings, client: Client | None, environ: Mapping[str, str], *, starts: bool) -> list[Check]:
     return [
         Check("python", program.check_python),
         Check("packages", program.check_packages),
         Check("module", program.check_module),
         Check("command", partial(program.check_command, environ)),
         Check("config", partial(of_settings.check_files, settings)),
-        Check("settings", partial(of_settings.check_settings, settings)),
-        Check("token", partial(of_settings.check_token, settings)),
+        Check("settings", partial(of_settings.check_settings, settings, client)),
+        Check("token", partial(of_settings.check_token, settings, client)),
         Check("api", partial(check_connection, settings), within=20),
         Check("keys", partial(places.check_key_directory, settings)),
         Check("journal", partial(places.check_journal_file, settings)),
         Check("disk", partial(places.check_disk, settings)),
         Check("keychain", partial(places.check_keychain, settings)),
         Check("records", partial(check_records, settings), within=20),
-        *client_checks(environ, starts=starts),
+        *client_checks(environ, settings, starts=starts),
         Check("policy", partial(_policy, settings)),
     ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,18 +20,40 @@ from comet_mcp.doctor.findings import Check, Finding
 from comet_mcp.doctor.start import START_WITHIN, DidNotStartError, started
 from comet_mcp.errors import SettingsError
 from comet_mcp.redaction import Redactor
-from comet_mcp.settings import SETTINGS
+from comet_mcp.settings import SETTINGS, Settings
 from comet_mcp.text import printable, quoted
 
 
-def client_checks(environ: Mapping[str, str], *, starts: bool, platform: str = sys.platform) -> list[Check]:
-    """A check of each client that is found, or one that says that there is none."""
-    found = [client for client in CLIENTS if is_there(client, environ, platform)]
-    looks = [_Look(client, path_of(client, environ, platform), environ, platform, starts) for client in found]
+def client_checks(
+    environ: Mapping[str, str], settings: Settings, *, starts: bool, platform: str = sys.platform
+) -> list[Check]:
+    """A check of each client that is found, after one that says which those are.
+
+    Args:
+        environ: The environment that clients are started in.
+        settings: Those that were looked at: what is wrong with them too, is told once.
+        starts: Whether entries are started.
+        platform: The system, as `sys.platform` has it.
+    """
+    looks = [
+        _Look(client, path_of(client, environ, platform), environ, settings, platform, starts)
+        for client in CLIENTS
+        if is_there(client, environ, platform)
+    ]
     return [
         Check("clients", partial(_any, looks)),
         *(Check(f"client {look.client.name}", look.findings, 2 * START_WITHIN) for look in looks),
     ]
+
+
+def settings_in_entries(environ: Mapping[str, str], platform: str = sys.platform) -> Iterator[tuple[Client, Settings]]:
+    """The settings that a server has that a client starts, for each client with an entry that can be read."""
+    for client in CLIENTS:
+        with suppress(SettingsError):  # the client's own check says what is wrong
+            entry = entry_in(client, path_of(client, environ, platform))
+            if entry is not None:
+                variables = Start.of_entry(entry).env
+                yield client, configuration.load(environment_in(client, variables, environ, platform))
 
 
 def _any(looks: list[_Look]) -> Iterator[Finding]:
@@ -55,6 +78,7 @@ class _Look:
     client: Client
     path: Path
     environ: Mapping[str, str]
+    settings: Settings
     platform: str
     starts: bool
 
@@ -105,7 +129,7 @@ class _Look:
             says = f"{self.client.title} starts {shown}, another installation than this one."
             yield Finding(self.check, "warning", says, f"{again}; or remove the installation that you do not use.")
         there = configuration.load(environment)
-        missing = sorted(set(there.problems) - set(configuration.load(self.environ).problems))
+        missing = sorted(set(there.problems) - set(self.settings.problems))
         for problem in missing:
             says = f"As {self.client.title} starts it, with {_passed(self.client)}: {problem}"
             yield Finding(self.check, "problem", says, self._cure_of(problem))
@@ -130,7 +154,7 @@ class _Look:
         if "is not set" not in problem:
             return f"Correct that in the entry of {self.path}; then start the client again."
         return (
-            f"Put the setting into the config file {quoted(str(configuration.load(self.environ).config), 300)}, which "
+            f"Put the setting into the config file {quoted(str(self.settings.config), 300)}, which "
             "the server reads wherever it is started."
         )
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from comet_mcp.clients.table import Client
 from comet_mcp.doctor.findings import Finding
 from comet_mcp.errors import TOKEN_PAGE
 from comet_mcp.settings import Settings
@@ -53,14 +54,13 @@ def _cure_of_file(path: Path, problem: str) -> str:
 
 def foreign_owner(path: Path) -> str:
     """The number of the user that a file belongs to where that is another one, "" else. Windows has no such number."""
-    if sys.platform == "win32" or not path.exists():
-        return ""
-    owner = path.stat().st_uid
-    return "" if owner == os.getuid() else f"number {owner}"
+    if sys.platform != "win32" and path.exists() and (owner := path.stat().st_uid) != os.getuid():
+        return f"number {owner}"
+    return ""
 
 
-def check_settings(settings: Settings) -> Iterator[Finding]:
-    """What is wrong with settings other than the token, else where each came from."""
+def check_settings(settings: Settings, client: Client | None = None) -> Iterator[Finding]:
+    """What is wrong with settings other than the token, else where each came from; of that client's entry, if any."""
     wrong = [problem for problem in settings.problems if not problem.startswith(_FILE) and not is_of_token(problem)]
     for problem in dict.fromkeys(wrong):
         yield Finding("settings", "problem", problem, _cure_of(problem, settings))
@@ -68,15 +68,16 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
         if problem not in settings.problems:
             yield Finding("policy", "problem", problem, _cure_of(problem, settings))
     if not wrong:
-        yield Finding("settings", "ok", "; ".join(_sources(settings)))
+        yield Finding("settings", "ok", "; ".join(_sources(settings, client)))
 
 
-def _sources(settings: Settings) -> Iterator[str]:
+def _sources(settings: Settings, client: Client | None) -> Iterator[str]:
     """Where each setting came from that is not the default."""
     given = {variable: source for variable, source in settings.sources.items() if source != DEFAULT}
     variables = [variable for variable, source in given.items() if source == f"the variable {variable}"]
     if variables:
-        yield f"from the environment: {', '.join(variables)}"
+        environment = f"the environment that {client.title} gives" if client else "the environment"
+        yield f"from {environment}: {', '.join(variables)}"
     yield from (f"{variable} from {source}" for variable, source in given.items() if variable not in variables)
     yield "all others are the default" if given else "all are the default"
 
@@ -96,7 +97,7 @@ def is_of_token(problem: str) -> bool:
     return _TOKEN in problem and not problem.startswith("The variable")
 
 
-def check_token(settings: Settings) -> Iterator[Finding]:
+def check_token(settings: Settings, client: Client | None = None) -> Iterator[Finding]:
     """The form of the access token; whether the API accepts it, only the API can say."""
     token = settings.access_token
     wrong = [problem for problem in settings.problems if is_of_token(problem)]
@@ -115,4 +116,5 @@ def check_token(settings: Settings) -> Iterator[Finding]:
             f"Copy the personal access token of the account from {TOKEN_PAGE} and put it there instead.",
         )
     else:
-        yield Finding("token", "ok", f"it has the form of one, from {settings.source(_TOKEN)}")
+        where = f" in the entry of {client.title}; here there is none" if client else ""
+        yield Finding("token", "ok", f"it has the form of one, from {settings.source(_TOKEN)}{where}")

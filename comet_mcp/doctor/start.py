@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import TextIOWrapper
 from threading import BoundedSemaphore
 from typing import TextIO
 
@@ -35,7 +36,7 @@ class Started:
 
 def started(start: Start, environment: Mapping[str, str]) -> Started:
     """Start a server in that environment, and list its tools. Raises DidNotStartError."""
-    with _AT_ONCE, tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
+    with _AT_ONCE, TextIOWrapper(tempfile.TemporaryFile(), encoding="utf-8", errors="replace") as log:
         found: list[Started] = []
         try:
             anyio.run(_ask, start, dict(environment), log, found)

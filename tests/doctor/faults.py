@@ -125,8 +125,9 @@ def a_config_file_that_may_not_be_read(machine: Machine) -> None:
 
 @fault("config", "belongs to another user", "chown", posix=True)
 def a_config_file_of_another_user(machine: Machine) -> None:
-    mine = os.getuid()
-    machine.patch.setattr(os, "getuid", lambda: mine + 1)
+    if sys.platform != "win32":
+        mine = os.getuid()
+        machine.patch.setattr(os, "getuid", lambda: mine + 1)
 
 
 @fault("config", "Other users of this machine can read", "chmod 600", state="warning", posix=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from comet_mcp.clients.start import Start
 from comet_mcp.doctor import places
 from comet_mcp.sandbox import Sandbox
 from tests.doctor.faults import FAULTS
@@ -66,6 +68,23 @@ def test_a_person_reads_one_line_a_check_with_the_cure_below_it(machine: Machine
     assert fault.cure in lines[at + 1]
     assert lines[-1] == "1 warning." if status == 0 else "problem" in lines[-1]
     assert not [secret for secret in machine.secrets() if secret in said]
+
+
+def test_a_token_that_only_a_client_s_entry_has_is_that_which_is_looked_at(machine: Machine) -> None:
+    machine.write_config(access_token="")
+    machine.client_file("codex").unlink()
+    start = Start.of_this({})
+    entry = {
+        "command": start.command,
+        "args": start.args,
+        "env": {"COMETAPI_ACCESS_TOKEN": machine.sandbox.access_token},
+    }
+    machine.entry("cursor", json.dumps({"mcpServers": {"cometapi": entry}}))
+    status, findings = machine.findings("--no-start")
+    said = {finding["check"]: finding["says"] for finding in findings}
+    assert status == 0, findings
+    assert "in the entry of Cursor; here there is none" in said["token"]
+    assert said["account"] == 'number 1, "sandbox"'
 
 
 def test_a_token_that_the_api_repeats_is_not_shown(machine: Machine) -> None:
