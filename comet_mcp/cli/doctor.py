@@ -12,8 +12,9 @@ import click
 
 from comet_mcp import __version__
 from comet_mcp import settings as configuration
+from comet_mcp.cli.options import profile_option
 from comet_mcp.cli.policy import said_of
-from comet_mcp.cli.terminal import run_command
+from comet_mcp.cli.terminal import examples
 from comet_mcp.clients.table import Client
 from comet_mcp.doctor import configuration as of_settings
 from comet_mcp.doctor import places, program
@@ -25,22 +26,17 @@ from comet_mcp.redaction import Redactor
 from comet_mcp.settings import Settings
 
 
-def main(arguments: list[str]) -> int:
-    """Run the command. Returns the exit status: 1 where there is a problem."""
-    return run_command(doctor, arguments)
-
-
-@click.command("doctor")
-@click.option("--profile", metavar="NAME", help="The account of that profile.")
+@click.command("doctor", epilog=examples("cometapi-mcp doctor", "cometapi-mcp doctor --json --no-start"))
+@profile_option
 @click.option("--no-start", is_flag=True, help="Do not start the clients' entries.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
-def doctor(profile: str | None, *, no_start: bool, as_json: bool) -> int:
+def command(*, no_start: bool, as_json: bool) -> int:
     """Look for what is wrong with this installation, its settings, the API, and the MCP clients.
 
     It says what to do about each. Nothing is changed, here or on the account, and no secret is shown. The exit status
     is 1 where there is a problem.
     """
-    environ = dict(os.environ) | ({"COMETAPI_PROFILE": profile} if profile else {})
+    environ = dict(os.environ)
     settings, client = _settings(environ)
     redactor = Redactor(settings.known_secrets)
     findings = [

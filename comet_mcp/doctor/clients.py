@@ -14,13 +14,13 @@ from comet_mcp import __version__
 from comet_mcp import settings as configuration
 from comet_mcp.clients.environment import environment_in
 from comet_mcp.clients.file import entry_in, is_there, path_of, refused_in
-from comet_mcp.clients.start import Start
+from comet_mcp.clients.start import KEPT, Start
 from comet_mcp.clients.table import CLIENTS, Client
 from comet_mcp.doctor.findings import Check, Finding
 from comet_mcp.doctor.start import START_WITHIN, DidNotStartError, started
 from comet_mcp.errors import SettingsError
 from comet_mcp.redaction import Redactor
-from comet_mcp.settings import SETTINGS, Settings
+from comet_mcp.settings import Settings
 from comet_mcp.text import printable, quoted
 
 
@@ -140,18 +140,21 @@ class _Look:
             says = (
                 f"{self.client.title} does not pass {', '.join(unpassed)} to the server, which then has another value."
             )
-            yield Finding(self.check, "warning", says, self._cure_of("is not set"))
+            cure = again if set(unpassed) & set(KEPT) else self._cure_of("is not set")
+            yield Finding(self.check, "warning", says, cure)
         if self.starts:
             yield self._listed(start, environment, Redactor(there.known_secrets))
         else:
             yield Finding(self.check, "ok", f"{self.client.title} has this server, and starts {shown}; not tried")
 
     def _ours(self) -> list[str]:
-        """The variables of this environment that are settings."""
-        return [setting.variable for setting in SETTINGS if self.environ.get(setting.variable)]
+        """The variables of this environment that settings are read from, and those that say where they are."""
+        sources = self.settings.sources.items()
+        read = [variable for variable, source in sources if source == f"the variable {variable}"]
+        return [variable for variable in dict.fromkeys((*read, *KEPT)) if self.environ.get(variable)]
 
     def _cure_of(self, problem: str) -> str:
-        if "is not set" not in problem:
+        if problem != self.settings.missing_token and "is not set" not in problem:
             return f"Correct that in the entry of {self.path}; then start the client again."
         return (
             f"Put the setting into the config file {quoted(str(self.settings.config), 300)}, which "

@@ -17,7 +17,6 @@ from comet_mcp.text import quoted
 _FILE = ("The config file", "COMETAPI_MCP_CONFIG")
 """How what is wrong with the file itself begins; what is wrong in it names the setting first."""
 _TOKEN = "COMETAPI_ACCESS_TOKEN"  # noqa: S105 - a name
-_PLACES = 'as access_token = "..." in {file}, or as COMETAPI_ACCESS_TOKEN in the "env" block of the client\'s entry'
 
 
 def check_files(settings: Settings) -> Iterator[Finding]:
@@ -37,7 +36,8 @@ def check_files(settings: Settings) -> Iterator[Finding]:
         )
     for warning in settings.warnings:
         says, _, command = warning.partition(" Run: ")
-        yield Finding("config", "warning", says, f"Run: {command}")
+        cure = f"Run: {command}" if command else "Take it out of the environment, or choose no profile."
+        yield Finding("config", "warning", says, cure)
 
 
 def _cure_of_file(path: Path, problem: str) -> str:
@@ -61,7 +61,9 @@ def foreign_owner(path: Path) -> str:
 
 def check_settings(settings: Settings, client: Client | None = None) -> Iterator[Finding]:
     """What is wrong with settings other than the token, else where each came from; of that client's entry, if any."""
-    wrong = [problem for problem in settings.problems if not problem.startswith(_FILE) and not is_of_token(problem)]
+    wrong = [
+        problem for problem in settings.problems if not problem.startswith(_FILE) and not is_of_token(problem, settings)
+    ]
     for problem in dict.fromkeys(wrong):
         yield Finding("settings", "problem", problem, _cure_of(problem, settings))
     for problem in dict.fromkeys(settings.policy.problems):
@@ -83,6 +85,8 @@ def _sources(settings: Settings, client: Client | None) -> Iterator[str]:
 
 
 def _cure_of(problem: str, settings: Settings) -> str:
+    if problem == settings.unknown_profile:
+        return f"Choose one that is there, or make it: cometapi-mcp --profile {settings.profile} login"
     if "Did you mean" in problem or "belongs" in problem:
         return "Correct the name, or remove it; then restart the client."
     in_file = "config file" in problem
@@ -92,19 +96,19 @@ def _cure_of(problem: str, settings: Settings) -> str:
     return f"Correct that in {where}; then restart the client."
 
 
-def is_of_token(problem: str) -> bool:
+def is_of_token(problem: str, settings: Settings) -> bool:
     """Whether what is wrong is the access token's value: a mistyped name is no matter of it."""
-    return _TOKEN in problem and not problem.startswith("The variable")
+    return problem == settings.missing_token or (_TOKEN in problem and not problem.startswith("The variable"))
 
 
 def check_token(settings: Settings, client: Client | None = None) -> Iterator[Finding]:
     """The form of the access token; whether the API accepts it, only the API can say."""
     token = settings.access_token
-    wrong = [problem for problem in settings.problems if is_of_token(problem)]
-    places = _PLACES.format(file=quoted(str(settings.config), 300))
+    wrong = [problem for problem in settings.problems if is_of_token(problem, settings)]
+    login = f"cometapi-mcp {f'--profile {settings.profile} ' if settings.profile else ''}login"
     for problem in wrong:
         says = " ".join((problem, *settings.hints))
-        yield Finding("token", "problem", says, f"Copy a personal access token from {TOKEN_PAGE} and put it {places}.")
+        yield Finding("token", "problem", says, f"Copy a personal access token from {TOKEN_PAGE} and run: {login}")
     if token is None:
         if not wrong:
             yield Finding("token", "not checked", "the settings could not be read")

@@ -38,7 +38,8 @@ _FIRST = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^".;]|[.;](?!\s|$))*')
 
 def check_connection(settings: Settings) -> Iterator[Finding]:
     """Ask the API, first what everybody may ask and then whose token this is."""
-    blocked = [p for p in settings.problems if p.startswith(("The config file", "COMETAPI_MCP_CONFIG"))]
+    blocked = [settings.unknown_profile] * bool(settings.unknown_profile)
+    blocked += [p for p in settings.problems if p.startswith(("The config file", "COMETAPI_MCP_CONFIG"))]
     blocked += [problem for problem in settings.problems if any(name in problem for name in _WAY)]
     if blocked:
         yield Finding("api", "not checked", "where it is, is not known until the settings are right")
@@ -58,7 +59,9 @@ def check_connection(settings: Settings) -> Iterator[Finding]:
     if worth is not None and worth != usable.units.per_usd:
         says = f"The API counts {worth} quota units to a US dollar, and the settings say {usable.units.per_usd}."
         yield Finding("units", "problem", says, f"Set COMETAPI_MCP_UNITS_PER_USD to {worth}; then restart the client.")
-    yield from _account(usable, clock, has_token=not any(map(is_of_token, settings.problems)))
+    yield from _account(
+        usable, clock, has_token=not any(is_of_token(problem, settings) for problem in settings.problems)
+    )
     yield from _clock(clock)
 
 

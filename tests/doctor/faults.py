@@ -162,6 +162,18 @@ def a_policy_that_can_not_be_used(machine: Machine) -> None:
     machine.environ["COMETAPI_MCP_POLICY_MAX_BUDGET_USD"] = "lots"
 
 
+@fault("settings", "has no such profile", "cometapi-mcp --profile wrok login")
+def a_profile_that_is_not_there(machine: Machine) -> None:
+    machine.environ["COMETAPI_PROFILE"] = "wrok"
+
+
+@fault("config", "is set and not read: the profile", "Take it out", state="warning")
+def a_token_beside_a_profile(machine: Machine) -> None:
+    machine.rest += f'[profiles.work]\naccess_token = "{machine.sandbox.access_token}"\n'
+    machine.write_config()
+    machine.environ |= {"COMETAPI_PROFILE": "work", "COMETAPI_ACCESS_TOKEN": ELSEWHERE}
+
+
 # The token
 
 
@@ -529,6 +541,11 @@ def a_token_that_a_client_does_not_pass(machine: Machine) -> None:
 def a_token_that_a_client_withholds(machine: Machine) -> None:
     a_token_that_a_client_does_not_pass(machine)
     machine.entry("gemini", _own())
+
+
+@fault("client codex", "does not pass COMETAPI_PROFILE", "cometapi-mcp install codex", state="warning")
+def a_profile_that_a_client_does_not_pass(machine: Machine) -> None:
+    a_token_beside_a_profile(machine)
 
 
 @fault("client codex", "does not pass COMETAPI_MCP_READ_ONLY", "config.toml", state="warning")
