@@ -17,7 +17,7 @@ from comet_mcp.clients.file import entry_in, is_there, path_of, refused_in
 from comet_mcp.clients.start import KEPT, Start
 from comet_mcp.clients.table import CLIENTS, Client
 from comet_mcp.doctor.findings import Check, Finding
-from comet_mcp.doctor.start import START_WITHIN, DidNotStartError, started
+from comet_mcp.doctor.start import START_WITHIN, DidNotStartError, Starts
 from comet_mcp.errors import SettingsError
 from comet_mcp.redaction import Redactor
 from comet_mcp.settings import Settings
@@ -35,8 +35,9 @@ def client_checks(
         starts: Whether entries are started.
         platform: The system, as `sys.platform` has it.
     """
+    shared = Starts() if starts else None
     looks = [
-        _Look(client, path_of(client, environ, platform), environ, settings, platform, starts)
+        _Look(client, path_of(client, environ, platform), environ, settings, platform, shared)
         for client in CLIENTS
         if is_there(client, environ, platform)
     ]
@@ -80,7 +81,7 @@ class _Look:
     environ: Mapping[str, str]
     settings: Settings
     platform: str
-    starts: bool
+    starts: Starts | None
 
     @property
     def check(self) -> str:
@@ -142,8 +143,8 @@ class _Look:
             )
             cure = again if set(unpassed) & set(KEPT) else self._cure_of("is not set")
             yield Finding(self.check, "warning", says, cure)
-        if self.starts:
-            yield self._listed(start, environment, Redactor(there.known_secrets))
+        if self.starts is not None:
+            yield self._listed(self.starts, start, environment, Redactor(there.known_secrets))
         else:
             yield Finding(self.check, "ok", f"{self.client.title} has this server, and starts {shown}; not tried")
 
@@ -161,11 +162,11 @@ class _Look:
             "the server reads wherever it is started."
         )
 
-    def _listed(self, start: Start, environment: Mapping[str, str], redactor: Redactor) -> Finding:
+    def _listed(self, starts: Starts, start: Start, environment: Mapping[str, str], redactor: Redactor) -> Finding:
         """Start it as the client does, and list its tools."""
         title = self.client.title
         try:
-            found = started(start, environment)
+            found = starts.of(start, environment)
         except DidNotStartError as error:
             says = redactor.text(f"{title} can't start it: {error}")
             cure = (

@@ -52,7 +52,8 @@ def check_journal_file(settings: Settings) -> Iterator[Finding]:
 
 def check_disk(settings: Settings) -> Iterator[Finding]:
     """Whether there is space left for the journal and the key files."""
-    for path in dict.fromkeys((_nearest(settings.state.parent), _nearest(settings.key_dir))):
+    disks = {path.stat().st_dev: path for path in (_nearest(settings.state.parent), _nearest(settings.key_dir))}
+    for path in disks.values():
         free = shutil.disk_usage(path).free
         says = f"{free / 2**20:,.0f} MB are free on the disk of {quoted(str(path), 300)}"
         if free < _LITTLE:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from io import TextIOWrapper
-from threading import BoundedSemaphore
-from typing import TextIO
+from threading import BoundedSemaphore, Lock
+from typing import Any, TextIO
 
 import anyio
 from mcp import Client, MCPError, StdioServerParameters, stdio_client
@@ -19,7 +20,7 @@ START_WITHIN = 15.0
 """Seconds. Few clients wait longer; a command that fetches the program first may take as long."""
 
 _AT_ONCE = BoundedSemaphore(4)
-"""A person may have a dozen clients: all at once, each would start as slowly as none of them does."""
+"""A person may have a dozen clients: all at once, each would start more slowly than a client waits."""
 
 
 class DidNotStartError(Exception):
@@ -32,6 +33,28 @@ class Started:
 
     version: str
     tools: int
+
+
+class Starts:
+    """The servers that were started: clients that start the same in the same environment need it once."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._begun: dict[tuple[Any, ...], Future[Started]] = {}
+
+    def of(self, start: Start, environment: Mapping[str, str]) -> Started:
+        """What that server says of itself. Raises DidNotStartError."""
+        key = (start.command, *start.args, frozenset(environment.items()))
+        with self._lock:
+            is_first = key not in self._begun
+            future = self._begun.setdefault(key, Future())
+        if is_first:
+            try:
+                future.set_result(started(start, environment))
+            except BaseException as error:
+                future.set_exception(error)
+                raise
+        return future.result()
 
 
 def started(start: Start, environment: Mapping[str, str]) -> Started:

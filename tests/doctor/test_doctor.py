@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from comet_mcp import __version__
 from comet_mcp.clients.start import Start
-from comet_mcp.doctor import places
+from comet_mcp.doctor import places, start
+from comet_mcp.doctor.start import Started
 from comet_mcp.sandbox import Sandbox
 from tests.doctor.faults import FAULTS
 from tests.doctor.machine import ELSEWHERE, Machine
@@ -73,10 +75,10 @@ def test_a_person_reads_one_line_a_check_with_the_cure_below_it(machine: Machine
 def test_a_token_that_only_a_client_s_entry_has_is_that_which_is_looked_at(machine: Machine) -> None:
     machine.write_config(access_token="")
     machine.client_file("codex").unlink()
-    start = Start.of_this({})
+    own = Start.of_this({})
     entry = {
-        "command": start.command,
-        "args": start.args,
+        "command": own.command,
+        "args": own.args,
         "env": {"COMETAPI_ACCESS_TOKEN": machine.sandbox.access_token},
     }
     machine.entry("cursor", json.dumps({"mcpServers": {"cometapi": entry}}))
@@ -91,6 +93,25 @@ def test_a_token_that_the_api_repeats_is_not_shown(machine: Machine) -> None:
     machine.sandbox.faults.add("account", "echo", times=9)
     _, said = machine.doctor("--no-start")
     assert machine.sandbox.access_token not in said
+
+
+def test_clients_that_start_the_same_start_it_once(machine: Machine) -> None:
+    asked = []
+
+    def say(begun: Start, environment: Mapping[str, str]) -> Started:
+        asked.append((begun.command, "COMETAPI_MCP_LOG" in environment))
+        return Started(__version__, 11)
+
+    machine.patch.setattr(start, "started", say)
+    machine.environ["COMETAPI_MCP_LOG"] = "ERROR"
+    own = Start.of_this({})
+    for client in ("cursor", "kimi", "qwen"):
+        entry = {"command": own.command, "args": own.args}
+        machine.entry(client, json.dumps({"mcpServers": {"cometapi": entry}}))
+    _, findings = machine.findings()
+    said = [finding["says"] for finding in findings if "with 11 tools" in finding["says"]]
+    assert len(said) == 4
+    assert sorted(asked) == [(own.command, False), (own.command, True)]  # Codex does not pass that variable
 
 
 def test_a_check_that_fails_itself_is_told_and_the_others_go_on(machine: Machine) -> None:
