@@ -65,10 +65,10 @@ def check_settings(settings: Settings, client: Client | None = None) -> Iterator
         problem for problem in settings.problems if not problem.startswith(_FILE) and not is_of_token(problem, settings)
     ]
     for problem in dict.fromkeys(wrong):
-        yield Finding("settings", "problem", problem, _cure_of(problem, settings))
+        yield _wrong("settings", problem, settings)
     for problem in dict.fromkeys(settings.policy.problems):
         if problem not in settings.problems:
-            yield Finding("policy", "problem", problem, _cure_of(problem, settings))
+            yield _wrong("policy", problem, settings)
     if not wrong:
         yield Finding("settings", "ok", "; ".join(_sources(settings, client)))
 
@@ -84,9 +84,14 @@ def _sources(settings: Settings, client: Client | None) -> Iterator[str]:
     yield "all others are the default" if given else "all are the default"
 
 
+def _wrong(check: str, problem: str, settings: Settings) -> Finding:
+    says, _, command = problem.partition(" Run: ")
+    return Finding(check, "problem", says, f"Run: {command}" if command else _cure_of(problem, settings))
+
+
 def _cure_of(problem: str, settings: Settings) -> str:
     if problem == settings.unknown_profile:
-        return f"Choose one that is there, or make it: cometapi-mcp --profile {settings.profile} login"
+        return f"Choose one that is there, or make it: cometapi-mcp login --profile {settings.profile}"
     if "Did you mean" in problem or "belongs" in problem:
         return "Correct the name, or remove it; then restart the client."
     in_file = "config file" in problem
@@ -105,13 +110,13 @@ def check_token(settings: Settings, client: Client | None = None) -> Iterator[Fi
     """The form of the access token; whether the API accepts it, only the API can say."""
     token = settings.access_token
     wrong = [problem for problem in settings.problems if is_of_token(problem, settings)]
-    login = f"cometapi-mcp {f'--profile {settings.profile} ' if settings.profile else ''}login"
+    login = f"cometapi-mcp login{f' --profile {settings.profile}' if settings.profile else ''}"
     for problem in wrong:
         says = " ".join((problem, *settings.hints))
         yield Finding("token", "problem", says, f"Copy a personal access token from {TOKEN_PAGE} and run: {login}")
     if token is None:
         if not wrong:
-            yield Finding("token", "not checked", "the settings could not be read")
+            yield Finding("token", "not checked", "there is none to look at")
     elif token.get_secret_value().startswith("sk-"):
         yield Finding(
             "token",

@@ -28,10 +28,12 @@ from comet_mcp.errors import (
 )
 from comet_mcp.settings import Settings
 from comet_mcp.text import quoted
+from comet_mcp.threads import LateError, run_blocking
 
 _WAY = ("COMETAPI_BASE_URL", "COMETAPI_MCP_ALLOW_HTTP", "COMETAPI_MCP_PROXY", "COMETAPI_MCP_CA_BUNDLE")
 """What has to be right before anything is sent."""
-_WITHIN = 6.0
+_WITHIN, _GIVEN_UP_AFTER = 6.0, 9.0
+"""Seconds for a call; and until nothing more is expected of it, for nothing bounds the search for a host's name."""
 _FIRST = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^".;]|[.;](?!\s|$))*')
 """A sentence, or what stands before its semicolon: what follows is advice to a language model."""
 
@@ -47,7 +49,13 @@ def check_connection(settings: Settings) -> Iterator[Finding]:
     usable = replace(settings, problems=(), timeout=_WITHIN)
     clock = Clock()
     try:
-        worth = anyio.run(_status, usable, clock)
+        # the end of a loop waits for who looks up a name, as long as that takes
+        worth = run_blocking(lambda: anyio.run(_status, usable, clock), _GIVEN_UP_AFTER)
+    except LateError:
+        says = f"{usable.base_url} gives no answer, nor does the system that looks up names."
+        yield Finding("api", "problem", says, "Check that this machine is online, and which name server it asks.")
+        yield Finding("account", "not checked", "the API was not reached")
+        return
     except UnsentError as error:
         yield from _unreached(usable, error)
         return

@@ -162,7 +162,7 @@ def a_policy_that_can_not_be_used(machine: Machine) -> None:
     machine.environ["COMETAPI_MCP_POLICY_MAX_BUDGET_USD"] = "lots"
 
 
-@fault("settings", "has no such profile", "cometapi-mcp --profile wrok login")
+@fault("settings", "has no such profile", "cometapi-mcp login --profile wrok")
 def a_profile_that_is_not_there(machine: Machine) -> None:
     machine.environ["COMETAPI_PROFILE"] = "wrok"
 
@@ -227,6 +227,14 @@ def an_api_whose_name_is_not_found(machine: Machine) -> None:
         raise socket.gaierror(-2, "made up")
 
     machine.patch.setattr(socket, "getaddrinfo", refuse)
+    machine.write_config(base_url='"https://api.example"')
+
+
+@fault("api", "nor does the system that looks up names", "name server")
+def a_name_server_that_hangs(machine: Machine) -> None:
+    machine.patch.setattr(connection, "_WITHIN", 0.2)
+    machine.patch.setattr(connection, "_GIVEN_UP_AFTER", 0.3)
+    machine.patch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(1))
     machine.write_config(base_url='"https://api.example"')
 
 
