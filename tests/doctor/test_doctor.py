@@ -90,9 +90,12 @@ def test_a_token_that_only_a_client_s_entry_has_is_that_which_is_looked_at(machi
 
 
 def test_a_token_that_the_api_repeats_is_not_shown(machine: Machine) -> None:
-    machine.sandbox.faults.add("account", "echo", times=9)
+    token = machine.sandbox.renew_access_token("made-up-short-token")
+    machine.write_config(access_token=f'"{token}"')
+    machine.sandbox.faults.add("account", "refused", times=9, value=f"access token {token} is wrong")
     _, said = machine.doctor("--no-start")
-    assert machine.sandbox.access_token not in said
+    assert "access token *** is wrong" in said
+    assert token not in said
 
 
 def test_clients_that_start_the_same_start_it_once(machine: Machine) -> None:
