@@ -75,10 +75,10 @@ def check_keychain(settings: Settings) -> Iterator[Finding]:
     except LateError as late:
         yield Finding("keychain", "problem", f"The keychain gave {late}; it may be asking on the screen.", unlock)
     except StoreError as error:
-        says, _, cure = str(error.args[0]).partition(". ")
-        missing = "needs the extra" in says
+        says, _, _ = str(error.args[0]).partition(". ")
+        is_missing = "needs the extra" in says
         install = 'Install it: python -m pip install "cometapi-mcp[keyring]"; or set COMETAPI_MCP_SECRETS=file.'
-        yield Finding("keychain", "problem", f"{says.removesuffix('.')}.", install if missing else cure or unlock)
+        yield Finding("keychain", "problem", f"{says.removesuffix('.')}.", install if is_missing else unlock)
     else:
         yield Finding("keychain", "ok", "it answers")
 

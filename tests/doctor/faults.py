@@ -17,6 +17,7 @@ from typing import Any
 
 import keyring
 import keyring.backends.fail
+import keyring.errors
 
 import comet_mcp
 from comet_mcp.audit.chain import hashed
@@ -398,7 +399,12 @@ def _keychain(machine: Machine, ring: Any) -> None:
 
 @fault("keychain", "refused", "COMETAPI_MCP_SECRETS=file")
 def a_keychain_that_refuses(machine: Machine) -> None:
-    _keychain(machine, keyring.backends.fail.Keyring())  # type: ignore[no-untyped-call]
+    def refuse(*_: Any) -> None:
+        raise keyring.errors.KeyringLocked("made up")
+
+    ring = keyring.backends.fail.Keyring()  # type: ignore[no-untyped-call]
+    machine.patch.setattr(type(ring), "get_password", refuse)
+    _keychain(machine, ring)
 
 
 @fault("keychain", "no answer", "Unlock the keychain")
