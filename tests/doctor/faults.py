@@ -183,7 +183,7 @@ def no_token(machine: Machine) -> None:
     machine.write_config(access_token="")
 
 
-@fault("token", "key for models", "console/personal")
+@fault("token", "model", "console/personal")
 def a_model_key_in_the_token_s_place(machine: Machine) -> None:
     machine.write_config(access_token=f'"sk-{ELSEWHERE}"')
 
