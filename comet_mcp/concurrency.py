@@ -178,3 +178,23 @@ class SingleFlight(Generic[_Request, _T]):
         except BaseException:
             flight.begun = False  # this caller was cancelled: the next one who waits makes the call
             raise
+
+
+async def together(*work: Callable[[], Awaitable[_T]]) -> list[_T]:
+    """What each gives, all at work at once. The first error ends the others, and comes out as it is."""
+    given: dict[int, _T] = {}
+    failed: list[Exception] = []
+    async with anyio.create_task_group() as tasks:
+
+        async def do(number: int, one: Callable[[], Awaitable[_T]]) -> None:
+            try:
+                given[number] = await one()
+            except Exception as error:  # noqa: BLE001 - raised below: a task group would wrap it
+                failed.append(error)
+                tasks.cancel_scope.cancel()
+
+        for number, one in enumerate(work):
+            tasks.start_soon(do, number, one)
+    if failed:
+        raise failed[0]
+    return [given[number] for number in range(len(work))]

@@ -23,7 +23,7 @@ from comet_mcp.domain.money import Units
 from comet_mcp.errors import CometError
 from comet_mcp.journal.base import Decision, Journal, Reads, Step
 from comet_mcp.journal.sqlite import SQLiteJournal
-from comet_mcp.journal.steps import Taken, taking_share
+from comet_mcp.journal.steps import Taken, others_share, taking_share
 from comet_mcp.policy.enforcer import PolicyEnforcer
 from comet_mcp.redaction import Redactor
 from comet_mcp.secret_store import KeyStore, env_files, key_store
@@ -42,9 +42,11 @@ from comet_mcp.services.replace import Replacer
 from comet_mcp.services.retire import Retirer
 from comet_mcp.services.rotate import Rotator
 from comet_mcp.services.secrets import Secrets
+from comet_mcp.services.spending_sums import SpendingSums
 from comet_mcp.services.take_up import TakeUp
 from comet_mcp.services.units import UnitsCheck
 from comet_mcp.services.update import Changer
+from comet_mcp.services.usage import UsageReader
 from comet_mcp.services.verify import Verifier
 from comet_mcp.settings import Settings
 
@@ -77,6 +79,7 @@ class Services:
     deleter: Deleter
     rotator: Rotator
     verifier: Verifier
+    usage: UsageReader
     audit: AuditTrail
     confirmations: Confirmations
     deliveries: Deliveries | None
@@ -137,6 +140,7 @@ class Services:
             quota=quota,
         )
         catalog = Catalog(api, clock, settings.units)
+        sums = SpendingSums(api)
         services = cls(
             settings=settings,
             redactor=redactor,
@@ -159,6 +163,7 @@ class Services:
             deleter=deleter,
             rotator=rotator,
             verifier=Verifier(api, catalog, secrets, settings.units),
+            usage=UsageReader(api, clock, settings.timezone, sums),
             audit=AuditTrail(journal, settings.audit, clock, lambda: identity.label, redactor),
             confirmations=Confirmations(settings, journal, clock, redactor),
             deliveries=deliveries,
@@ -200,8 +205,14 @@ class Services:
             ahead = limit.due()
             return None if ahead is None else taking(ahead)
 
+        async def look() -> int:
+            try:
+                return await self.journal.run(others_share(origin, server, self.clock.of_machine()))
+            except CometError:
+                return 0  # without a journal each server minds the limit alone
+
         if limit.most:
-            limit.share(take)
+            limit.share(take, look)
             self.journal.add_rider(ride)
 
     async def hear_clock(self, deadline: Deadline) -> None:

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr, ValidationError
 
-from comet_mcp.api.models import Account, CatalogModel, CreateAnswer, ModelList, TokenPage
+from comet_mcp.api.models import (
+    Account,
+    CatalogModel,
+    CreateAnswer,
+    HourSum,
+    HourSums,
+    KeySum,
+    KeySums,
+    LogPage,
+    ModelList,
+    TokenPage,
+)
 from comet_mcp.api.rate_limit import RateLimit
 from comet_mcp.api.responses import Answer, checked, envelope, json_of, parse, unusable
 from comet_mcp.api.transport import Transport
@@ -20,6 +31,12 @@ if TYPE_CHECKING:
     import httpx
 
     from comet_mcp.settings import Settings
+
+CALLS, REFUNDS = 2, 6
+"""The kinds of rows in the log that are about money: a model call, and what an asynchronous one got back."""
+
+LONGEST_SUMS = 2_592_000
+"""Seconds that sums are told of at once, at most: 30 days (measured)."""
 
 _READ_ATTEMPTS = 2
 
@@ -142,6 +159,45 @@ class CometAPI:
         return parse(
             ModelList, {"data": [{"id": name} for name in names] if isinstance(names, list) else names}, answer
         ).data
+
+    async def log(
+        self, kind: int, start: int, end: int, page: int, page_size: int, *, seconds: float | None = None
+    ) -> LogPage:
+        """`GET /api/log/self`: rows of one kind, newest first, from `start` to `end` in Unix seconds, both included.
+
+        `kind` is `CALLS` or `REFUNDS`. Rows that come in while it is paged move the others: let `end` be past.
+        """
+        query = f"p={page}&page_size={page_size}&type={kind}&start_timestamp={start}&end_timestamp={end}"
+        answer = await self._manage("GET", f"/api/log/self?{query}", None, seconds)
+        return parse(LogPage, envelope(answer).data, answer)
+
+    async def log_sum(self, start: int, end: int, *, seconds: float | None = None) -> int:
+        """`GET /api/log/self/stat`: the quota units of the model calls in the log, refunds not taken off (measured)."""
+        path = f"/api/log/self/stat?start_timestamp={start}&end_timestamp={end}"
+        answer = await self._manage("GET", path, None, seconds)
+        data = envelope(answer).data
+        quota = data.get("quota") if isinstance(data, dict) else None
+        if not isinstance(quota, int) or isinstance(quota, bool):
+            raise unusable(answer, "has no sum in it")
+        return quota
+
+    async def hour_sums(self, start: int, end: int, *, seconds: float | None = None) -> list[HourSum]:
+        """`GET /api/data/self`: the sums of each model and hour that begins from `start` to `end`, unsorted.
+
+        At most `LONGEST_SUMS` seconds; up to five minutes late; none where the operator does not keep them (measured).
+        """
+        path = f"/api/data/self?start_timestamp={start}&end_timestamp={end}"
+        answer = await self._manage("GET", path, None, seconds)
+        return parse(HourSums, {"data": envelope(answer).data}, answer).data
+
+    async def key_sums(self, start: int, end: int, *, seconds: float | None = None) -> list[KeySum]:
+        """`GET /api/data/flow/self`: the same for each key, group and model over all these hours.
+
+        Releases before June 2026 have no such call (measured): RefusedError.
+        """
+        path = f"/api/data/flow/self?start_timestamp={start}&end_timestamp={end}"
+        answer = await self._manage("GET", path, None, seconds)
+        return parse(KeySums, {"data": envelope(answer).data}, answer).data
 
     async def _as_key(self, key: SecretStr, path: str) -> Answer:
         """One call as a model key, which has no part in the account's own headers."""

@@ -20,6 +20,9 @@ MAX_KEYS = 5_000
 _MAX_MODELS = 10_000
 """Most models in one list; the catalog has some 300."""
 
+_MAX_ROWS = 10_000
+"""Most rows of the log, or sums, in one answer; a page of the log has 100."""
+
 _MAX_VALUES = 50_000
 """Most values in one answer. A page of 100 keys has 2,000; each may take 200 bytes where it has three in the answer."""
 
@@ -69,6 +72,72 @@ class Account(BaseModel):
     quota: Number = 0
     used_quota: Number = 0
     request_count: Number = 0
+
+
+class LogRow(BaseModel):
+    """A row of the log: one model call, or a refund; `quota` is what it cost or gave back, in quota units.
+
+    `token_name` is the key's name at that time, `created_at` when the call ended, in Unix seconds.
+    """
+
+    model_config = _LENIENT
+
+    created_at: Number = 0
+    token_id: Number = 0
+    token_name: str = ""
+    model_name: str = ""
+    quota: Number = 0
+
+
+class LogPage(BaseModel):
+    """One page of `GET /api/log/self`, newest first."""
+
+    model_config = _LENIENT
+
+    total: Number = 0
+    items: Annotated[list[LogRow], FailFast(), Field(max_length=_MAX_ROWS)] = []
+
+
+class HourSum(BaseModel):
+    """What a model cost in the hour that begins at `created_at`: a row of `GET /api/data/self`."""
+
+    model_config = _LENIENT
+
+    created_at: Number = 0
+    model_name: str = ""
+    count: Number = 0
+    quota: Number = 0
+
+
+class KeySum(BaseModel):
+    """What a key spent on a model in the hours that were asked for: a row of `GET /api/data/flow/self`.
+
+    `token_name` is today's name of the key, "" for one that was deleted.
+    """
+
+    model_config = _LENIENT
+
+    token_id: Number = 0
+    token_name: str = ""
+    model_name: str = ""
+    count: Number = 0
+    quota: Number = 0
+
+
+class HourSums(BaseModel):
+    """All of one answer."""
+
+    model_config = _LENIENT
+
+    data: Annotated[list[HourSum], FailFast(), Field(max_length=_MAX_ROWS)] = []
+
+
+class KeySums(BaseModel):
+    """All of one answer."""
+
+    model_config = _LENIENT
+
+    data: Annotated[list[KeySum], FailFast(), Field(max_length=_MAX_ROWS)] = []
 
 
 class Pricing(BaseModel):

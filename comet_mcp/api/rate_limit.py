@@ -62,6 +62,9 @@ _RESERVED: ContextVar[_Reserved | None] = ContextVar("reserved", default=None)
 Share = Callable[[int], Awaitable[bool]]
 """Has so many calls ahead, as far as others have left them, and allows what it got; False where nobody shares."""
 
+Look = Callable[[], Awaitable[int]]
+"""How many calls the other servers have made or taken ahead, of those that count now."""
+
 
 class RateLimit:
     """Keeps the servers under the API's limit, so that none is locked out for three minutes by a 429.
@@ -80,6 +83,7 @@ class RateLimit:
         self.total = 0
         """All calls that were ever made."""
         self._take_share: Share | None = None
+        self._look: Look | None = None
         self._share_end = 0
         """The total up to which calls may be made, where they are shared."""
         self._shared_at = 0.0
@@ -90,11 +94,22 @@ class RateLimit:
         self._has_share = False
         self._taken = anyio.Event()
 
-    def share(self, take: Share) -> None:
+    def share(self, take: Share, look: Look | None = None) -> None:
         """Share the calls with other servers from now on; a few may be made before any were taken."""
-        self._take_share = take
+        self._take_share, self._look = take, look
         self._share_end = self.total + AT_FIRST
         self._shared_at = self._clock.monotonic()
+
+    async def spare(self) -> int | None:
+        """How many calls all servers together may make now that no write of this one holds; None for any number.
+
+        None are taken ahead: it is for work that leaves most of them to others.
+        """
+        if not self.most:
+            return None
+        others = await self._look() if self._look else 0
+        self._forget()
+        return max(self.most - len(self._made) - self._held - others, 0)
 
     async def count(self) -> None:
         """Count a call that is about to be sent. Raises RateLimitedError where it would be one too many."""

@@ -21,7 +21,7 @@ _WEEKDAYS |= {name: number for number, name in enumerate(("mon", "tue", "wed", "
 
 _YEAR = r"(?:,? (?P<year>[0-9]{4})|,? (?:of )?(?P<which>this|next) year)?"
 _YEAR_CJK = r"(?:(?P<year>[0-9]{4})年の?|(?P<which>今|本|来|來|明|翌|再来|后|後)年の?)?"
-_MONTH = (
+MONTH = (
     r"(?P<month>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?"
     r"|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\.?"
 )
@@ -30,7 +30,7 @@ _ORDINAL = rf"(?:the )?{_NUMBER}(?:st|nd|rd|th)?"
 _WEEKDAY = r"(?P<weekday>(?:mon|tues?|wed(?:nes)?|thu(?:r|rs)?|fri|sat(?:ur)?|sun)(?:day)?)"
 _PERIODS = (
     r"(?:(?P<which>this|the|next) )?(?P<unit>week|month|quarter|year)",
-    _MONTH + _YEAR,
+    MONTH + _YEAR,
     r"(?P<year>[0-9]{4})",
 )
 _PERIODS_CJK = (
@@ -89,7 +89,7 @@ def _weekday_of_week(found: re.Match[str], today: date) -> Iterator[date]:
 
 
 def _day_of_month(found: re.Match[str], today: date) -> Iterator[date]:
-    month, day, named = _month_number(found["month"]), int(found["day"]), _year(found, today)
+    month, day, named = month_number(found["month"]), int(found["day"]), _year(found, today)
     yield date(named, month, day) if named else _next_day(month, day, today)
 
 
@@ -104,7 +104,7 @@ def _next_day(month: int, day: int, today: date) -> date:
 def _bare_day(found: re.Match[str], today: date) -> Iterator[date]:
     """The next day with that number, in this month or in the first one that has it."""
     day = int(found["day"])
-    months = (_month(today.year, today.month + ahead) for ahead in range(4))
+    months = (month_days(today.year, today.month + ahead) for ahead in range(4))
     days = (first.replace(day=day) for first, last in months if 0 < day <= last.day)
     yield from [found for found in days if found >= today][:1]
 
@@ -146,19 +146,23 @@ def _period(found: re.Match[str], today: date) -> tuple[date, date]:
     """The first and the last day of the week, month, quarter or year that is named."""
     named = found.groupdict()
     if unit := named.get("unit"):
-        ahead = _offset(named["which"] or "")
-        if unit in ("week", "週", "周"):
-            return _week(today, ahead)
-        if unit == "quarter":
-            first = _month(today.year, today.month - (today.month - 1) % 3 + 3 * ahead)[0]
-            return first, _month(first.year, first.month + 2)[1]
-        if unit in ("month", "月"):
-            return _month(today.year, today.month + ahead)
-        return date(today.year + ahead, 1, 1), date(today.year + ahead, 12, 31)
+        return unit_days(unit, _offset(named["which"] or ""), today)
     if not named.get("month"):
         return date(int(named["year"]), 1, 1), date(int(named["year"]), 12, 31)
-    month, year = _month_number(named["month"]), _year(found, today)
-    return _month(year or today.year + (month < today.month), month)
+    month, year = month_number(named["month"]), _year(found, today)
+    return month_days(year or today.year + (month < today.month), month)
+
+
+def unit_days(unit: str, ahead: int, today: date) -> tuple[date, date]:
+    """The first and the last day of this week, month, quarter or year, or of one so many ahead; -1 for the last one."""
+    if unit in ("week", "週", "周"):
+        return _week(today, ahead)
+    if unit == "quarter":
+        first = month_days(today.year, today.month - (today.month - 1) % 3 + 3 * ahead)[0]
+        return first, month_days(first.year, first.month + 2)[1]
+    if unit in ("month", "月"):
+        return month_days(today.year, today.month + ahead)
+    return date(today.year + ahead, 1, 1), date(today.year + ahead, 12, 31)
 
 
 def _week(today: date, ahead: int) -> tuple[date, date]:
@@ -167,13 +171,14 @@ def _week(today: date, ahead: int) -> tuple[date, date]:
     return monday, monday + 6 * _DAY
 
 
-def _month(year: int, month: int) -> tuple[date, date]:
+def month_days(year: int, month: int) -> tuple[date, date]:
     """A month, which may be given as the thirteenth one of the year before."""
     year, month = year + (month - 1) // 12, (month - 1) % 12 + 1
     return date(year, month, 1), date(year, month, monthrange(year, month)[1])
 
 
-def _month_number(word: str) -> int:
+def month_number(word: str) -> int:
+    """1 to 12 for a name or a number. Raises ValueError."""
     number = int(word) if word.isdigit() else _MONTHS.index(word[:3]) + 1
     if not 1 <= number <= 12:
         raise ValueError(word)
@@ -205,8 +210,8 @@ def _table() -> Iterator[tuple[str, _Meaning]]:
     yield r"(?P<which>今|来)週の?(?P<weekday>[月火水木金土日])曜日?", _weekday_of_week
     yield r"(?:[周週]|星期|礼拜|禮拜)(?P<weekday>[1-6日天])", _weekday
     yield r"(?P<which>本|[这這][个個]?|下[个個]?)(?:[周週]|星期|礼拜|禮拜)(?P<weekday>[1-6日天])", _weekday_of_week
-    yield rf"{_ORDINAL} (?:of )?{_MONTH}{_YEAR}", _day_of_month
-    yield rf"{_MONTH} {_ORDINAL}{_YEAR}", _day_of_month
+    yield rf"{_ORDINAL} (?:of )?{MONTH}{_YEAR}", _day_of_month
+    yield rf"{MONTH} {_ORDINAL}{_YEAR}", _day_of_month
     yield rf"{_YEAR_CJK}(?P<month>[0-9]{{1,2}})月{_NUMBER}[日号號]", _day_of_month
     yield rf"(?:the )?{_NUMBER}(?:st|nd|rd|th|号|號)", _bare_day
     yield rf"{_NUMBER}日", _days_or_day

@@ -116,7 +116,7 @@ def end_of(lifetime: str, now: float, zone: tzinfo, name: str = "lifetime") -> E
     wrong = "ends in the past" if ends and not coming else _wrong(coming, now, zone)
     if wrong:
         today = datetime.fromtimestamp(now, zone)
-        shown = f"Today is {today:%A %Y-%m-%d} ({_offset(today)})"
+        shown = f"Today is {today:%A %Y-%m-%d} ({offset(today)})"
         raise ArgumentError(f"{name} {quoted(lifetime)} {wrong}. {shown}. {_GIVE}")
     return End(coming[0])
 
@@ -124,7 +124,7 @@ def end_of(lifetime: str, now: float, zone: tzinfo, name: str = "lifetime") -> E
 def span_of(words: str, now: float) -> int | None:
     """The seconds of a span from now, such as "30 days"; None where the words are none."""
     plain = _plain(words)
-    end = int(now) + TASK if _TASK.fullmatch(plain) else after(_as_span(plain), now)
+    end = int(now) + TASK if _TASK.fullmatch(plain) else after(as_span(plain), now)
     return None if end is None else end - int(now)
 
 
@@ -134,9 +134,9 @@ def end_in_zone(expired_time: int, zone: tzinfo) -> str:
         return "never"
     end, last = (datetime.fromtimestamp(seconds, zone) for seconds in (expired_time, expired_time - 1))
     if end.date() > last.date():
-        local = f"{last:%A %Y-%m-%d} 24:00 {_offset(last)}"
+        local = f"{last:%A %Y-%m-%d} 24:00 {offset(last)}"
     else:
-        local = f"{end:%A %Y-%m-%d %H:%M}{f':{end:%S}' if end.second else ''} {_offset(end)}"
+        local = f"{end:%A %Y-%m-%d %H:%M}{f':{end:%S}' if end.second else ''} {offset(end)}"
     return f"{local} ({when(expired_time)})"
 
 
@@ -153,13 +153,14 @@ def _plain(lifetime: str) -> str:
 
 def _ends(words: str, now: float, zone: tzinfo) -> list[int]:
     """All that the words can mean, in Unix seconds."""
-    for end in (after(_as_span(words), now), _iso(words, zone)):
+    for end in (after(as_span(words), now), _iso(words, zone)):
         if end is not None:
             return [end]
     return _moments(words, datetime.fromtimestamp(now, zone), zone)
 
 
-def _as_span(words: str) -> str:
+def as_span(words: str) -> str:
+    """A span in any of the three languages as a number and a unit in English; other words as they are."""
     for pattern, span in _SPANS:
         if found := pattern.fullmatch(words):
             return found.expand(span)
@@ -241,6 +242,6 @@ def _wrong(ends: list[int], now: float, zone: tzinfo) -> str:
     return ""
 
 
-def _offset(moment: datetime) -> str:
+def offset(moment: datetime) -> str:
     """UTC+09:00."""
     return str(timezone(moment.utcoffset() or timedelta()))

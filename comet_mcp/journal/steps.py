@@ -41,14 +41,25 @@ def taking_share(
     """
 
     def decide(rows: Rows) -> Decision[Taken]:
-        others = tuple(
-            Counted(share.calls, share.until - now)
-            for share in rows.shares
-            if share.server != server and share.until > now
-        )
+        others = _others(rows, server, now)
         left = most - sum(one.calls for one in (*others, *made))
         taken = Counted(max(min(ahead, left), 0), SHARE_HOLDS + WINDOW)
         shares = tuple(Share(server, one.calls, now + one.seconds) for one in (*made, taken) if one.calls)
         return Decision(Taken(taken.calls, others), [PutShares(origin, server, shares, now)])
 
     return Step(Reads(shares=origin), decide, durable=False)
+
+
+def others_share(origin: str, server: str, now: float) -> Step[int]:
+    """Tells how many calls of an API the other servers have, made or taken ahead; the arguments are as above."""
+
+    def decide(rows: Rows) -> Decision[int]:
+        return Decision(sum(one.calls for one in _others(rows, server, now)))
+
+    return Step(Reads(shares=origin), decide, durable=False)
+
+
+def _others(rows: Rows, server: str, now: float) -> tuple[Counted, ...]:
+    return tuple(
+        Counted(share.calls, share.until - now) for share in rows.shares if share.server != server and share.until > now
+    )
