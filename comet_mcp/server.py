@@ -44,6 +44,7 @@ from comet_mcp.tools import (
     delete_api_key,
     get_account,
     get_api_key,
+    get_usage,
     list_api_keys,
     list_models,
     plan_api_key,
@@ -107,6 +108,7 @@ TOOLS = (
     verify_api_key.TOOL,
     list_models.TOOL,
     get_account.TOOL,
+    get_usage.TOOL,
 )
 """Every tool, in the order in which clients show them."""
 

@@ -256,6 +256,7 @@ EVERY_CALL: dict[str, dict[str, Any]] = {
     "verify_api_key": {"id": 7},
     "list_models": {},
     "get_account": {},
+    "get_usage": {},
 }
 
 

@@ -76,11 +76,14 @@ class SpendingSums:
 
     async def _add_keys(self, spending: Spending, at: int, start: int, end: int) -> None:
         for row in await self._api.key_sums(start, end - 1):
-            spending.add(Charge(at, row.token_id, row.token_name, row.model_name, row.quota, row.count))
+            spending.add(Charge(at, row.token_id, "", row.model_name, row.quota, row.count))
+            if row.token_name:  # today's, where rows have the name of their time
+                spending.names[row.token_id] = row.token_name
 
     async def _add_hours(self, spending: Spending, start: int, end: int) -> None:
         for row in await self._api.hour_sums(start, end - 1):
-            spending.add(Charge(row.created_at, 0, "", row.model_name, row.quota, row.count))
+            if start <= row.created_at < end:
+                spending.add(Charge(row.created_at, 0, "", row.model_name, row.quota, row.count))
 
     def _note_refusal(self, error: RefusedError) -> None:
         if error.code == "no_such_call":

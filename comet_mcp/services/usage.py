@@ -221,18 +221,21 @@ class _Work:
         page, number, seen = first, 1, 0
         while True:
             for row in page.items:
-                take(row)
+                if span[0] <= row.created_at < span[1]:
+                    take(row)
             seen += len(page.items)
             if not page.items or seen >= page.total:
                 return
-            oldest = page.items[-1].created_at
+            oldest = min(max(page.items[-1].created_at, span[0]), span[1])
             why = await self.budget.lacks()
             if not why:
                 number += 1
                 try:
-                    page = await self._page(kind, *span, number)
+                    before, page = page, await self._page(kind, *span, number)
                 except APIError as error:
                     why = error.code
+                else:
+                    why = "the same page again" if page.items == before.items else ""
             if why:
                 read.gaps.append(Gap(span[0], oldest, why))
                 return

@@ -33,6 +33,7 @@ ToolName = Literal[
     "verify_api_key",
     "list_models",
     "get_account",
+    "get_usage",
 ]
 
 

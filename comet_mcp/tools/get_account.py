@@ -9,7 +9,7 @@ from comet_mcp.tools.base import Tool
 
 
 async def get_account(context: Context) -> AccountInfo:
-    """Show the CometAPI account: balance and use in USD and quota units, and its groups where the API tells them."""
+    """Show the CometAPI account: balance and use in USD and quota units, and its groups."""
     account = await context.app.api.account()
     try:
         groups: list[str] | None = await context.app.catalog.groups()

@@ -37,7 +37,7 @@ async def list_models(
     type: Annotated[str, Field(max_length=40, description='Such as "chat" or "image"')] = "",
     limit: Annotated[int, Field(ge=1, le=_MOST, description=f"1 to {_MOST}")] = 20,
 ) -> ModelPage:
-    """List the models that keys of this CometAPI account can call, cheapest first, with prices where there are any."""
+    """List the models that keys of this CometAPI account can call, cheapest first, with prices."""
     models = await context.app.catalog.models()
     word = search.casefold()
     kinds, note = _kinds(type, models)

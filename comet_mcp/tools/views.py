@@ -55,7 +55,7 @@ def shown(row: Key, units: Units, now: float) -> dict[str, Any]:
 class KeyRecord(KeyView):
     """A key in words, and `raw`, the fields of the API as it gave them."""
 
-    unpublished = frozenset({"key", "spent", "last_used", "created"})
+    unpublished = _UNPUBLISHED - {"state"} | {"created"}
 
     created: str
     raw: dict[str, Any]
@@ -75,7 +75,7 @@ class Secret(Result):
     tells whether a program's own file was created, changed or kept.
     """
 
-    unpublished = frozenset({"base_url", "variable", "shells", "needs", "outcome", "value"})
+    unpublished = frozenset({"path", "base_url", "variable", "shells", "needs", "outcome", "value"})
 
     stored_in: Literal["file", "keyring", "result", "none"]
     load: str | None = None
@@ -183,7 +183,16 @@ class KeyBody(Result):
     """The arguments of create_api_key, as it takes them."""
 
     unpublished = frozenset(
-        {"unlimited_quota", "model_limits_enabled", "model_limits", "allow_ips", "group", "cross_group_retry"}
+        {
+            "expired_time",
+            "remain_quota",
+            "unlimited_quota",
+            "model_limits_enabled",
+            "model_limits",
+            "allow_ips",
+            "group",
+            "cross_group_retry",
+        }
     )
 
     name: str
@@ -238,7 +247,7 @@ class DeletedKey(Result):
     `deleted` is false where none was.
     """
 
-    unpublished = frozenset({"recreate"})
+    unpublished = frozenset({"name", "recreate", "note"})
 
     id: int
     deleted: bool

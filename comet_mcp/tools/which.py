@@ -10,10 +10,10 @@ from comet_mcp.context import Context
 from comet_mcp.errors import ArgumentError
 from comet_mcp.services.naming import key_named
 
-KeyId = Annotated[int, Field(description="From list_api_keys")]
-"""A key's id; 0 where none is given."""
+KeyId = Annotated[int, Field(description="Or key_name")]
+"""A key's id; 0 where none is given. That key_name can take its place is said here alone, for both."""
 
-KeyName = Annotated[str, Field(description="Or its name")]
+KeyName = str
 """A key's name instead of its id; "" where none is given."""
 
 

@@ -184,6 +184,7 @@ def _everything(key: int, other: int) -> list[tuple[str, dict[str, Any]]]:
         ("list_models", {"search": "gpt"}),
         ("list_models", {"search": "no such model"}),
         ("get_account", {}),
+        ("get_usage", {"by": "key,model"}),
     ]
 
 
@@ -328,6 +329,7 @@ def test_no_secret_is_in_what_any_tool_says_when_any_call_of_the_api_fails(
                 ("plan_api_key", {"name": "x", "lifetime": "never", "unlimited": True, "group": "vip"}),
                 ("list_models", {}),
                 ("get_account", {}),
+                ("get_usage", {}),
                 ("create_api_key", {"name": f"{fault} {after}", "remain_quota": 5_000}),
                 ("list_api_keys", {"keyword": "victim"}),
                 ("get_api_key", {"id": row.id}),
@@ -383,6 +385,7 @@ def test_an_api_that_repeats_the_token_or_a_key_in_its_message_is_quoted_without
                 ("delete", "delete_api_key", {"id": 1}),
                 ("reveal", "save_api_key", {"id": 1}),
                 ("account", "get_account", {}),
+                ("log", "get_usage", {}),
             ):
                 home.sandbox.faults.clear()
                 home.sandbox.faults.add(call, "refused", value=message)

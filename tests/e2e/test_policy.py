@@ -668,6 +668,7 @@ async def test_a_policy_with_a_mistake_stops_every_writing_call_and_reading_goes
             ("get_api_key", {"id": row.id}),
             ("verify_api_key", {"id": row.id}),
             ("get_account", {}),
+            ("get_usage", {}),
             ("list_models", {}),
         ):
             data_of(await client.call_tool(tool, arguments))

