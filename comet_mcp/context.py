@@ -35,6 +35,7 @@ from comet_mcp.services.delivery import Delivery, Told
 from comet_mcp.services.finding import RowFinder
 from comet_mcp.services.identity import Identity
 from comet_mcp.services.listing import KeyPages
+from comet_mcp.services.pace import Pace
 from comet_mcp.services.progress import Progress
 from comet_mcp.services.quota import Quota
 from comet_mcp.services.reconcile import Reconciler
@@ -80,6 +81,7 @@ class Services:
     rotator: Rotator
     verifier: Verifier
     usage: UsageReader
+    pace: Pace
     audit: AuditTrail
     confirmations: Confirmations
     deliveries: Deliveries | None
@@ -164,6 +166,7 @@ class Services:
             rotator=rotator,
             verifier=Verifier(api, catalog, secrets, settings.units),
             usage=UsageReader(api, clock, settings.timezone, sums),
+            pace=Pace(api, clock, sums),
             audit=AuditTrail(journal, settings.audit, clock, lambda: identity.label, redactor),
             confirmations=Confirmations(settings, journal, clock, redactor),
             deliveries=deliveries,

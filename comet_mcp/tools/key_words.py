@@ -6,6 +6,7 @@ What a key does not limit is said ("any", "never", "unlimited"), not left out: n
 from __future__ import annotations
 
 from comet_mcp.domain.addresses import AddressList
+from comet_mcp.domain.forecast import HOUR, Forecast
 from comet_mcp.domain.key import Key
 from comet_mcp.domain.lifetimes import expiry, when
 from comet_mcp.domain.models import ModelList
@@ -38,6 +39,14 @@ def budget(row: Key, units: Units) -> str:
         return "unlimited"
     of = f" of {units.usd(row.total)}" if row.used_quota else ""
     return f"{units.usd(row.remain_quota)}{of} left"
+
+
+def runs_out(found: Forecast | None, units: Units) -> str | None:
+    """When something is used up, and by which pace: "about 2026-12-03T05:00:00Z at $0.40 a day"."""
+    if found is None:
+        return None
+    pace = round(found.pace, 2 - len(str(found.pace)))
+    return f"about {when(found.at // HOUR * HOUR)} at {units.usd(pace)} {'a day' if found.each == 'day' else 'an hour'}"
 
 
 def models(row: Key) -> str:

@@ -52,6 +52,8 @@ async def list_api_keys(
     for row in done.found:
         await app.audit.settled(row.id, row.name)
     notes += [*searched, *done.notes]
+    if ends_before or sort == "ends":  # who asks when keys end waits for it; others are told what is known already
+        await app.pace.look(rows, context.deadline)
     if skew := app.clock.report():
         notes.append(skew)
     last = max(-(-total // page_size), 1)
@@ -62,7 +64,7 @@ async def list_api_keys(
         page_size=page_size,
         total=total,
         unless_said=", ".join(f"{name} {value}" for name, value in UNLESS_SAID.items()),
-        items=[ListedKey.of(row, app.units, app.clock.now()) for row in rows],
+        items=[ListedKey.of(row, app.units, app.clock.now(), app.pace.of_key(row)) for row in rows],
         notes=notes or None,
     )
 

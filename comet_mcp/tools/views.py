@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 
 from pydantic import SecretStr
 
+from comet_mcp.domain.forecast import Forecast
 from comet_mcp.domain.key import Key, mask
 from comet_mcp.domain.lifetimes import when
 from comet_mcp.domain.money import Units
@@ -19,7 +20,7 @@ from comet_mcp.secret_store import Saved
 from comet_mcp.secret_store.base import Outcome, needed_base_url
 from comet_mcp.services.finding import Created
 from comet_mcp.settings import Settings
-from comet_mcp.tools.key_words import ANY, NONE, UNUSED, words_of
+from comet_mcp.tools.key_words import ANY, NONE, UNUSED, runs_out, words_of
 from comet_mcp.tools.result import Result
 
 _RAW = tuple(name for name in Key.model_fields if name not in ("id", "user_id", "key", "name"))
@@ -55,16 +56,18 @@ def shown(row: Key, units: Units, now: float) -> dict[str, Any]:
 class KeyRecord(KeyView):
     """A key in words, and `raw`, the fields of the API as it gave them."""
 
-    unpublished = _UNPUBLISHED - {"state"} | {"created"}
+    unpublished = _UNPUBLISHED - {"state"} | {"created", "runs_out"}
 
     created: str
+    runs_out: str | None = None
     raw: dict[str, Any]
 
     @classmethod
-    def of(cls, row: Key, units: Units, now: float) -> Self:
-        """The record of the API, readable."""
+    def of(cls, row: Key, units: Units, now: float, forecast: Forecast | None = None) -> Self:
+        """The record of the API, readable, with when it runs out where that is known to come before its end."""
         raw = {name: getattr(row, name) for name in _RAW}
-        return cls(**shown(row, units, now), created=when(row.created_time), raw=raw)
+        said = shown(row, units, now)
+        return cls(**said, created=when(row.created_time), runs_out=runs_out(forecast, units), raw=raw)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -144,13 +147,14 @@ UNLESS_SAID = {"last_used": UNUSED, "models": ANY, "addresses": ANY, "group": NO
 class ListedKey(Result):
     """A key in a list; what is as `unless_said` of its page has it is left out."""
 
-    unpublished = frozenset({"last_used", "models", "addresses", "group"})
+    unpublished = frozenset({"runs_out", "last_used", "models", "addresses", "group"})
 
     id: int
     name: str
     state: str
     ends: str
     budget: str
+    runs_out: str | None = None
     spent: str
     last_used: str | None = None
     models: str | None = None
@@ -158,10 +162,10 @@ class ListedKey(Result):
     group: str | None = None
 
     @classmethod
-    def of(cls, row: Key, units: Units, now: float) -> ListedKey:
-        """The record of the API, short."""
+    def of(cls, row: Key, units: Units, now: float, forecast: Forecast | None = None) -> ListedKey:
+        """The record of the API, short, with when it runs out where that is known to come before its end."""
         said = {word: text for word, text in words_of(row, units, now).items() if UNLESS_SAID.get(word) != text}
-        return cls(id=row.id, name=row.name, **said)
+        return cls(id=row.id, name=row.name, runs_out=runs_out(forecast, units), **said)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
