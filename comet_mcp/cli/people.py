@@ -26,6 +26,7 @@ _COMMANDS = {
     "rotate_api_key": "keys rotate",
     "save_api_key": "keys save",
     "verify_api_key": "keys verify",
+    "get_usage": "usage",
 }
 """The command that does what a tool does."""
 

@@ -34,6 +34,8 @@ COMMANDS = {
     "run": _Entry("run", "Run a program with a key in its environment."),
     "save": _Entry("save", "Put a key into the .env file of a program."),
     "policy": _Entry("policy", "Show what agents may do, or judge a key."),
+    "usage": _Entry("usage", "Show what was spent, by day, key and model."),
+    "watch": _Entry("watch", "Tell when a key or the balance runs low."),
     "audit": _Entry("audit", "Show, verify or prune the audit trail."),
     "sandbox": _Entry("sandbox", "Run a pretend CometAPI on this machine."),
     "completion": _Entry("completion", "Print what completes commands in a shell."),

@@ -87,9 +87,18 @@ class Spending:
         """The sums, the dearest first."""
         return sorted(self.groups.items(), key=lambda item: (-item[1].units, -item[1].calls, str(item[0])))
 
-    def by_day(self) -> list[tuple[Group, Sum]]:
-        """The sums in the order of their days."""
-        return sorted(self.groups.items(), key=lambda item: (item[0].day or date.min, -item[1].units))
+    def only_by(self, dimension: Dimension) -> Spending:
+        """The sums by one of the two things that are told apart here."""
+        spending = Spending((dimension,), self._zone)
+        spending.total, spending.names = self.total, self.names
+        for group, found in self.groups.items():
+            one = Group(
+                group.key_id if dimension == "key" else None,
+                group.model if dimension == "model" else None,
+                group.day if dimension == "day" else None,
+            )
+            spending.groups.setdefault(one, Sum()).add(found.units, found.calls)
+        return spending
 
     def _count(self, charge: Charge) -> None:
         if self._key_id not in (None, charge.key_id):

@@ -15,7 +15,7 @@ What is wrong never stops the server from starting (see loading).
 
 from comet_mcp.settings.checked import Settings
 from comet_mcp.settings.hints import how_to_mend
-from comet_mcp.settings.loading import inherited, load, load_as, understood
+from comet_mcp.settings.loading import for_others, inherited, load, load_as, understood
 from comet_mcp.settings.profiles import ACCOUNT
 from comet_mcp.settings.profiles import NAME as PROFILE_NAME
 from comet_mcp.settings.table import (
@@ -40,6 +40,7 @@ __all__ = [
     "Setting",
     "Settings",
     "ToolName",
+    "for_others",
     "how_to_mend",
     "inherited",
     "is_ours_alone",

@@ -31,6 +31,7 @@ from comet_mcp.settings.table import (
     Fallback,
     LogLevel,
     Secrets,
+    is_ours_alone,
 )
 from comet_mcp.text import is_placeholder
 
@@ -63,6 +64,11 @@ def load_as(config: Mapping[str, Any], environ: Mapping[str, str] = os.environ) 
     """The settings that the config file would give if it said this, whatever account the environment names."""
     others = {variable: text for variable, text in environ.items() if variable not in ACCOUNT}
     return understood(others, config, load(environ).config)
+
+
+def for_others(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """All variables but our own, for a program of the person's that has no part in our token."""
+    return {name: value for name, value in environ.items() if not is_ours_alone(name)}
 
 
 def inherited(names: Iterable[str], environ: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -88,7 +88,8 @@ def previous(usage: Usage, question: Question, units: Units, zone: tzinfo) -> st
     if usage.before is None:
         return None
     span, before = question.span, usage.before
-    so_far = f", {units.usd(before.so_far)} of it by the same time" if before.so_far is not None else ""
+    is_other = before.so_far not in (None, before.units)
+    so_far = f", {units.usd(before.so_far or 0)} of it by the same time" if is_other else ""
     return f"{units.usd(before.units)} ({said(span.before, span.start, zone)}){so_far}"
 
 

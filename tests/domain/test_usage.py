@@ -31,7 +31,7 @@ def test_days_begin_at_midnight_of_the_zone_also_of_one_of_quarters_of_an_hour()
     for minute, units in ((14, 1), (15, 20)):
         at = int(datetime(2026, 11, 27, 18, minute, tzinfo=UTC).timestamp())
         spending.add(Charge(at, 1, "", "a", units))
-    days = {group.day: found.units for group, found in spending.by_day()}
+    days = {group.day: found.units for group, found in spending.groups.items()}
     assert days == {date(2026, 11, 27): 1, date(2026, 11, 28): 20}
 
 
@@ -40,6 +40,17 @@ def test_other_keys_are_in_the_logs_sum_and_in_no_other() -> None:
     for key in (1, 2, 3):
         spending.add(Charge(NOON, key, f"key {key}", "a", key))
     assert (spending.logged, spending.total.units, spending.names) == (6, 2, {2: "key 2"})
+
+
+def test_sums_of_two_things_are_sums_of_each() -> None:
+    spending = Spending(("key", "model"), UTC)
+    for key, model, units in ((1, "a", 1), (1, "b", 20), (2, "a", 300)):
+        spending.add(Charge(NOON, key, f"key {key}", model, units))
+    assert [found.units for _, found in spending.only_by("key").ranked()] == [300, 21]
+    assert [(group.model, found.units) for group, found in spending.only_by("model").ranked()] == [
+        ("a", 301),
+        ("b", 20),
+    ]
 
 
 def test_no_more_sums_are_held_than_a_bound_and_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:

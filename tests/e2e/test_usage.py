@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC
 from typing import Any
 
 import pytest
 
+from comet_mcp.domain.money import Units
+from comet_mcp.domain.spans import span_of
+from comet_mcp.domain.usage import Spending
+from comet_mcp.services.usage import Before, Question, Read, Usage
+from comet_mcp.tools.usage_views import previous
 from tests.e2e.steps import served
 from tests.services.spend import DAY, HOUR, exported, many, spent
 from tests.support import Home, data_of, error_of, text_of
@@ -72,8 +78,19 @@ async def test_this_span_stands_against_the_one_before(home: Home) -> None:
     found = await ask(home, span="last 24 hours")
     assert found["total"] == "$1.00"
     assert found["previous"].startswith("$3.00 (")
-    month = await ask(home)
-    assert "by the same time" in month["previous"]
+    assert "by the same time" not in found["previous"], "it is as long as this one"
+
+
+@pytest.mark.parametrize(("so_far", "ends"), [(USD, ", $1.00 of it by the same time"), (3 * USD, ")"), (None, ")")])
+def test_as_much_of_the_span_before_as_is_over_of_this_one_is_told_where_it_is_another_sum(
+    so_far: int | None, ends: str
+) -> None:
+    question = Question(span_of("this month", 1_795_800_000, UTC), ("key",))
+    usage = Usage(0, 1, Read(Spending(("key",), UTC)), before=Before(3 * USD, so_far))
+    said = previous(usage, question, Units(), UTC)
+    assert said is not None
+    assert said.startswith("$3.00 (2026-10-01 to 2026-10-31 UTC")
+    assert said.endswith(ends)
 
 
 async def test_a_busy_account_with_long_names_is_answered_in_two_kilobytes_too(make_home: MakeHome) -> None:
