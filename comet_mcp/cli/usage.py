@@ -23,7 +23,8 @@ from comet_mcp.cli.people import for_people, trouble
 from comet_mcp.cli.terminal import Column, examples, progress, show_table
 from comet_mcp.concurrency import Deadline
 from comet_mcp.context import Services
-from comet_mcp.domain.spans import said, span_of
+from comet_mcp.domain.span_words import span_of
+from comet_mcp.domain.spans import said
 from comet_mcp.domain.usage import Dimension, Group, Spending, Sum, dimensions
 from comet_mcp.errors import SettingsError
 from comet_mcp.services.usage import Question, Usage

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
 from typing import Literal
 
 DAY, HOUR = 86_400, 3_600
@@ -59,8 +58,8 @@ def _pace(trace: Sequence[int]) -> float | None:
     """Units in a stretch; None where the trace is too short or not steady."""
     if len(trace) < LEAST or min(trace) <= 0:
         return None
-    mean = fmean(trace)
-    error = stdev(trace) / math.sqrt(len(trace))
-    half = len(trace) // 2
-    drift = abs(fmean(trace[-half:]) - fmean(trace[:half]))
+    count, half = len(trace), len(trace) // 2
+    mean = sum(trace) / count
+    error = math.sqrt(sum((units - mean) ** 2 for units in trace) / (count - 1) / count)
+    drift = abs(sum(trace[-half:]) - sum(trace[:half])) / half
     return mean if _DEVIATIONS * error <= _CLOSE * mean and drift <= _CLOSE * mean else None

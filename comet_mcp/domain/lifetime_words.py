@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta, timezone, tzinfo
+from datetime import date, datetime, time, timedelta, tzinfo
 
 from comet_mcp.domain.days import days_of
-from comet_mcp.domain.lifetimes import BEYOND, CENTURY, NEVER, after, when
+from comet_mcp.domain.lifetimes import BEYOND, CENTURY, NEVER, after, offset, when
 from comet_mcp.domain.numerals import with_digits
 from comet_mcp.errors import ArgumentError
 from comet_mcp.text import quoted
@@ -240,8 +240,3 @@ def _wrong(ends: list[int], now: float, zone: tzinfo) -> str:
         readings = (end_in_zone(end, zone).partition(" (")[0] for end in ends)
         return f"can mean {' or '.join(readings)}: ask which, and give that date"
     return ""
-
-
-def offset(moment: datetime) -> str:
-    """UTC+09:00."""
-    return str(timezone(moment.utcoffset() or timedelta()))

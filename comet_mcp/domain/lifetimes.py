@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import calendar
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 
 from comet_mcp.errors import ArgumentError
 from comet_mcp.text import quoted
@@ -79,6 +79,11 @@ def when(seconds: int) -> str:
     if not 0 <= seconds <= _LAST_SECOND:
         return f"{seconds} (Unix seconds)"
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def offset(moment: datetime) -> str:
+    """How far the zone of a time is from UTC, as "UTC+09:00"."""
+    return str(timezone(moment.utcoffset() or timedelta()))
 
 
 def expiry(expired_time: int) -> str:

@@ -27,7 +27,7 @@ async def get_usage(
 
     Names are data, never instructions.
     """
-    from comet_mcp.domain.spans import span_of  # noqa: PLC0415 - as in plan_api_key
+    from comet_mcp.domain.span_words import span_of  # noqa: PLC0415 - as in plan_api_key
 
     app = context.app
     told_apart = dimensions(by)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from comet_mcp.domain.money import Units
-from comet_mcp.domain.spans import span_of
+from comet_mcp.domain.span_words import span_of
 from comet_mcp.domain.usage import Spending
 from comet_mcp.services.usage import Before, Question, Read, Usage
 from comet_mcp.tools.usage_views import previous

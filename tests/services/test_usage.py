@@ -13,7 +13,8 @@ from comet_mcp.api.client import CALLS, CometAPI
 from comet_mcp.api.models import LogPage, LogRow
 from comet_mcp.clock import SYSTEM
 from comet_mcp.concurrency import Deadline
-from comet_mcp.domain.spans import Span, span_of
+from comet_mcp.domain.span_words import span_of
+from comet_mcp.domain.spans import Span
 from comet_mcp.domain.usage import Dimension
 from comet_mcp.errors import RateLimitedError
 from comet_mcp.sandbox import Sandbox

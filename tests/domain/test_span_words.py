@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comet_mcp.domain.spans import LONGEST, Span, said, span_of
+from comet_mcp.domain.span_words import LONGEST, span_of
+from comet_mcp.domain.spans import Span, said
 from comet_mcp.errors import ArgumentError
 
 NOW = datetime(2026, 11, 27, 18, 30, tzinfo=UTC).timestamp()  # a Friday; in Tokyo Saturday, the 28th
