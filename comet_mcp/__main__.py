@@ -44,6 +44,7 @@ def serve() -> int:
     from comet_mcp import settings as configuration  # noqa: PLC0415
     from comet_mcp.deliveries import Deliveries  # noqa: PLC0415
     from comet_mcp.redaction import Redactor  # noqa: PLC0415
+    from comet_mcp.removal import remove_leftovers_later  # noqa: PLC0415
     from comet_mcp.server import create_server  # noqa: PLC0415
     from comet_mcp.transports.stdio import Ending, stdio_streams  # noqa: PLC0415
 
@@ -59,7 +60,13 @@ def serve() -> int:
     if sys.stdin.isatty():
         print(BY_HAND.format(version=__version__), end="", file=sys.stderr)
     ending, deliveries = Ending(), Deliveries()
-    server = create_server(settings, deliveries=deliveries, client_disconnected=ending.begun, redactor=redactor)
+    server = create_server(
+        settings,
+        deliveries=deliveries,
+        client_disconnected=ending.begun,
+        redactor=redactor,
+        beside=remove_leftovers_later,
+    )
     gc.freeze()
     gc.enable()
 

@@ -22,6 +22,7 @@ from comet_mcp.deliveries import Deliveries
 from comet_mcp.domain.money import Units
 from comet_mcp.errors import CometError
 from comet_mcp.journal.base import Decision, Journal, Reads, Step
+from comet_mcp.journal.holders import Holders
 from comet_mcp.journal.sqlite import SQLiteJournal
 from comet_mcp.journal.steps import Taken, others_share, taking_share
 from comet_mcp.policy.enforcer import PolicyEnforcer
@@ -34,6 +35,7 @@ from comet_mcp.services.delete import Deleter
 from comet_mcp.services.delivery import Delivery, Told
 from comet_mcp.services.finding import RowFinder
 from comet_mcp.services.identity import Identity
+from comet_mcp.services.lease import Leases
 from comet_mcp.services.listing import KeyPages
 from comet_mcp.services.pace import Pace
 from comet_mcp.services.progress import Progress
@@ -76,6 +78,7 @@ class Services:
     creator: Creator
     taker: TakeUp
     reconciler: Reconciler
+    leases: Leases
     changer: Changer
     deleter: Deleter
     rotator: Rotator
@@ -161,6 +164,7 @@ class Services:
             creator=creator,
             taker=taker,
             reconciler=reconciler,
+            leases=Leases(core, Holders(settings.state), creator=creator, taker=taker, progress=progress),
             changer=changer,
             deleter=deleter,
             rotator=rotator,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Container
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Coroutine
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import anyio
@@ -182,6 +183,7 @@ def create_server(
     deliveries: Deliveries | None = None,
     client_disconnected: anyio.Event | None = None,
     redactor: Redactor | None = None,
+    beside: Callable[[Services], Coroutine[Any, Any, None]] | None = None,
 ) -> Server[Services]:
     """The server for one account.
 
@@ -192,6 +194,7 @@ def create_server(
         deliveries: Told by the transport which answers were written; None where an answer counts as written at once.
         client_disconnected: Set once the client has closed its end; it may not read answers any more.
         redactor: Hides secrets, on stderr too; None for one of the server's own.
+        beside: Goes on beside the calls, from the start until it has an end.
     """
     surface = _Surface(settings)
 
@@ -212,7 +215,8 @@ def create_server(
             await app.api.load()
 
         try:
-            async with working_beside(app.give_back_calls, load_behind):
+            others = [partial(beside, app)] if beside is not None else []
+            async with working_beside(app.give_back_calls, load_behind, *others):
                 yield app
         finally:
             await app.aclose()

@@ -20,7 +20,7 @@ PARTS = (
     *("journal", "secret_store"),
     "services",
     *("audit", "confirmation", "deliveries"),
-    "context",
+    *("context", "removal"),
     "tools",
     *("prompts", "resources", "pipeline"),
     "server",
@@ -48,7 +48,7 @@ ALONE = {
     "uvicorn": {"sandbox/server.py", "sandbox/connection.py"},
     "keyring": {"keychain.py"},
     "dotenv": {"secret_store/dotenv.py"},
-    "filelock": {"secret_store/directory.py"},
+    "filelock": {"secret_store/directory.py", "journal/holders.py"},
     "time": {"clock.py", "sandbox/front.py", "sandbox/sandbox.py"},
 }
 

@@ -65,12 +65,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Reads:
-    """What a step reads; everything is of one account, but for the shares, the confirmations and the trail.
+    """What a step reads; all is of one account, but for leased keys, shares, confirmations and the trail.
 
     Args:
         account: The account's number in the journal.
         operations: `open` for the creates and rotations whose outcome is not final, or that a client is yet to be told
-            of; `of_key` for the changes and deletes of one key; or the ids of some.
+            of; `of_key` for the changes and deletes of one key; `leased` for the creates, of all accounts, whose key is
+            under a lease that has not ended; or the ids of some.
         claims: The (id, time of creation) pairs of which it is asked whether an operation has them, beside those of the
             keys that the operations replace.
         key_id: The key of `of_key`, of the lease, and of `rotations`.
@@ -89,7 +90,7 @@ class Reads:
     """
 
     account: str | None = None
-    operations: Literal["none", "open", "of_key"] | tuple[str, ...] = "none"
+    operations: Literal["none", "open", "of_key", "leased"] | tuple[str, ...] = "none"
     claims: tuple[tuple[int, int], ...] = ()
     key_id: int | None = None
     rotations: bool = False

@@ -127,6 +127,11 @@ CREATE TABLE place (
 )
 """
 
+_FOURTH = """
+ALTER TABLE operation ADD COLUMN lease TEXT;
+CREATE INDEX leased ON operation (begun) WHERE lease IS NOT NULL AND state NOT IN ('not_done', 'released')
+"""
+
 _STATES = {
     "sent": "pending",
     "accepted": "accepted",
@@ -202,10 +207,16 @@ def shares_deletes_and_places(db: sqlite3.Connection) -> None:
     _all(db, _THIRD)
 
 
+def leases_of_keys(db: sqlite3.Connection) -> None:
+    """The fourth: a create can be of a key that is deleted when its work is done."""
+    _all(db, _FOURTH)
+
+
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     first,
     identities_and_operations,
     shares_deletes_and_places,
+    leases_of_keys,
 )
 """In order. The version of a file is how many of them were applied to it."""
 

@@ -11,15 +11,15 @@ from typing import Any
 
 from comet_mcp.domain.key import KeySpec
 from comet_mcp.journal.base import Put, Reads
-from comet_mcp.journal.operations import CLOSED, DIGEST, OldKey, Operation, State, Target, Watermark
+from comet_mcp.journal.operations import CLOSED, DIGEST, Lease, OldKey, Operation, State, Target, Watermark
 
 _COLUMNS = (
     "id, account, kind, state, spec, extra, begun, watermark, holder, lease_until, accepted, "
-    "disconnected, acknowledged, key_id, key_created, old, target"
+    "disconnected, acknowledged, key_id, key_created, old, target, lease"
 )
 _STORED = (
     "id, account, kind, state, spec, extra, begun, watermark, holder, lease_until, accepted, "
-    "disconnected, acknowledged, key_id, key_created, old, old_id, target"
+    "disconnected, acknowledged, key_id, key_created, old, old_id, target, lease"
 )
 _CHANGEABLE = ", ".join(f"{name} = excluded.{name}" for name in _STORED.split(", ")[2:])
 _PUT = (
@@ -30,6 +30,7 @@ _OPEN = (
     "kind IN ('create', 'rotate') AND state NOT IN ('not_done', 'released') "
     "AND (NOT acknowledged OR state IN ('abandoned', 'unstored'))"
 )
+_LEASED = "lease IS NOT NULL AND state NOT IN ('not_done', 'released') ORDER BY begun"
 _OPEN_WRITE = "kind IN ('change', 'delete') AND state IN ('pending', 'outcome_unknown')"
 
 
@@ -40,6 +41,8 @@ def asked_for(db: sqlite3.Connection, reads: Reads) -> Iterator[Operation]:
             yield from _found(db, "id = ?", (wanted,))
     elif reads.operations == "open":
         yield from _found(db, f"account = ? AND {_OPEN} ORDER BY begun, rowid", (reads.account,))
+    elif reads.operations == "leased":
+        yield from _found(db, _LEASED, ())
     else:
         which = "account = ? AND key_id = ? AND kind IN ('change', 'delete') ORDER BY begun, rowid"
         yield from _found(db, which, (reads.account, reads.key_id))
@@ -89,6 +92,7 @@ def put(db: sqlite3.Connection, entry: Put) -> None:
         json.dumps(operation.old) if operation.old else None,
         operation.old.id if operation.old else None,
         json.dumps(operation.target) if operation.target else None,
+        json.dumps(operation.lease) if operation.lease else None,
     )
     # not OR REPLACE: that would remove another operation which has claimed the same key
     db.execute(_PUT, values)
@@ -101,7 +105,7 @@ def _found(db: sqlite3.Connection, where: str, values: tuple[Any, ...]) -> list[
 
 def _operation(row: tuple[Any, ...]) -> Operation:
     (id_, account, kind, state, spec, extra, begun, mark, holder, lease, *rest) = row
-    accepted, disconnected, acknowledged, key_id, created, old, target = rest
+    accepted, disconnected, acknowledged, key_id, created, old, target, leased = rest
     return Operation(
         id=id_,
         account=account,
@@ -120,6 +124,7 @@ def _operation(row: tuple[Any, ...]) -> Operation:
         key_created=created,
         old=OldKey(*json.loads(old)) if old else None,
         target=Target(*json.loads(target)) if target else None,
+        lease=Lease(*json.loads(leased)) if leased else None,
     )
 
 

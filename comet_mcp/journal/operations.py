@@ -196,6 +196,18 @@ class Target(NamedTuple):
     again: int = 0
 
 
+class Lease(NamedTuple):
+    """That a created key is deleted once its work is done, or at `until` (Unix seconds).
+
+    `id` names the lock that the holder has while it lives. `spent` is what the key had used when it was deleted, in
+    quota units; None before that, and where nobody saw it.
+    """
+
+    id: str
+    until: float
+    spent: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One create, rotation, change or delete as the journal has it.
@@ -218,6 +230,7 @@ class Operation:
         key_created: That key's time of creation: ids begin anew when a gateway's database does.
         old: The key that a rotation replaces.
         target: What a change means the key to be.
+        lease: Until when the key of a create is needed, where that is known before.
     """
 
     id: str
@@ -237,6 +250,7 @@ class Operation:
     key_created: int | None = None
     old: OldKey | None = None
     target: Target | None = None
+    lease: Lease | None = None
 
     def moved(self, state: State, **changes: Any) -> Operation:
         """The operation in its next state. Raises ValueError for a transition that there is not."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from secrets import token_hex
 from typing import Any
 
@@ -37,7 +37,7 @@ from comet_mcp.errors import (
     UnsentError,
 )
 from comet_mcp.journal.base import Decision, Grant, Put, Reads, Rows, Step
-from comet_mcp.journal.operations import LEASE, OldKey, Operation, State, Watermark
+from comet_mcp.journal.operations import LEASE, Lease, OldKey, Operation, State, Watermark
 from comet_mcp.services.core import Core
 from comet_mcp.services.delivery import Delivery, Told
 from comet_mcp.services.finding import Created, RowFinder
@@ -80,6 +80,7 @@ class Creator:
         extra: dict[str, Any] | None = None,
         over: Container[str] = (),
         asked: float = 0.0,
+        lease: Lease | None = None,
     ) -> tuple[Operation, bool]:
         """Note a create that is about to be sent, and count its key and budget; or find the open one that is equal.
 
@@ -91,6 +92,7 @@ class Creator:
             over: Operations that this call has nothing to do with: rotations of that key that were done before it, and
                 equal creates that another call works on, or that have nothing to tell.
             asked: When the call came, in Unix seconds: what other servers began later is none of its business.
+            lease: That the key is deleted when its work is done. Its value is not stored then.
 
         Returns:
             The operation, and whether it is this new one. One that was there is to be taken up (TakeUp).
@@ -103,7 +105,7 @@ class Creator:
         account = await self._identity.account()
         watermark = await self._finder.newest.watermark(deadline.left)
         deadline.require_time_to_write()
-        operation = self._new(account, spec, watermark, old, extra)
+        operation = replace(self._new(account, spec, watermark, old, extra), lease=lease)
         with anyio.CancelScope(shield=True):
             begun = await self._journal.run(self._beginning(account, operation, over, asked))
         return begun, begun is operation
@@ -167,6 +169,7 @@ class Creator:
     def _beginning(self, account: str, operation: Operation, over: Container[str], asked: float) -> Step[Operation]:
         """Takes up the open create that is equal, or begins this one; the counts are judged in the same step."""
         now, spec, old = self._clock.now(), operation.spec, operation.old
+        reveals = self._secrets.store.needs_value or operation.lease is not None
 
         def is_new(found: Operation) -> bool:
             """Whether another call has replaced the same key meanwhile."""
@@ -186,7 +189,8 @@ class Creator:
             if earlier is not None:
                 return Decision(earlier)
             elsewhere = {found.holder for found in rows.operations if found.is_held(now)} - {self._server}
-            self._secrets.require_reveal(rows.reveals, len(elsewhere))
+            if reveals:
+                self._secrets.require_reveal(rows.reveals, len(elsewhere))
             self._quota.enforcer.require_new(spec, rows.spending, copied=old is not None)
             units = 0 if spec.unlimited_quota else spec.remain_quota
             return Decision(operation, [Put(operation), Grant(now, 1, units, operation.id)])
@@ -197,7 +201,7 @@ class Creator:
             key_id=old.id if old else None,
             rotations=old is not None,
             spending=self._quota.is_limited,
-            reveals=self._secrets.store.needs_value,
+            reveals=reveals,
         )
         return Step(reads, decide)
 
@@ -232,6 +236,8 @@ class Creator:
             created.warnings.append(
                 f"The API answered that it refused the create, and made the key all the same: {sent.refusal}"
             )
+        if operation.lease is not None:
+            return created
         stored = await self.store(created, deadline)
         told.operations.append(operation.id)
         return stored
@@ -276,6 +282,6 @@ class Creator:
 
 def is_open_equal(operation: Operation, spec: KeySpec, now: float) -> bool:
     """Whether it is an equal create of whose key no client was told."""
-    if operation.kind != "create" or not operation.spec.is_equal(spec):
+    if operation.kind != "create" or operation.lease is not None or not operation.spec.is_equal(spec):
         return False
     return not operation.acknowledged or operation.is_recognisable(now)

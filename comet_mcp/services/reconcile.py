@@ -79,9 +79,10 @@ class Reconciler:
             if not await self._journal.exists():
                 return done
             account = await self._identity.account()
-            opened = await self._journal.run(
+            found = await self._journal.run(
                 Step(Reads(account, operations="open"), lambda rows: Decision(rows.operations), durable=False)
             )
+            opened = [operation for operation in found if operation.lease is None]  # the others end by themselves
         except CometError as error:
             done.notes.append(f"Whether earlier creates made keys could not be settled: {error}")
             return done

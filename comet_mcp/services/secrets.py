@@ -74,14 +74,12 @@ class Secrets:
         await self._ask_store(lambda: self.store.check(target), deadline.left)
 
     def require_reveal(self, reveals: Sequence[float], in_flight: int = 0) -> None:
-        """Raise RateLimitedError where a value is needed and could not be read.
+        """Raise RateLimitedError where no value could be read now.
 
         Args:
             reveals: When values were revealed so far, in Unix seconds, as the journal has it.
             in_flight: Other servers that are about to reveal one.
         """
-        if not self.store.needs_value:
-            return
         counted = self._counted(reveals)
         if len(counted) + in_flight < REVEALS:
             return

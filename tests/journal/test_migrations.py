@@ -15,7 +15,7 @@ from comet_mcp.audit import chain
 from comet_mcp.domain.key import KeySpec
 from comet_mcp.errors import JournalError
 from comet_mcp.journal import sqlite
-from comet_mcp.journal.base import Decision, KeyLease, Reads, Rows, Share, Step
+from comet_mcp.journal.base import Decision, KeyLease, Place, Reads, Rows, Share, Step
 from comet_mcp.journal.migrations import MIGRATIONS
 from comet_mcp.journal.operations import Operation, State
 from comet_mcp.journal.sqlite import SQLiteJournal
@@ -138,7 +138,16 @@ async def test_all_that_version_2_knows_is_kept_and_it_knows_no_places(tmp_path:
     before = {table: rows_of(table) for table in kept}
     rows = await read(path, Reads(ACCOUNT, accounts=True, alias=ACCOUNT, key_id=9, key_lease=True, places=(9, BEGUN)))
     assert (rows.known_as, rows.key_lease is not None, rows.places) == (ACCOUNT, True, [])
+    before["operation"] = [(*row, None) for row in before["operation"]]  # no lease
     assert {table: rows_of(table) for table in kept} == before
+
+
+async def test_all_that_version_3_knows_is_kept_and_it_knows_no_leases(tmp_path: Path) -> None:
+    path = made(tmp_path / "journal.sqlite3", 3)
+    rows = await read(path, Reads(ACCOUNT, operations="of_key", key_id=10, places=(9, BEGUN + 9)))
+    assert rows.places == [Place("/home/ann/shop/.env", "COMETAPI_KEY")]
+    assert [(one.kind, one.state, one.lease) for one in rows.operations] == [("delete", State.PENDING, None)]
+    assert (await read(path, Reads(operations="leased"))).operations == []
 
 
 async def test_an_account_is_known_by_its_token_alone_until_its_number_is_heard(tmp_path: Path) -> None:
