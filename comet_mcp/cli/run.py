@@ -21,8 +21,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import anyio
 import click
@@ -45,8 +45,8 @@ from comet_mcp.services.secrets import REVEALS
 from comet_mcp.settings import Settings, is_ours_alone
 from comet_mcp.text import quoted
 
-_CANNOT_EXECUTE = 126
-_NOT_FOUND = 127
+CANNOT_EXECUTE, NOT_FOUND = 126, 127
+"""Exit statuses of a program that can't be started, and of one that there is not; those of a shell."""
 _RECORD_WITHIN = 1.0
 
 
@@ -63,6 +63,16 @@ class _Found:
 class _Command(click.Command):
     """Takes everything from the program on as it is: options and dashes are the program's own."""
 
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """The context of a run; of one with a lease, which takes other options, that of its own command."""
+        if _is_lease_wanted(args):
+            from comet_mcp.cli.lease_run import command as leased  # noqa: PLC0415 - others need nothing of it
+
+            return leased.make_context(info_name, args, parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Refuse a `--` in the place of the key; one before a name that looks like an option is followed by another."""
         options = list(itertools.takewhile(lambda word: word.startswith("-") and word != "--", args))
@@ -78,6 +88,7 @@ class _Command(click.Command):
     epilog=examples(
         'cometapi-mcp run "blog summariser" -- python blog.py',
         "cometapi-mcp run --openai 7 -- npm start",
+        "cometapi-mcp run --lease 15m --budget 0.50 -- pytest",
     ),
 )
 @click.option("--openai", is_flag=True, help="Set OPENAI_API_KEY and OPENAI_BASE_URL too.")
@@ -89,6 +100,8 @@ def command(context: click.Context, words: tuple[str, ...], *, openai: bool) -> 
     The key is one by its id or its exact name; before a name that begins with "-" write -- too. Of several keys of one
     name it is the one that works, or that has replaced the others. A line on stderr tells of that, and of a key that is
     disabled, expired or used up.
+
+    With --lease the key is made for this run and deleted at its end: see cometapi-mcp run --lease --help.
 
     The exit status is the program's; 1 where there is no such key, 126 or 127 where the program can't be started.
     """
@@ -103,16 +116,22 @@ def command(context: click.Context, words: tuple[str, ...], *, openai: bool) -> 
             found = _checked_in_time(settings, found, redactor)
     if found.warning:
         click.echo(redactor.text(f"cometapi-mcp run: {for_people(found.warning)}"), err=True)
-    value = with_prefix(found.value).get_secret_value()
+    return _become(program, environment_with(found.value, settings, openai=openai))
+
+
+def _is_lease_wanted(arguments: list[str]) -> bool:
+    """Whether a key of its own is asked for, before the program."""
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return any(word == "--lease" or word.startswith("--lease=") for word in options)
+
+
+def environment_with(key: SecretStr, settings: Settings, *, openai: bool) -> dict[str, str]:
+    """Ours with the key, and without the server's own: the token that could make others, the proxy's password."""
+    value = with_prefix(key).get_secret_value()
     added = {KEY_VARIABLE: value}
     if openai:
         added |= {"OPENAI_API_KEY": value, "OPENAI_BASE_URL": f"{settings.base_url}/v1"}
-    return _become(program, _environment(added))
-
-
-def _environment(added: Mapping[str, str]) -> dict[str, str]:
-    """Ours with the key, and without the server's own: the token that could make others, the proxy's password."""
-    return {name: value for name, value in os.environ.items() if not is_ours_alone(name)} | dict(added)
+    return {name: value for name, value in os.environ.items() if not is_ours_alone(name)} | added
 
 
 async def _found(settings: Settings, wanted: str, redactor: Redactor) -> _Found:
@@ -216,10 +235,10 @@ def _become(command: list[str], environment: dict[str, str]) -> int:
         os.execvpe(command[0], command, environment)  # noqa: S606 - the user's command
     except FileNotFoundError:
         click.echo(f"cometapi-mcp run: There is no program {quoted(command[0])}.", err=True)
-        return _NOT_FOUND
+        return NOT_FOUND
     except OSError as error:
         click.echo(f"cometapi-mcp run: {quoted(command[0])} can't be started: {error.strerror}.", err=True)
-        return _CANNOT_EXECUTE
+        return CANNOT_EXECUTE
 
 
 def _parsed(context: click.Context, words: list[str]) -> tuple[str, list[str]]:
