@@ -51,6 +51,7 @@ from comet_mcp.tools import (
     plan_api_key,
     rotate_api_key,
     save_api_key,
+    tidy_api_keys,
     update_api_key,
     verify_api_key,
 )
@@ -104,6 +105,7 @@ TOOLS = (
     get_api_key.TOOL,
     update_api_key.TOOL,
     delete_api_key.TOOL,
+    tidy_api_keys.TOOL,
     rotate_api_key.TOOL,
     save_api_key.TOOL,
     verify_api_key.TOOL,
@@ -268,7 +270,7 @@ def left_out_by(tool: Tool, settings: Settings) -> str:
     """The setting that leaves the tool out, "" for one that is offered."""
     if settings.read_only and tool.writes:
         return "COMETAPI_MCP_READ_ONLY"
-    return "COMETAPI_MCP_DISABLE_TOOLS" if tool.name in settings.disable_tools else ""
+    return "COMETAPI_MCP_DISABLE_TOOLS" if {tool.name, tool.only_with} & settings.disable_tools else ""
 
 
 def _switched_off(name: str, by: str) -> str:

@@ -251,6 +251,7 @@ EVERY_CALL: dict[str, dict[str, Any]] = {
     "get_api_key": {"id": 7},
     "update_api_key": {"id": 7, "name": "new"},
     "delete_api_key": {"id": 7},
+    "tidy_api_keys": {},
     "rotate_api_key": {"id": 7},
     "save_api_key": {"id": 7},
     "verify_api_key": {"id": 7},

@@ -23,6 +23,7 @@ _COMMANDS = {
     "plan_api_key": "keys new",
     "update_api_key": "keys update",
     "delete_api_key": "keys delete",
+    "tidy_api_keys": "tidy",
     "rotate_api_key": "keys rotate",
     "save_api_key": "keys save",
     "verify_api_key": "keys verify",

@@ -33,6 +33,7 @@ COMMANDS = {
     "doctor": _Entry("doctor", "Look for what is wrong here, and say what helps."),
     "run": _Entry("run", "Run a program with a key in its environment."),
     "save": _Entry("save", "Put a key into the .env file of a program."),
+    "tidy": _Entry("tidy", "Delete keys that have ended, and those that runs left behind."),
     "policy": _Entry("policy", "Show what agents may do, or judge a key."),
     "usage": _Entry("usage", "Show what was spent, by day, key and model."),
     "watch": _Entry("watch", "Tell when a key or the balance runs low."),

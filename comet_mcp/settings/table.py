@@ -28,6 +28,7 @@ ToolName = Literal[
     "get_api_key",
     "update_api_key",
     "delete_api_key",
+    "tidy_api_keys",
     "rotate_api_key",
     "save_api_key",
     "verify_api_key",

@@ -30,6 +30,8 @@ class Tool:
     fn: Callable[..., Awaitable[Result]]
     arguments: type[BaseModel]
     description: Description
+    only_with: str = ""
+    """The tool that does the same to one key: where that is switched off, this one is too."""
 
     @classmethod
     def of(
@@ -40,6 +42,7 @@ class Tool:
         read_only: bool = False,
         destructive: bool = False,
         idempotent: bool = False,
+        only_with: str = "",
     ) -> Tool:
         """Make a tool of a function. The hints are MCP's annotations; every tool here talks to the outside world."""
         arguments = arguments_model(fn)
@@ -59,6 +62,7 @@ class Tool:
                     open_world_hint=True,
                 ),
             ),
+            only_with,
         )
 
     @property

@@ -20,7 +20,7 @@ _ANOTHER_VALUE = "A key that is made from recreate has another value, which prog
 
 
 async def delete_api_key(context: Context, *, id: KeyId = 0, key_name: KeyName = "") -> DeletedKey:
-    """Delete one CometAPI key for good; programs that use it stop working. Answers with the body of an equal key.
+    """Delete one CometAPI key for good; programs that use it stop working.
 
     To stop a key for a while, disable it with update_api_key.
     """

@@ -30,7 +30,7 @@ async def save_api_key(
     ] = "",
     variable: Annotated[str, Field(description="Its name in the file, ending in _KEY or _TOKEN")] = KEY_VARIABLE,
 ) -> SavedKey:
-    """Store the value of an existing CometAPI key where the user's programs read it; the result says where.
+    """Store the value of an existing CometAPI key where the user's programs read it.
 
     It is not shown here: never ask the user for a value.
     """

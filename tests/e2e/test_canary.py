@@ -181,6 +181,8 @@ def _everything(key: int, other: int) -> list[tuple[str, dict[str, Any]]]:
         ("rotate_api_key", {"id": 404}),
         ("delete_api_key", {"id": other}),
         ("delete_api_key", {"id": other}),
+        ("tidy_api_keys", {}),
+        ("tidy_api_keys", {"dry_run": False}),
         ("list_models", {"search": "gpt"}),
         ("list_models", {"search": "no such model"}),
         ("get_account", {}),
@@ -338,6 +340,7 @@ def test_no_secret_is_in_what_any_tool_says_when_any_call_of_the_api_fails(
                 ("update_api_key", {"id": row.id, "add_budget_usd": 1, "status": "disabled"}),
                 ("rotate_api_key", {"id": row.id}),
                 ("delete_api_key", {"id": row.id}),
+                ("tidy_api_keys", {}),
             ):
                 home.sandbox.faults.clear()
                 home.sandbox.faults.add("*", fault, times=2, after=after)

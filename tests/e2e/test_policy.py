@@ -657,6 +657,7 @@ async def test_a_policy_with_a_mistake_stops_every_writing_call_and_reading_goes
             ("create_api_key", BODY),
             ("update_api_key", {"id": row.id, "status": "disabled"}),
             ("delete_api_key", {"id": row.id}),
+            ("tidy_api_keys", {}),
             ("rotate_api_key", {"id": row.id}),
             ("save_api_key", {"id": row.id}),
         ):

@@ -134,6 +134,7 @@ PHASES = [
     Phase("get_api_key", "get", "read", arguments=ID),
     Phase("delete_api_key", "get", "read", arguments=ID),
     Phase("delete_api_key", "delete", "delete", arguments=ID),
+    Phase("tidy_api_keys", "list", "read"),
     Phase("save_api_key", "get", "read", saved=1, arguments=ID),
     Phase("save_api_key", "reveal", "write", arguments=ID),
     Phase("verify_api_key", "get", "read", arguments=ID),

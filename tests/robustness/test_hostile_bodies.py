@@ -82,6 +82,7 @@ PLAN = {"name": "n", "lifetime": "30d", "budget_usd": 5, "models": ["gpt-4o"], "
 READERS = [
     Reader("list_api_keys", "/api/token/", {}),
     Reader("list_api_keys", "/api/token/", {"keyword": "a"}),
+    Reader("tidy_api_keys", "/api/token/", {}),
     Reader("get_api_key", "/api/token/1", {"id": 1}),
     Reader("verify_api_key", "/api/token/1", {"id": 1}),
     Reader("verify_api_key", "/v1/models", {"id": 1}),
