@@ -24,7 +24,10 @@ from comet_mcp.text import quoted
 TASK = 2 * 3600
 """Seconds for which a key lives that is only for the task at hand."""
 
-_TASK_SAID = "No time was given but the task at hand, so the key ends in 2 hours. Give another end if it takes longer."
+_TASK_SAID = (
+    "No time was given but the task at hand, so the key ends in 2 hours. Give another end if it takes longer. For one "
+    "program `cometapi-mcp run --lease 15m --budget 0.50 -- PROGRAM` is better: that key ends with it."
+)
 _GIVE = (
     'Give "30 days", "2h", "20 December", "until Friday", "end of next month", a date such as "2027-09-03", a time '
     'such as "2027-09-03T12:00Z", or "never".'
@@ -40,9 +43,11 @@ _NEVER = re.compile(
     r"|無期限|无期限|永久|永不?过期|不过期"
 )
 _TASK = re.compile(
-    r"(?:(?:just|only) )*(?:for )?(?:this|(?:the )?current|today's|a single|1) (?:1 )?"
-    r"(?:task|session|job|run|chat|conversation)(?: only)?|once|1-off|temporary|temporarily"
-    r"|(?:この|今回の?|[这這][个個]?|本次|[这這]次)(?:タスク|作業|セッション|任务|任務|会话|會話|工作)?(?:だけ|のみ|限り)?"
+    r"(?:(?:just|only) )*(?:for |during )?(?:(?:the )?duration of )?"
+    r"(?:this|(?:the )?current|today's|a single|1) (?:1 |ci )?"
+    r"(?:task|session|job|run|build|chat|conversation)(?: only)?|once|1-off|temporary|temporarily"
+    r"|(?:この|今回の?|[这這][个個]?|本次|[这這]次)(?:タスク|作業|ジョブ|セッション|任务|任務|会话|會話|工作)?"
+    r"(?:の間)?(?:だけ|のみ|限り)?"
 )
 _SPELLINGS = tuple(
     (re.compile(pattern), words)

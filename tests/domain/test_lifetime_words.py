@@ -235,12 +235,15 @@ def test_never_is_minus_one(words: str) -> None:
     [
         *("just for this task", "for this task only", "this session", "only for this session", "once", "temporary"),
         *("for one job", "for the current conversation", "今回だけ", "このタスクのみ", "这次任务"),
+        *("for this job", "during this task", "for this CI run", "for the duration of this build"),
+        *("このタスクだけ", "このジョブの間だけ"),
     ],
 )
 def test_for_the_task_at_hand_is_two_hours_and_said(words: str) -> None:
     found = end_of(words, NOW, TOKYO)
     assert found.expired_time == int(NOW) + TASK
     assert "ends in 2 hours" in found.warning
+    assert "cometapi-mcp run --lease" in found.warning, "a key that ends with its program is better"
 
 
 NONSENSE = [
