@@ -26,7 +26,13 @@ log = logging.getLogger(__name__)
 
 
 async def delete_noted(
-    app: Services, row: Key, deadline: Deadline, by: str, *, still: Callable[[Key], bool] = lambda _: True
+    app: Services,
+    row: Key,
+    deadline: Deadline,
+    by: str,
+    *,
+    still: Callable[[Key], bool] = lambda _: True,
+    by_force: bool = False,
 ) -> Key | None:
     """Delete a key, with rows in the trail around it.
 
@@ -36,6 +42,7 @@ async def delete_noted(
         deadline: When it has to be done.
         by: What deletes it, for the trail.
         still: Whether the key, read again while nobody else of this user changes it, is to be deleted.
+        by_force: Whether nobody who may be changing it is waited for.
 
     Returns:
         The key as it was read last; None where it was gone, or is not to be deleted any more.
@@ -47,7 +54,7 @@ async def delete_noted(
     note = Note(key_id=row.id, key_name=row.name)
     begun = await app.audit.begin(_TOOL, {"id": row.id}, by)
     try:
-        async with app.changer.holding(row.id, deadline) as hold:
+        async with app.changer.holding(row.id, deadline, by_force=by_force) as hold:
             last = await read_again(app.api, row.id, row.created_time, seconds=deadline.left)
             if not still(last):
                 note.outcome = "nothing_done"
@@ -81,7 +88,9 @@ async def end_lease(app: Services, leased: Leased, by: str) -> Key | None:
     """
     is_over = False
     try:
-        last = await delete_noted(app, leased.row, Deadline(app.clock, app.settings.timeout), by)
+        deadline = Deadline(app.clock, app.settings.timeout)
+        # whoever was at it before may have been killed in the middle
+        last = await delete_noted(app, leased.row, deadline, by, by_force=True)
         await app.leases.note_ended(leased, last.used_quota if last else None)
         is_over = True
     finally:

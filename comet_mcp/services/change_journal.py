@@ -55,7 +55,12 @@ class ChangeJournal:
 
     @asynccontextmanager
     async def holding(
-        self, key_id: int, deadline: Deadline, begin: Callable[[], Awaitable[None]] | None = None
+        self,
+        key_id: int,
+        deadline: Deadline,
+        begin: Callable[[], Awaitable[None]] | None = None,
+        *,
+        by_force: bool = False,
     ) -> AsyncIterator[Hold]:
         """A context in which nobody else of this user changes the key, with the time and the calls that it takes.
 
@@ -63,6 +68,7 @@ class ChangeJournal:
             key_id: The key's.
             deadline: When all has to be done.
             begin: Called before an earlier change is corrected, where the call has not begun to change anything then.
+            by_force: Whether nobody else is waited for, since the key goes whatever they do.
 
         Raises:
             UnsentError: Too little time is left, or another server is at it.
@@ -71,7 +77,7 @@ class ChangeJournal:
         async with self._locks(key_id):
             deadline.require_time_to_write()
             async with self._api.limit.reserved(CHANGE_CALLS):
-                hold = await self._held(key_id, deadline)
+                hold = await self._held(key_id, deadline, by_force=by_force)
                 hold.begin = begin
                 try:
                     yield hold
@@ -220,13 +226,12 @@ class ChangeJournal:
             key_created=row.created_time,
         )
 
-    async def _held(self, key_id: int, deadline: Deadline) -> Hold:
-        """The lease of a key, once no other server has it."""
+    async def _held(self, key_id: int, deadline: Deadline, *, by_force: bool) -> Hold:
+        """The lease of a key, once no other server has it, or taken from who has it."""
         while True:
             try:
-                hold = await self._journal.run(
-                    await self._lease(key_id, until=self._clock.now() + deadline.left + LEASE)
-                )
+                until = self._clock.now() + deadline.left + LEASE
+                hold = await self._journal.run(await self._lease(key_id, until, by_force=by_force))
             except JournalError as error:
                 return Hold(key_id, journal_fault=error)
             if hold is not None:
@@ -238,12 +243,12 @@ class ChangeJournal:
                 )
             await self._clock.sleep(0.1)
 
-    async def _lease(self, key_id: int, until: float | None) -> Step[Hold | None]:
+    async def _lease(self, key_id: int, until: float | None, *, by_force: bool = False) -> Step[Hold | None]:
         """Takes the key for this server until then; None gives it back."""
         now = self._clock.now()
 
         def decide(rows: Rows) -> Decision[Hold | None]:
-            held = rows.key_lease
+            held = None if by_force else rows.key_lease
             if held is not None and is_current(held.until, now) and held.holder != self._server:
                 return Decision(None)
             lease = None if until is None else KeyLease(self._server, until)

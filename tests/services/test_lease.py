@@ -77,6 +77,17 @@ async def test_what_a_dead_holder_left_is_removed_at_once_and_nothing_else_is(ho
     assert await creates(home) == []
 
 
+async def test_nobody_waits_for_one_who_was_killed_while_it_deleted_the_key(home: Home) -> None:
+    await left_behind(home)
+    async with services(home) as killed:
+        at_it = killed.changer.holding(1, Deadline(killed.clock, 15))
+        await at_it.__aenter__()  # and never left
+        async with services(home) as app:
+            with anyio.fail_after(5):
+                assert len(await remove_leftovers(app, "test")) == 1
+    assert names(home) == []
+
+
 async def test_a_key_that_has_the_id_by_now_is_somebody_elses(home: Home) -> None:
     await left_behind(home)
     (row,) = home.sandbox.keys
