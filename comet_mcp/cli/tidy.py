@@ -23,7 +23,7 @@ BY = "cometapi-mcp tidy"
 """What the audit trail has for the client, of what runs left behind."""
 _TOOL = "tidy_api_keys"
 _READ_ONLY = "COMETAPI_MCP_READ_ONLY"
-_COLUMNS = (Column("Id", right=True), Column("Name", whole=False), Column("State"), Column("Spent", right=True))
+_COLUMNS = (Column("Id", right=True), Column("Name", may_shrink=True), Column("State"), Column("Spent", right=True))
 
 
 @click.command(

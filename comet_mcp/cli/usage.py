@@ -173,7 +173,7 @@ def _bars(answer: _Answer, settings: Settings) -> Iterator[tuple[str, Sum]]:
 
 def _draw_table(spending: Spending, settings: Settings, top: int) -> None:
     ranked = spending.ranked()
-    columns = [Column(one.capitalize(), whole=one == "day") for one in spending.by]
+    columns = [Column(one.capitalize(), may_shrink=one != "day") for one in spending.by]
     columns += [Column("Cost", right=True), Column("Part", right=True), Column("Calls", right=True)]
     rows = [(*_words(group, spending), *_figures(found, spending, settings)) for group, found in ranked[:top]]
     if rest := ranked[top:]:

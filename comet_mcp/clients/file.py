@@ -116,7 +116,7 @@ def entry_in(client: Client, path: Path) -> dict[str, Any] | None:
 
 def refused_in(client: Client, path: Path) -> list[str]:
     """What a client's JSON file has that the client does not read. Raises SettingsError where it can't be read."""
-    text = _read(path) or ""
+    text = read_text(path) or ""
     bare = text.removeprefix(_BOM)
     if client.form != "json" or not bare.strip():
         return []

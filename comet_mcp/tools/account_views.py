@@ -12,8 +12,6 @@ from comet_mcp.tools.result import Result
 class ListedModel(Result):
     """A model; prices are USD."""
 
-    unpublished = frozenset({"provider", "type"})
-
     id: str
     provider: str | None = None
     type: str | None = None
@@ -51,7 +49,7 @@ class ModelPage(Result):
 class AccountInfo(Result):
     """The account in quota units and USD."""
 
-    unpublished = frozenset({"username", "balance_quota", "used_quota", "requests", "group", "groups"})
+    unpublished = frozenset({"username", "balance_quota", "used_quota", "requests"})
 
     username: str | None = None
     balance: str

@@ -18,7 +18,7 @@ from comet_mcp.text import quoted
 from comet_mcp.tools import wording
 from comet_mcp.tools.base import Tool
 from comet_mcp.tools.key_words import last_used
-from comet_mcp.tools.views import NewKey, OldKey, RotatedKey
+from comet_mcp.tools.views import CreatedKey, OldKey, RotatedKey
 from comet_mcp.tools.which import KeyId, KeyName, id_of
 
 _REPEATED_WITHIN = 86_400.0
@@ -53,7 +53,7 @@ async def rotate_api_key(
     now = context.app.clock.now()
     endless = ["The new key never ends. update_api_key with lifetime gives it an end."]
     return RotatedKey(
-        new_key=NewKey.made(done.new, context.app.settings, now),
+        new_key=CreatedKey.made(done.new, context.app.settings, now),
         old_key=_old_key(key_id, done, context.app.units, now),
         steps=done.steps,
         nothing_done=done.nothing_done or None,

@@ -56,7 +56,7 @@ def shown(row: Key, units: Units, now: float) -> dict[str, Any]:
 class KeyRecord(KeyView):
     """A key in words, and `raw`, the fields of the API as it gave them."""
 
-    unpublished = _UNPUBLISHED - {"state"} | {"created", "runs_out"}
+    unpublished = frozenset({"key", "spent", "last_used", "created", "runs_out", "models", "addresses", "group"})
 
     created: str
     runs_out: str | None = None
@@ -78,7 +78,7 @@ class Secret(Result):
     tells whether a program's own file was created, changed or kept.
     """
 
-    unpublished = frozenset({"path", "base_url", "variable", "shells", "needs", "outcome", "value"})
+    unpublished = frozenset({"base_url", "variable", "shells", "needs", "outcome", "value"})
 
     stored_in: Literal["file", "keyring", "result", "none"]
     load: str | None = None
@@ -188,8 +188,6 @@ class KeyBody(Result):
 
     unpublished = frozenset(
         {
-            "expired_time",
-            "remain_quota",
             "unlimited_quota",
             "model_limits_enabled",
             "model_limits",
@@ -251,13 +249,46 @@ class DeletedKey(Result):
     `deleted` is false where none was.
     """
 
-    unpublished = frozenset({"name", "recreate", "note"})
+    unpublished = frozenset({"recreate", "note"})
 
     id: int
     deleted: bool
     name: str | None = None
     recreate: KeyBody | None = None
     note: str | None = None
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class EndedKey(Result):
+    """A key that has ended, and whether it was deleted."""
+
+    unpublished = frozenset({"state", "ends"})
+
+    id: int
+    name: str
+    state: str
+    ends: str
+    spent: str
+    deleted: bool
+
+    @classmethod
+    def of(cls, row: Key, units: Units, now: float, *, deleted: bool) -> EndedKey:
+        """The record of the API, short."""
+        words = words_of(row, units, now)
+        return cls(id=row.id, name=row.name, deleted=deleted, **{name: words[name] for name in _OF_ENDED})
+
+
+_OF_ENDED = ("state", "ends", "spent")
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class TidiedKeys(Result):
+    """The keys that have ended; `notes` tell of those that are not shown, and of those that were left."""
+
+    unpublished = frozenset({"notes"})
+
+    keys: list[EndedKey]
+    notes: list[str] | None = None
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -8,10 +8,10 @@ import re
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
-from comet_mcp.__main__ import main
 from comet_mcp.clock import SYSTEM
 from tests.services.spend import DAY, many, spent
 from tests.support import Home, in_process
@@ -29,8 +29,8 @@ def home(make_home: MakeHome) -> Home:
     return home
 
 
-def usage(home: Home, *arguments: str, **options: str) -> subprocess.CompletedProcess[str]:
-    return in_process(main, "usage", "--span", "last 5 days", *arguments, environment=home.environment, **options)
+def usage(home: Home, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    return in_process("usage", "--span", "last 5 days", *arguments, environment=home.environment, **options)
 
 
 def test_it_draws_bars_by_day_and_tables_by_key_and_model(home: Home) -> None:
@@ -76,12 +76,12 @@ def test_the_span_before_is_told_beside_it(home: Home) -> None:
     for ago, usd in ((0, 1), (100 * DAY, 2)):
         spent(home.sandbox, 1, "gpt-4o", usd * USD, ago + 60)
     span = f"since {datetime.fromtimestamp(now - 99 * DAY, UTC):%Y-%m-%d}"
-    done = in_process(main, "usage", "--span", span, environment=home.environment)
+    done = in_process("usage", "--span", span, environment=home.environment)
     assert re.search(r"^Before: \$2\.00 \(", done.stdout, re.MULTILINE)
 
 
 def test_a_long_span_has_a_bar_for_each_month(home: Home) -> None:
-    done = in_process(main, "usage", "--span", "last 100 days", environment=home.environment)
+    done = in_process("usage", "--span", "last 100 days", environment=home.environment)
     assert len(re.findall(r"^\d{4}-\d\d +\$", done.stdout, re.MULTILINE)) in (4, 5)
 
 

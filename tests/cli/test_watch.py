@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from comet_mcp.__main__ import main
 from comet_mcp.cli import notices
 from tests.services.spend import DAY, exported
 from tests.services.test_pace import used_steadily
@@ -33,7 +32,7 @@ def home(make_home: MakeHome) -> Home:
 
 
 def look(home: Home, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return in_process(main, "watch", "--once", *arguments, environment=home.environment)
+    return in_process("watch", "--once", *arguments, environment=home.environment)
 
 
 def test_what_is_low_is_said_once(home: Home) -> None:
@@ -148,7 +147,7 @@ def test_it_looks_again_until_it_is_stopped(home: Home, monkeypatch: pytest.Monk
             raise KeyboardInterrupt
 
     monkeypatch.setattr("comet_mcp.clock.Clock.sleep", sleep)
-    done = in_process(main, "watch", "--every", "10 minutes", environment=home.environment)
+    done = in_process("watch", "--every", "10 minutes", environment=home.environment)
     assert pauses == [600, 600, 600]
     assert done.returncode == 130
     assert [line.split(" has ")[0] for line in done.stderr.splitlines()[:2]] == [
@@ -167,7 +166,7 @@ def test_a_trouble_that_lasts_is_said_once_and_nothing_is_lost(home: Home, monke
             raise KeyboardInterrupt
 
     monkeypatch.setattr("comet_mcp.clock.Clock.sleep", sleep)
-    lines = in_process(main, "watch", environment=home.environment).stderr.splitlines()
+    lines = in_process("watch", environment=home.environment).stderr.splitlines()
     assert [line for line in lines if "refused" in line] == lines[:1]
     assert '"low"' in lines[1]
 

@@ -16,7 +16,6 @@ from typing import Any
 import anyio
 import pytest
 
-from comet_mcp.cli.root import main
 from comet_mcp.clients.file import path_of
 from comet_mcp.clients.table import BY_NAME
 from comet_mcp.domain.key import KeySpec
@@ -62,7 +61,7 @@ class Machine:
         key_file.chmod(0o600)
         self.journal()
         self.client_file("codex").parent.mkdir()
-        assert in_process(main, "install", "codex", "--yes", environment=self.environ).returncode == 0
+        assert in_process("install", "codex", "--yes", environment=self.environ).returncode == 0
 
     @property
     def config(self) -> Path:
@@ -139,7 +138,7 @@ class Machine:
 
     def doctor(self, *arguments: str) -> tuple[int, str]:
         """Its exit status and what it prints; on stderr there is nothing."""
-        done = in_process(main, "doctor", *arguments, environment=self.environ)
+        done = in_process("doctor", *arguments, environment=self.environ)
         assert done.stderr == ""
         return done.returncode, done.stdout
 
