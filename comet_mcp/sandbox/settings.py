@@ -37,7 +37,7 @@ class Settings:
 
     def largest_budget(self, cap: int) -> int:
         """The largest budget of a limited key, in quota units: a billion US dollars, but `cap` at most."""
-        return min(cap, int(_MAX_USD * self.quota_per_unit))
+        return int(min(cap, _MAX_USD * self.quota_per_unit))
 
     def amount(self, units: int) -> str:
         """Quota units as the gateway's messages show them: US dollars after a full-width sign (measured)."""
