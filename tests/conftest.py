@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+import gc
+import json
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from comet_mcp.clock import SYSTEM
 from comet_mcp.sandbox import Sandbox
-from tests import fast_time
+from tests import fast_time, lanes
 from tests.support import Home
 
 # Programs started in the background get some signals ignored, and hand that on: tests of signals would hang.
@@ -20,16 +25,37 @@ for _name, _handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signa
         signal.signal(_number, _handler)
 
 
-_TESTS = Path(__file__).parent
-_SLOW = (_TESTS / "robustness", _TESTS / "e2e" / "test_canary.py")
-"""Kill, fuzz, fault and canary lanes, of many processes and real time: `pytest -m long`, after the others."""
+# Where nothing is written, each worker compiles every test anew, in each run: five seconds for each.
+sys.dont_write_bytecode = False
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if any(item.path.is_relative_to(slow) for slow in _SLOW):
-            item.add_marker(pytest.mark.long)
+    for item in lanes.second(items):
+        item.add_marker(pytest.mark.long)
+    items.sort(key=lambda item: item.path.name != "test_quality.py")  # the type checker takes longest: not at the end
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests live until the end: the garbage collector looks at them no more."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _a_schema_is_checked_once() -> Iterator[None]:
+    """Each client checks the schema of each tool that it calls, which takes as long as the call."""
+    checked: set[str] = set()
+    check = Draft202012Validator.check_schema
+
+    def check_once(schema: Any) -> None:
+        text = json.dumps(schema, sort_keys=True)
+        if text not in checked:
+            check(schema)
+            checked.add(text)
+
+    with mock.patch.object(Draft202012Validator, "check_schema", check_once):
+        yield
 
 
 @pytest.fixture(autouse=True)

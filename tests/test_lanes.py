@@ -1,0 +1,48 @@
+"""A test of several dialects runs by default in one of them, and nothing is lost."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from comet_mcp.sandbox import DIALECTS
+from tests import lanes
+
+pytest_plugins = ["pytester"]
+
+NAMES = list(DIALECTS)
+OF_SEVERAL = f"""
+import pytest
+@pytest.mark.parametrize("size", [[1], [2], [3]])
+@pytest.mark.parametrize("home", {NAMES})
+def test_in_each(home, size): ...
+@pytest.mark.parametrize(("home", "size"), [("documented", 1), ("gateway", 2)])
+def test_in_one_each(home, size): ...
+@pytest.mark.parametrize("home", ["live", *{NAMES}])
+def test_on_a_live_server_too(home): ...
+def test_in_none(): ...
+"""
+
+
+@pytest.fixture
+def default(pytester: pytest.Pytester) -> list[str]:
+    items = pytester.getitems(OF_SEVERAL)
+    second = lanes.second(items)
+    return [item.name for item in items if item not in second]
+
+
+def test_a_case_runs_in_one_dialect_and_the_next_case_in_another(default: list[str]) -> None:
+    ran = [name for name in default if name.startswith("test_in_each")]
+    assert len(ran) == 3
+    assert len({name.rpartition("-")[2] for name in ran}) == 3
+    dialects = [name.partition("[")[2].rpartition("-")[0] for name in ran]
+    assert max(Counter(dialects).values()) == 1
+
+
+def test_what_has_no_dialect_or_has_one_for_each_case_runs_always(default: list[str]) -> None:
+    assert {"test_in_one_each[documented-1]", "test_in_one_each[gateway-2]", "test_in_none"} <= set(default)
+
+
+def test_a_live_server_that_was_named_is_never_left_out(default: list[str]) -> None:
+    assert "test_on_a_live_server_too[live]" in default
