@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from comet_mcp import __version__
+from comet_mcp.cli import demo
+from tests.support import in_process
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -82,19 +84,16 @@ def test_the_demo_plays_the_main_job_and_leaves_nothing_behind(tmp_path: Path) -
     assert [path for path in tmp_path.rglob("*") if path != temporary] == []
 
 
-def test_the_demo_takes_no_settings_of_the_users(tmp_path: Path) -> None:
-    shown = run("demo", home=tmp_path, COMETAPI_BASE_URL="https://unreachable.invalid", COMETAPI_MCP_SECRETS="none")
-    assert shown.returncode == 0, shown.stderr
-
-
-def test_the_demo_runs_nothing_of_the_directory_it_is_started_in(tmp_path: Path) -> None:
+def test_the_demo_takes_no_settings_of_the_users_and_runs_nothing_of_the_directory_it_is_started_in(
+    tmp_path: Path,
+) -> None:
     for module in ("anyio", "mcp", "comet_mcp"):
         (tmp_path / f"{module}.py").write_text(f"print('planted {module}')\nraise SystemExit(9)\n", encoding="utf-8")
     kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "TEMP") if name in os.environ}
     command = [sys.executable, "-P", "-m", "comet_mcp", "demo"]  # as the installed script does
     done = subprocess.run(
         command,
-        env=kept,
+        env={**kept, "COMETAPI_BASE_URL": "https://unreachable.invalid", "COMETAPI_MCP_SECRETS": "none"},
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -106,15 +105,9 @@ def test_the_demo_runs_nothing_of_the_directory_it_is_started_in(tmp_path: Path)
     assert "planted" not in done.stdout
 
 
-def test_a_demo_that_goes_wrong_says_so_and_fails(tmp_path: Path) -> None:
-    script = (
-        "import sys, comet_mcp.cli.demo as demo\nfrom comet_mcp.cli.root import main\n"
-        "demo.OTHER_MODEL = demo.MODEL\n"  # the key then allows what the demo expects to be refused
-        "sys.exit(main(['demo']))\n"
-    )
-    shown = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path
-    )
+def test_a_demo_that_goes_wrong_says_so_and_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "OTHER_MODEL", demo.MODEL)  # the key then allows what the demo expects to be refused
+    shown = in_process("demo", environment={"HOME": str(tmp_path)})
     assert shown.returncode == 1
     assert "The demo failed: POST /v1/chat/completions was not refused" in shown.stderr
 

@@ -65,6 +65,11 @@ def run(home: Home, *arguments: str, **extra: str) -> subprocess.CompletedProces
     return subprocess.CompletedProcess(arguments, said.returncode, said.stdout + out, said.stderr + err)
 
 
+async def beside(home: Home, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
+    """The same while an event loop runs."""
+    return await anyio.to_thread.run_sync(lambda: run(home, *arguments, **extra))
+
+
 def run_alone(home: Home, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
     """The command as a process of its own, where that is the point."""
     return subprocess.run(
@@ -187,7 +192,7 @@ async def test_after_a_rotation_the_name_is_the_new_keys_and_that_is_said(old_ke
     async with connected(either) as client:
         done = data_of(await client.call_tool("rotate_api_key", {"id": old.id, "old_key": old_key}))
     new = done["new_key"]["id"]
-    ran = await anyio.to_thread.run_sync(lambda: run(either, "blog", "--", sys.executable, "-c", SHOW))
+    ran = await beside(either, "blog", "--", sys.executable, "-c", SHOW)
     assert ran.returncode == 0
     assert json.loads(ran.stdout)[1]["COMETAPI_KEY"] == f"sk-{either.sandbox.keys[-1].key}"
     assert f'2 keys are named "blog"; key {new} is taken' in ran.stderr
@@ -271,11 +276,11 @@ async def test_a_stored_key_is_looked_up_too_where_the_api_answers(either: Home)
         key = data_of(await client.call_tool("create_api_key", {"name": "blog", "remain_quota": 500_000}))
     (row,) = either.sandbox.keys
     row.status = 2
-    done = run_alone(either, str(key["id"]), "--", sys.executable, "-c", SHOW)
+    done = await beside(either, str(key["id"]), "--", sys.executable, "-c", SHOW)
     assert done.stderr == "cometapi-mcp run: key 1 is disabled; its requests will be refused.\n"
     assert f"sk-{row.key}" in done.stdout
     either.sandbox.keys.clear()
-    done = run_alone(either, str(key["id"]), "--", sys.executable, "-c", SHOW)
+    done = await beside(either, str(key["id"]), "--", sys.executable, "-c", SHOW)
     assert "the account has no key 1" in done.stderr
     assert f"sk-{row.key}" in done.stdout
 
@@ -292,9 +297,9 @@ async def test_a_stored_key_is_used_in_silence_where_the_api_cannot_be_asked(tro
     else:
         home.sandbox.faults.add("get", trouble, times=9)
     begun = monotonic()
-    _, environment = shown(run_alone(home, str(key["id"]), "--", sys.executable, "-c", SHOW, **extra))
+    _, environment = shown(await beside(home, str(key["id"]), "--", sys.executable, "-c", SHOW, **extra))
     assert environment["COMETAPI_KEY"] == f"sk-{row.key}"
-    assert monotonic() - begun < 15  # a call of the API may take as long, and one that hangs 60 seconds
+    assert monotonic() - begun < 50  # one that hangs does so for 60 seconds
 
 
 async def test_a_stored_value_is_used_without_revealing_it_again(either: Home) -> None:
@@ -302,10 +307,10 @@ async def test_a_stored_value_is_used_without_revealing_it_again(either: Home) -
         key = data_of(await client.call_tool("create_api_key", {"name": "blog", "remain_quota": 500_000}))
     (row,) = either.sandbox.keys
     either.sandbox.requests.clear()
-    _, environment = shown(run_alone(either, str(key["id"]), "--", sys.executable, "-c", SHOW))
+    _, environment = shown(await beside(either, str(key["id"]), "--", sys.executable, "-c", SHOW))
     assert environment["COMETAPI_KEY"] == f"sk-{row.key}"
     assert either.sandbox.count("get") == len(either.sandbox.requests) == 1
-    _, environment = shown(run_alone(either, "blog", "--", sys.executable, "-c", SHOW))
+    _, environment = shown(await beside(either, "blog", "--", sys.executable, "-c", SHOW))
     assert environment["COMETAPI_KEY"] == f"sk-{row.key}"
     assert either.sandbox.count("reveal") == 0
 
@@ -327,7 +332,7 @@ def reveals(home: Home) -> int:
 async def test_a_stored_value_of_another_key_is_replaced_by_the_keys_own(either: Home) -> None:
     dead, row = await _of_another_key(either)
     before = reveals(either)
-    done = run_alone(either, "1", "--", sys.executable, "-c", SHOW)
+    done = await beside(either, "1", "--", sys.executable, "-c", SHOW)
     assert f"sk-{row.key}" in done.stdout
     assert dead not in done.stdout
     assert done.stderr == (
@@ -335,7 +340,7 @@ async def test_a_stored_value_of_another_key_is_replaced_by_the_keys_own(either:
     )
     revealed = either.sandbox.count("reveal")
     assert reveals(either) == before + revealed - 1 if revealed else before == reveals(either)
-    assert shown(run_alone(either, "1", "--", sys.executable, "-c", SHOW))[1]["COMETAPI_KEY"] == f"sk-{row.key}"
+    assert shown(await beside(either, "1", "--", sys.executable, "-c", SHOW))[1]["COMETAPI_KEY"] == f"sk-{row.key}"
     assert either.sandbox.count("reveal") == revealed
     (file,) = either.key_files
     assert (dead in file.read_text(), row.key in file.read_text()) == (False, True)
@@ -344,7 +349,7 @@ async def test_a_stored_value_of_another_key_is_replaced_by_the_keys_own(either:
 async def test_a_key_named_like_the_token_is_stored_anew_without_it(either: Home) -> None:
     _, row = await _of_another_key(either)
     row.name = f"blog {either.sandbox.access_token}"
-    done = run_alone(either, "1", "--", sys.executable, "-c", SHOW)
+    done = await beside(either, "1", "--", sys.executable, "-c", SHOW)
     assert "was replaced by the key's own" in done.stderr
     (file,) = either.key_files
     assert (file.name, file.read_text(encoding="utf-8").partition("\n")[0]) == (
@@ -357,7 +362,7 @@ async def test_a_reveal_for_a_program_counts_among_those_of_all_servers(make_hom
     home = make_home(dialect="gateway")
     row = full_key(home.sandbox)
     for number in range(1, 3):
-        shown(run_alone(home, str(row.id), "--", sys.executable, "-c", SHOW))
+        shown(await beside(home, str(row.id), "--", sys.executable, "-c", SHOW))
         assert reveals(home) == number
 
 
@@ -367,7 +372,7 @@ async def test_where_the_value_of_the_key_cannot_be_read_the_person_is_told_what
     home = make_home(dialect="gateway")
     dead, _ = await _of_another_key(home)
     home.sandbox.faults.add("reveal", "status", times=9)
-    done = run_alone(home, "1", "--", sys.executable, "-c", SHOW)
+    done = await beside(home, "1", "--", sys.executable, "-c", SHOW)
     assert (done.returncode, done.stdout) == (1, "")
     assert "The value that was stored for key 1 is another key's, and its own could not be read" in done.stderr
     assert "run `cometapi-mcp keys save 1`" in done.stderr
@@ -391,7 +396,7 @@ def test_a_value_that_cannot_be_stored_is_used_and_that_is_told(home: Home, monk
 
 def test_without_settings_the_mend_is_told_and_nothing_is_started(make_home: Callable[..., Home]) -> None:
     home = make_home()
-    done = run_alone(home, "blog", "--", sys.executable, "-c", "print('started')", COMETAPI_ACCESS_TOKEN="")
+    done = run(home, "blog", "--", sys.executable, "-c", "print('started')", COMETAPI_ACCESS_TOKEN="")
     assert (done.returncode, done.stdout) == (1, "")
     assert "COMETAPI_ACCESS_TOKEN" in done.stderr
 
@@ -413,7 +418,17 @@ if sys.platform != "win32":
         assert done.stdout
         assert row.key not in done.stdout
 
-    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL, signal.SIGHUP, signal.SIGUSR1])
+    @pytest.mark.parametrize(
+        "number",
+        [
+            signal.SIGTERM,
+            signal.SIGKILL,
+            *(
+                pytest.param(number, marks=pytest.mark.long)
+                for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+            ),
+        ],
+    )
     def test_a_program_that_dies_of_a_signal_is_seen_to(number: signal.Signals, blog: tuple[Home, Any]) -> None:
         assert run_alone(blog[0], "blog", "--", "sh", "-c", f"kill -{number.value} $$; exit 9").returncode == -number
 

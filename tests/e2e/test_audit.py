@@ -53,7 +53,7 @@ async def test_each_writing_call_is_in_the_trail_with_its_outcome_and_no_reading
     make_home: MakeHome, mode: str
 ) -> None:
     home = make_home()
-    async with home.client(mode=mode, client_info=Implementation(name="a client", version="1.2")) as client:
+    async with served(home, mode=mode, client_info=Implementation(name="a client", version="1.2")) as client:
         data_of(await client.call_tool("create_api_key", {"name": "blog", "remain_quota": 500_000}))
         data_of(await client.call_tool("update_api_key", {"id": 1, "name": "blog 2"}))
         data_of(await client.call_tool("save_api_key", {"id": 1}))

@@ -4,6 +4,7 @@ import stat
 import sys
 from collections.abc import Callable
 
+from tests.e2e.steps import served
 from tests.support import DOCUMENTED, Home, data_of, error_of
 
 
@@ -20,7 +21,7 @@ async def test_the_documented_example_body_makes_a_key_whose_value_is_in_a_priva
 
 
 async def test_the_body_sent_holds_the_nine_fields_and_nothing_else(home: Home) -> None:
-    async with home.client() as client:
+    async with served(home) as client:
         data_of(await client.call_tool("create_api_key", {"name": "only the name"}))
     (create,) = [request for request in home.sandbox.requests if request.call == "create"]
     assert create.body == {**DOCUMENTED, "name": "only the name", "remain_quota": 0}
@@ -30,7 +31,7 @@ async def test_a_budget_that_the_release_does_not_allow_is_refused_with_the_most
     make_home: Callable[..., Home],
 ) -> None:
     home = make_home(dialect="gateway")
-    async with home.client() as client:
+    async with served(home) as client:
         text = error_of(await client.call_tool("create_api_key", {"name": "x", "remain_quota": 2**31}))
     assert text.startswith("[budget_too_large]")
     assert "at most 2147483647 quota units" in text

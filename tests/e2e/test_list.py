@@ -10,6 +10,7 @@ from mcp import Client
 
 from comet_mcp.sandbox import Sandbox
 from comet_mcp.server import create_server
+from tests.e2e.steps import served
 from tests.support import Home, data_of, error_of, text_of
 
 
@@ -186,7 +187,7 @@ async def test_hostile_names_are_listed_and_shown_without_a_raw_control_characte
     names = ["\x1b[31mred", "nul\x00", "two\nlines", "\u202eltr", "</script>", '"quotes"', "鍵🔑"]
     for name in names:
         home.sandbox.add_key(name)
-    async with home.client() as client:
+    async with served(home) as client:
         result = await client.call_tool("list_api_keys", {})
         assert [item["name"] for item in data_of(result)["items"]] == names[::-1]
         assert not any(ord(char) < 32 for char in text_of(result))
@@ -194,7 +195,7 @@ async def test_hostile_names_are_listed_and_shown_without_a_raw_control_characte
 
 async def test_a_host_that_can_be_no_name_is_the_settings_fault_and_no_bug(home: Home) -> None:
     home.extra["COMETAPI_BASE_URL"] = "https://xn--.example"
-    async with home.client() as client:
+    async with served(home) as client:
         text = error_of(await client.call_tool("list_api_keys"))
     assert text.startswith("[not_configured] COMETAPI_BASE_URL names the host")
 

@@ -26,7 +26,7 @@ from mcp_types import CallToolResult
 from comet_mcp.sandbox import Key, Sandbox
 from comet_mcp.server import create_server
 from tests.e2e.life import connected, full_key, row_of, spend, spend_before_writes
-from tests.e2e.steps import code_of, kill_during_call, let_pass, started, stored
+from tests.e2e.steps import code_of, kill_during_call, let_pass, stored
 from tests.support import DOCUMENTED, Home, data_of, error_of, text_of
 
 pytestmark = pytest.mark.fast_time
@@ -564,31 +564,29 @@ async def test_top_ups_by_two_servers_at_once_never_exceed_the_sum_together(home
 
 
 @pytest.mark.real_time
-def test_a_server_killed_in_the_middle_of_a_create_leaves_its_key_counted(make_home: MakeHome) -> None:
+async def test_a_server_killed_in_the_middle_of_a_create_leaves_its_key_counted(make_home: MakeHome) -> None:
     home = make_home(**rules(max_keys_total="2", max_sum_usd_total="1.5"))
     home.sandbox.faults.add("create", "hang_after")
     kill_during_call(home, "create_api_key", BODY, lambda: home.sandbox.count("create"))
-    with started(home.environment) as server:
-        server.initialize()
+    async with connected(home) as client:
         plan = {"name": "agent-two", "lifetime": "1d", "budget_usd": 1}
-        assert server.call("plan_api_key", plan)["structuredContent"]["broken_rules"]
-        assert not server.call("create_api_key", {**BODY, "name": "agent-two", "remain_quota": 250_000}).get("isError")
-        refused = server.call("create_api_key", {**BODY, "name": "agent-three", "remain_quota": 0})
-        assert refused["content"][0]["text"].startswith("[policy]")
+        assert data_of(await client.call_tool("plan_api_key", plan))["broken_rules"]
+        data_of(await client.call_tool("create_api_key", {**BODY, "name": "agent-two", "remain_quota": 250_000}))
+        refused = await client.call_tool("create_api_key", {**BODY, "name": "agent-three", "remain_quota": 0})
+        assert code_of(refused) == "policy"
     assert len(home.sandbox.keys) == 2
 
 
 @pytest.mark.real_time
-def test_a_server_killed_in_the_middle_of_a_top_up_leaves_it_counted(make_home: MakeHome) -> None:
+async def test_a_server_killed_in_the_middle_of_a_top_up_leaves_it_counted(make_home: MakeHome) -> None:
     home = make_home(**rules(max_sum_usd_total="1"))
     row = full_key(home.sandbox, remain_quota=0)
     home.sandbox.faults.add("update", "hang")
     top_up = {"id": row.id, "add_budget_usd": 1}
     kill_during_call(home, "update_api_key", top_up, lambda: home.sandbox.count("update"))
     let_pass(home, 31)  # the killed server had the key for itself
-    with started(home.environment) as server:
-        server.initialize()
-        assert server.call("update_api_key", top_up)["content"][0]["text"].startswith("[policy]")
+    async with connected(home) as client:
+        assert code_of(await client.call_tool("update_api_key", top_up)) == "policy"
     assert row.remain_quota == 0
 
 

@@ -45,7 +45,7 @@ async def test_the_main_job_works_in_every_era(make_home: MakeHome, era: str) ->
 
 @pytest.mark.parametrize("mode", [LEGACY, "auto"])
 async def test_the_server_says_who_it_is_and_how_to_use_it(make_home: MakeHome, mode: str) -> None:
-    async with make_home().client(mode=mode) as client:
+    async with served(make_home(), mode=mode) as client:
         info = client.server_info
         assert info is not None
         assert (info.name, info.version) == ("cometapi-mcp", __version__)
@@ -56,7 +56,7 @@ async def test_the_server_says_who_it_is_and_how_to_use_it(make_home: MakeHome, 
 
 
 async def test_a_ping_is_answered(make_home: MakeHome) -> None:
-    async with make_home().client(mode=LEGACY) as client:
+    async with served(make_home(), mode=LEGACY) as client:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             await client.send_ping()
@@ -205,7 +205,7 @@ async def test_without_a_token_the_tools_are_listed_and_every_call_says_how_to_s
     make_home: MakeHome, mode: str
 ) -> None:
     home = make_home(COMETAPI_ACCESS_TOKEN="")
-    async with home.client(mode=mode) as client:
+    async with served(home, mode=mode) as client:
         assert [tool.name for tool in (await client.list_tools()).tools] == NAMES
         await _every_tool_says_how(client)
     assert home.sandbox.requests == []

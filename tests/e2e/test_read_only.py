@@ -36,12 +36,11 @@ async def _is_left_out(client: Client, name: str, arguments: dict[str, Any], set
     assert "Nothing was done" in said
 
 
-@pytest.mark.real_time
 @pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
 async def test_a_read_only_server_has_no_tool_that_changes_something(make_home: MakeHome, mode: str) -> None:
     home = make_home(COMETAPI_MCP_READ_ONLY="1")
     home.sandbox.add_key("here before")
-    async with home.client(mode=mode) as client:
+    async with served(home, mode=mode) as client:
         listed = (await client.list_tools()).tools
         assert [tool.name for tool in listed] == READING
         assert all(tool.annotations and tool.annotations.read_only_hint for tool in listed)
@@ -94,10 +93,9 @@ def test_a_client_that_calls_without_listing_first_finds_no_writing_tool_either(
     assert home.sandbox.requests == []
 
 
-@pytest.mark.real_time
 async def test_single_tools_can_be_left_out(make_home: MakeHome) -> None:
     home = make_home(COMETAPI_MCP_DISABLE_TOOLS=" delete_api_key, rotate_api_key ,")
-    async with home.client() as client:
+    async with served(home) as client:
         names = [tool.name for tool in (await client.list_tools()).tools]
         left_out = ("delete_api_key", "tidy_api_keys", "rotate_api_key")  # the second one deletes too
         assert names == [tool.name for tool in TOOLS if tool.name not in left_out]

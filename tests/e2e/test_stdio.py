@@ -36,6 +36,7 @@ def answers_in(output: bytes) -> dict[Any, dict[str, Any]]:
     return {message["id"]: message for message in map(json.loads, output.splitlines())}
 
 
+@pytest.mark.long
 def test_three_hundred_calls_that_wait_for_a_person_all_get_their_answers(make_home: MakeHome) -> None:
     home = make_home(COMETAPI_MCP_CONFIRM="writes")
     count = 300
@@ -98,6 +99,7 @@ def test_lines_that_were_in_the_pipe_before_the_server_was_up_are_all_answered(m
     assert sorted(first) == [1, *range(100, 100 + count)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("output_is_a_file", [True, False], ids=["to a file", "to a pipe"])
 def test_every_call_in_a_file_is_answered_before_the_server_leaves(
     make_home: MakeHome, tmp_path: Path, *, output_is_a_file: bool
@@ -125,6 +127,7 @@ def test_every_call_in_a_file_is_answered_before_the_server_leaves(
     assert set(names) == {"here"}
 
 
+@pytest.mark.long
 def test_a_key_that_a_call_in_a_file_made_counts_as_told(make_home: MakeHome, tmp_path: Path) -> None:
     home = make_home()
     given = tmp_path / "input"

@@ -15,9 +15,9 @@ from comet_mcp.concurrency import Deadline
 from comet_mcp.deliveries import Deliveries
 from comet_mcp.domain.key import KeySpec
 from comet_mcp.errors import CometError
-from tests.e2e.steps import blocking_until, operations, started, stored, values
+from tests.e2e.steps import blocking_until, operations, served, started, stored, until, values
 from tests.services.conftest import Serve
-from tests.support import Home
+from tests.support import Home, data_of
 
 MakeHome = Callable[..., Home]
 
@@ -61,12 +61,10 @@ def test_a_key_is_told_once_its_answer_was_written(make_home: MakeHome) -> None:
     assert operations(home) == [("stored", 1)]
 
 
-def test_a_list_that_was_not_read_tells_again(make_home: MakeHome) -> None:
+async def test_a_list_that_was_not_read_tells_again(make_home: MakeHome) -> None:
     home = make_home(dialect="gateway")
-    with started(home.environment) as server:
-        server.initialize()
-        server.call("create_api_key", BODY)
-        blocking_until(lambda: acknowledged(home) == [True])
+    async with served(home) as client:
+        data_of(await client.call_tool("create_api_key", BODY))
     with closing(sqlite3.connect(home.state)) as db, db:
         db.execute("UPDATE operation SET acknowledged = 0, lease_until = 0")
     home.sandbox.faults.add("list", "latency", value="0.5")
@@ -78,11 +76,10 @@ def test_a_list_that_was_not_read_tells_again(make_home: MakeHome) -> None:
     assert acknowledged(home) == [False]
     with closing(sqlite3.connect(home.state)) as db, db:
         db.execute("UPDATE operation SET lease_until = 0")
-    with started(home.environment) as server:
-        server.initialize()
-        assert "Key 1 " in server.call("list_api_keys", {})["structuredContent"]["notes"][0]
-        blocking_until(lambda: acknowledged(home) == [True])
-        assert "notes" not in server.call("list_api_keys", {})["structuredContent"]
+    async with served(home) as client:
+        assert "Key 1 " in data_of(await client.call_tool("list_api_keys"))["notes"][0]
+        await until(lambda: acknowledged(home) == [True])
+        assert "notes" not in data_of(await client.call_tool("list_api_keys"))
     assert stored(home) == values(home)
 
 
