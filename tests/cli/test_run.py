@@ -436,7 +436,7 @@ if sys.platform != "win32":
         done = run_alone(blog[0], "blog", "--", "sh", "-c", "kill -PIPE $$; exit 9")
         assert done.returncode == -signal.SIGPIPE
 
-    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
     def test_a_signal_sent_to_us_reaches_the_program(number: signal.Signals, blog: tuple[Home, Any]) -> None:
         home, _ = blog
         # the trap says that the program got it, and its status is its own answer to it

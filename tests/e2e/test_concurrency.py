@@ -185,7 +185,9 @@ async def _same_key_again(client: Client, home: Home) -> None:
     assert data_of(await client.call_tool("create_api_key", BODY))["id"] != key["id"]
 
 
-@pytest.mark.parametrize(("mode", "dialect"), [("legacy", "documented"), ("auto", "gateway")])
+@pytest.mark.parametrize(
+    ("mode", "dialect"), [("legacy", "documented"), pytest.param("auto", "gateway", marks=pytest.mark.long)]
+)
 async def test_a_call_that_the_client_gave_up_leaves_a_stored_key_which_the_repeated_call_returns(
     make_home: MakeHome, mode: str, dialect: str
 ) -> None:
@@ -257,6 +259,7 @@ def test_a_client_that_closes_while_the_key_is_made_leaves_it_stored_for_the_nex
     assert home.sandbox.count("create") == 1
 
 
+@pytest.mark.long
 def test_a_client_that_closes_right_after_it_asked_leaves_a_stored_key_or_none(make_home: MakeHome) -> None:
     home = make_home(dialect="gateway")
     with started(home.environment) as server:
@@ -299,6 +302,7 @@ async def test_after_a_killed_server_an_equal_create_returns_its_key(make_home: 
         await _same_key_again(client, home)
 
 
+@pytest.mark.long
 async def test_a_server_killed_before_the_api_did_anything_leaves_no_key(make_home: MakeHome) -> None:
     home = make_home(dialect="gateway")
     home.sandbox.faults.add("create", "hang")
@@ -315,6 +319,7 @@ async def test_a_server_killed_before_the_api_did_anything_leaves_no_key(make_ho
     assert (home.sandbox.count("create"), stored(home)) == (2, values(home))
 
 
+@pytest.mark.long
 async def test_a_server_killed_between_the_claim_and_the_store_leaves_a_key_that_a_list_stores(
     make_home: MakeHome,
 ) -> None:

@@ -25,7 +25,6 @@ from tests.support import Home, data_of, error_of, text_of
 pytestmark = pytest.mark.fast_time
 
 MakeHome = Callable[..., Home]
-BothHomes = Callable[[str], list[Home]]
 
 BODY: dict[str, Any] = {
     "name": "exactly once",
@@ -107,24 +106,13 @@ ELSEWHERE = {"wrong_key"}
 """Faults that a create can't have."""
 
 
-@pytest.fixture
-def both(make_home: MakeHome) -> BothHomes:
-    """Makes a home on each dialect; a call there has that many seconds."""
-    return lambda timeout: [
-        make_home(dialect=dialect, COMETAPI_MCP_TIMEOUT=timeout) for dialect in ("documented", "gateway")
-    ]
-
-
 def test_the_table_has_every_fault_of_the_sandbox() -> None:
     assert {case.fault for case in CASES} == set(FAULTS) - ELSEWHERE
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-async def test_whatever_happens_to_a_create_it_is_sent_once_and_its_outcome_told(both: BothHomes, case: Case) -> None:
-    await on_each(both(case.timeout), lambda home: _create_with(home, case))
-
-
-async def _create_with(home: Home, case: Case) -> None:
+async def test_whatever_happens_to_a_create_it_is_sent_once_and_its_outcome_told(home: Home, case: Case) -> None:
+    home.extra["COMETAPI_MCP_TIMEOUT"] = case.timeout
     home.sandbox.add_key("older")
     home.sandbox.faults.add("create", case.fault, value=case.value)
     async with served(home) as client:
@@ -180,14 +168,17 @@ ANSWERS = {"reset_after": UNKNOWN, "": NO_ID}
 
 
 @pytest.mark.parametrize("fault", LISTS)
-async def test_a_key_that_no_list_shows_is_found_and_stored_by_a_later_list(both: BothHomes, fault: str) -> None:
+@pytest.mark.parametrize("dialect", ["documented", "gateway"])
+async def test_a_key_that_no_list_shows_is_found_and_stored_by_a_later_list(
+    make_home: MakeHome, dialect: str, fault: str
+) -> None:
     """Whether its create was answered or not."""
-    answered, unanswered = both("3"), both("3")
+    answered, unanswered = (make_home(dialect=dialect, COMETAPI_MCP_TIMEOUT="3") for _ in range(2))
 
     async def check(home: Home) -> None:
-        await _create_unlisted(home, "reset_after" if home in unanswered else "", fault)
+        await _create_unlisted(home, "reset_after" if home is unanswered else "", fault)
 
-    await on_each([*answered, *unanswered], check)
+    await on_each([answered, unanswered], check)
 
 
 async def _create_unlisted(home: Home, create: str, fault: str) -> None:
@@ -209,11 +200,8 @@ async def _create_unlisted(home: Home, create: str, fault: str) -> None:
 
 
 @pytest.mark.parametrize("create", ANSWERS)
-async def test_a_key_that_no_list_shows_is_found_by_an_equal_create_at_once(both: BothHomes, create: str) -> None:
-    await on_each(both("3"), lambda home: _create_again(home, create))
-
-
-async def _create_again(home: Home, create: str) -> None:
+async def test_a_key_that_no_list_shows_is_found_by_an_equal_create_at_once(home: Home, create: str) -> None:
+    home.extra["COMETAPI_MCP_TIMEOUT"] = "3"
     if create:
         home.sandbox.faults.add("create", create)
     home.sandbox.faults.add("list", "status", times=1000, after=1)
@@ -641,7 +629,10 @@ async def test_a_create_that_can_never_leave_is_told_as_not_made(make_home: Make
 
 
 @pytest.mark.real_time
-@pytest.mark.parametrize(("fault", "dialect"), [("hang_after", "documented"), ("reset_after", "gateway")])
+@pytest.mark.parametrize(
+    ("fault", "dialect"),
+    [pytest.param("hang_after", "documented", marks=pytest.mark.long), ("reset_after", "gateway")],
+)
 async def test_a_real_server_process_makes_good_a_lost_answer(make_home: MakeHome, fault: str, dialect: str) -> None:
     home = make_home(dialect=dialect, COMETAPI_MCP_TIMEOUT="5")
     home.sandbox.faults.add("create", fault)

@@ -219,7 +219,7 @@ sys.exit(main([]))
         assert home.sandbox.count("create") == 0
 
     @pytest.mark.parametrize(
-        "kilobytes", [36, 52, *(pytest.param(limit, marks=pytest.mark.long) for limit in (20, 44, 60))]
+        "kilobytes", [36, *(pytest.param(limit, marks=pytest.mark.long) for limit in (20, 44, 52, 60))]
     )
     def test_a_disk_that_fills_up_in_the_middle_loses_no_key(make_home: MakeHome, kilobytes: int) -> None:
         home = make_home(dialect="gateway")

@@ -577,6 +577,7 @@ async def test_a_server_killed_in_the_middle_of_a_create_leaves_its_key_counted(
     assert len(home.sandbox.keys) == 2
 
 
+@pytest.mark.long
 @pytest.mark.real_time
 async def test_a_server_killed_in_the_middle_of_a_top_up_leaves_it_counted(make_home: MakeHome) -> None:
     home = make_home(**rules(max_sum_usd_total="1"))

@@ -34,7 +34,7 @@ def era(request: pytest.FixtureRequest) -> str:
 
 async def test_the_main_job_works_in_every_era(make_home: MakeHome, era: str) -> None:
     home = make_home()
-    async with home.client(mode=era) as client:
+    async with served(home, mode=era) as client:
         assert client.protocol_version == (MODERN if era != LEGACY else "2025-11-25")
         names = [tool.name for tool in (await client.list_tools()).tools]
         assert names == NAMES
