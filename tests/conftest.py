@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import gc
+import importlib
 import json
 import signal
 import sys
@@ -25,8 +27,24 @@ for _name, _handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signa
         signal.signal(_number, _handler)
 
 
+_ROOT = Path(__file__).parent.parent
+
 # Where nothing is written, each worker compiles every test anew, in each run: five seconds for each.
 sys.dont_write_bytecode = False
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Each worker begins to compile the tests at another place, and finds there what the others have compiled."""
+    worker = getattr(session.config, "workerinput", None)
+    if worker is None:
+        return
+    folders = [path for arg in session.config.args if (path := _ROOT / arg).is_dir()]
+    files = sorted(file for folder in folders for file in folder.rglob("test_*.py"))
+    place = len(files) * int(worker["workerid"].removeprefix("gw")) // worker["workercount"]
+    for file in files[place:] + files[:place]:
+        with contextlib.suppress(Exception):  # the collection meets it again, and tells of it
+            importlib.import_module(".".join(file.relative_to(_ROOT).with_suffix("").parts))
 
 
 @pytest.hookimpl(tryfirst=True)
