@@ -600,11 +600,12 @@ async def test_nobody_is_waited_for_longer_than_an_answer_holds(
     assert state(home) == before
 
 
+@pytest.mark.fast_time
 async def test_the_time_a_person_takes_does_not_count_against_the_time_of_the_call(make: MakeHome, era: str) -> None:
-    home = make(COMETAPI_MCP_TIMEOUT="1")
+    home = make(COMETAPI_MCP_TIMEOUT="6")
 
     async def meanwhile() -> None:
-        await anyio.sleep(1.5)
+        await anyio.sleep(6.5)
 
     async with served(home, mode=era, elicitation_callback=Person(meanwhile=meanwhile)) as client:
         assert data_of(await client.call_tool("delete_api_key", {"id": 1}))["deleted"] is True

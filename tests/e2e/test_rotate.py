@@ -24,7 +24,7 @@ from tests.e2e.life import (
     spend,
     spend_before_writes,
 )
-from tests.e2e.steps import let_pass, operations
+from tests.e2e.steps import let_pass, operations, until
 from tests.support import Home, data_of, error_of
 
 PAST = 1_600_000_000
@@ -344,9 +344,7 @@ async def _twice_at_once(home: Home, one: Client, two: Client, key_id: int) -> N
 
     async with anyio.create_task_group() as group:
         group.start_soon(rotate, one)
-        with anyio.fail_after(10):
-            while home.sandbox.count("create") == 0:  # noqa: ASYNC110 - the sandbox is another thread
-                await anyio.sleep(0.01)
+        await until(lambda: home.sandbox.count("create"))
         group.start_soon(rotate, two)
 
 

@@ -11,6 +11,8 @@ from comet_mcp.sandbox import Sandbox
 
 # Loading the usual certificates takes longer than most of these tests.
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+IMPATIENT = httpx.Timeout(20, read=0.15)
+"""Of a client that waits for the answer hardly at all, but for all else as long as a busy machine takes."""
 BODY = {"name": "made", "expired_time": -1, "remain_quota": 1000, "model_limits": "GPT-4o"}
 
 

@@ -1,6 +1,5 @@
 """Faults of the API itself: what it makes of a create or a reveal, and says of it."""
 
-import time
 from collections.abc import Callable
 
 import pytest
@@ -26,12 +25,12 @@ def test_a_duplicated_create_makes_two_equal_keys(served: Served) -> None:
 
 
 def test_a_late_key_is_there_but_not_listed_yet(served: Served) -> None:
-    served.sandbox.faults.add("create", "late", value=0.2)
+    served.sandbox.faults.add("create", "late", value=600)
     served.create()
     assert served.list() == []
     assert served.client.get("/api/token/search?keyword=made").json()["data"] == []
     assert served.client.get("/api/token/1").json()["data"]["name"] == "made"
-    time.sleep(0.2)
+    served.sandbox.keys[0].listed_from = 0.0
     assert [row["name"] for row in served.list()] == ["made"]
 
 

@@ -16,7 +16,7 @@ from tests.sandbox.conftest import NO_TLS, Served
 
 def open_connection(base_url: str) -> socket.socket:
     url = httpx.URL(base_url)
-    return socket.create_connection((url.host, url.port or 0), timeout=5)
+    return socket.create_connection((url.host, url.port or 0), timeout=20)
 
 
 def test_the_server_stops_at_once_while_connections_are_open() -> None:
