@@ -25,7 +25,8 @@ from tests.support import Home, text_of
 
 TIMEOUT = 2
 """Seconds that a call may take by its setting."""
-SLACK = 4
+SLACK = 30
+"""What it may take beyond that on a busy machine, and less than a fault that hangs does."""
 AMPLE = 10
 """The same for cells that need not wait for it, so that a busy machine changes nothing."""
 AT_ONCE = 8
@@ -229,16 +230,6 @@ def cells_of(phase: Phase) -> list[Cell]:
     return [Cell(phase, fault, always) for fault in FAULTS for always in spans]
 
 
-def chosen(phase: Phase, every: int) -> list[Cell]:
-    """The cells of the long run (`every` 1) or of the short one."""
-    mine = cells_of(phase)
-    if every == 1:
-        return mine
-    if phase.tool in ("create_api_key", "update_api_key"):
-        return [cell for cell in mine if cell.always][PHASES.index(phase) % 3 :: 3]
-    return mine[PHASES.index(phase) % (2 * every) :: 2 * every]
-
-
 @pytest.fixture(scope="module")
 def net() -> Iterator[tuple[Exchange, int]]:
     """The socket for all sandboxes, and a port that lets nobody connect."""
@@ -332,12 +323,10 @@ def _untold(outcome: Outcome, text: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.long)])
 @pytest.mark.parametrize("phase", PHASES, ids=str)
 async def test_a_fault_has_its_exact_outcome_in_time_and_makes_no_second_key(
-    net: tuple[Exchange, int], tmp_path: Path, phase: Phase, every: int
+    net: tuple[Exchange, int], tmp_path: Path, phase: Phase
 ) -> None:
-    """At least one cell in `every` of them, all at once."""
     found: list[str] = []
     room = anyio.CapacityLimiter(AT_ONCE)
 
@@ -347,7 +336,7 @@ async def test_a_fault_has_its_exact_outcome_in_time_and_makes_no_second_key(
             directory.mkdir()
             found.extend(complaints(await tried(net, directory, cell)))
 
-    cells = list(enumerate(chosen(phase, every)))
+    cells = list(enumerate(cells_of(phase)))
     async with anyio.create_task_group() as group:
         for number, cell in cells:
             if waits(cell) or cell.fault.kind == "unsent":

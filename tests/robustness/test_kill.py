@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from time import time
 from typing import Any
@@ -160,13 +160,6 @@ HAND_OVER: dict[str, Step] = {
 BODY: dict[str, Any] = {"name": "to be killed", "remain_quota": 500_000}
 
 
-def some(steps: Iterable[str], every: int) -> list[Any]:
-    """All the steps; of them the short run has one in `every`."""
-    return [
-        step if number % every == 0 else pytest.param(step, marks=pytest.mark.long) for number, step in enumerate(steps)
-    ]
-
-
 if sys.platform != "win32":
 
     def _killed(home: Home, step: Step, tool: str, arguments: dict[str, Any]) -> None:
@@ -199,7 +192,7 @@ if sys.platform != "win32":
             assert by_id[int(found[1])] == found[2]
             assert path.stat().st_mode & 0o077 == 0
 
-    @pytest.mark.parametrize("step", some(CREATE, 2))
+    @pytest.mark.parametrize("step", CREATE)
     async def test_after_a_create_was_killed_a_list_tells_the_truth_and_how_to_get_the_key(
         make_home: MakeHome, step: str
     ) -> None:
@@ -234,7 +227,7 @@ if sys.platform != "win32":
         _whole(home)
         assert stored(home) == values(home)
 
-    @pytest.mark.parametrize("step", some(list(CREATE)[1:], 4))
+    @pytest.mark.parametrize("step", list(CREATE)[1:])
     async def test_after_a_create_was_killed_an_equal_one_makes_no_second_key(make_home: MakeHome, step: str) -> None:
         home = make_home(dialect="gateway")
         at, exists = CREATE[step]
@@ -307,7 +300,7 @@ if sys.platform != "win32":
         assert len(home.sandbox.keys) == (2 if step == "once its delivery was noted" else 1)
         assert stored(home) == values(home)
 
-    @pytest.mark.parametrize("step", some(SAVE, 3))
+    @pytest.mark.parametrize("step", SAVE)
     async def test_after_a_save_was_killed_it_works_again(make_home: MakeHome, step: str) -> None:
         home = make_home(dialect="gateway")
         row = home.sandbox.add_key("to be saved")
@@ -342,7 +335,7 @@ if sys.platform != "win32":
         assert file.read_text(encoding="utf-8").count(f"sk-{row.key}") == 2
         assert _leftovers(home) == []
 
-    @pytest.mark.parametrize("step", some(ROTATE, 4))
+    @pytest.mark.parametrize("step", ROTATE)
     async def test_after_a_rotation_was_killed_the_next_one_ends_it_with_two_keys(
         make_home: MakeHome, step: str
     ) -> None:

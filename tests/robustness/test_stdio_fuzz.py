@@ -24,8 +24,8 @@ from tests.support import Home
 
 MakeHome = Callable[..., Home]
 
-GONE_AFTER = 4.0
-"""Seconds within which a server has to be gone that promises two."""
+GONE_AFTER = 20.0
+"""Seconds within which a server has to be gone that promises two, on a busy machine too; what hangs does so longer."""
 DEAD = 31
 """Seconds after which a create in flight has no server any more."""
 ROOT = Path(__file__).parents[2]
@@ -326,15 +326,12 @@ KINDS: dict[str, tuple[float, Callable[[Lines], bytes]]] = {
 
 if sys.platform != "win32":
 
-    @pytest.mark.parametrize("count", [2_000, pytest.param(50_000, marks=pytest.mark.long)])
-    def test_whatever_lines_come_every_request_is_answered_and_the_next_call_works(
-        make_home: MakeHome, count: int
-    ) -> None:
+    def test_whatever_lines_come_every_request_is_answered_and_the_next_call_works(make_home: MakeHome) -> None:
         lines = Lines(seed=20261124)
         home = make_home()
         home.sandbox.add_key("here")
         with piped(home) as server:
-            for _ in range(count // 100):
+            for _ in range(500):
                 text = b"\n".join(lines.next() for _ in range(100)) + b"\n"
                 middle = lines.random.randrange(len(text))  # the pipe cuts where it likes
                 server.write(text[:middle])
@@ -367,12 +364,11 @@ if sys.platform != "win32":
             status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
             return int(status.split("VmHWM:")[1].split()[0]) // 1024
 
-        @pytest.mark.parametrize("mebibytes", [48, pytest.param(1024, marks=pytest.mark.long)])
-        def test_an_endless_line_is_not_held_in_memory_and_is_answered(make_home: MakeHome, mebibytes: int) -> None:
+        def test_an_endless_line_is_not_held_in_memory_and_is_answered(make_home: MakeHome) -> None:
             with piped(make_home()) as server:
                 before = _memory(server.process)
                 server.write(b'{"jsonrpc":"2.0","id":"endless","method":"ping","params":{"x":"')
-                for _ in range(mebibytes):
+                for _ in range(1024):
                     server.write(b"x" * 2**20)
                 server.write(b'"}}\n')
                 assert server.answer("endless")["error"]["code"] == -32600
