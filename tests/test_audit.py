@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args
+from zoneinfo import ZoneInfo
 
 import anyio
 import pytest
@@ -476,6 +477,24 @@ def test_a_date_in_the_future_drops_nothing_unless_all_is_asked_for(journal: Pat
     assert (done.returncode, done.stdout) == (0, "6 rows were dropped.\n")
     assert run(journal.parent, "prune", "--all").stdout == "1 rows were dropped.\n"  # the note of the first pruning
     assert run(journal.parent, "verify").returncode == 0
+
+
+@pytest.mark.parametrize("columns", [60, 100, 200])
+def test_on_a_terminal_the_table_fits_and_times_are_the_persons(journal: Path, columns: int) -> None:
+    environment = {
+        "HOME": str(journal.parent),
+        "COMETAPI_MCP_STATE": str(journal),
+        "COMETAPI_MCP_TIMEZONE": "Asia/Tokyo",
+    }
+    shown = in_process("audit", environment=environment, columns=columns)
+    piped = in_process("audit", environment=environment).stdout.splitlines()
+    lines = shown.stdout.splitlines()
+    assert (shown.returncode, len(lines)) == (0, len(piped))
+    assert max(map(len, lines)) <= columns
+    assert ("CLIENT" in lines[0], "ARGUMENTS" in lines[0]) == (columns == 200, columns >= 100)
+    begun = datetime.fromisoformat(piped[1].split()[0])
+    if columns == 200:
+        assert lines[1].startswith(f"{begun.astimezone(ZoneInfo('Asia/Tokyo')):%Y-%m-%d %H:%M}")
 
 
 @pytest.mark.parametrize("wrong", [["--since", "yesterday-ish"], ["--tool", "steal"], ["--key", "x"], ["forge"]])

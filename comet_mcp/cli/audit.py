@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any, get_args
 
 import anyio
@@ -15,24 +12,17 @@ import click
 
 from comet_mcp import settings as configuration
 from comet_mcp.audit import chain
-from comet_mcp.audit.calls import UNDER_WAY_FOR, calls
-from comet_mcp.audit.redaction import measure
-from comet_mcp.cli.terminal import columns_of, examples
+from comet_mcp.cli.audit_views import Chosen, say, show_calls
+from comet_mcp.cli.terminal import examples
 from comet_mcp.clock import SYSTEM
-from comet_mcp.domain.addresses import AddressList
 from comet_mcp.domain.lifetimes import duration
 from comet_mcp.errors import ArgumentError
-from comet_mcp.journal.base import AuditRow, Rows
+from comet_mcp.journal.base import Rows
 from comet_mcp.journal.sqlite import SQLiteJournal
-from comet_mcp.policy.rules import RULES
 from comet_mcp.settings import ToolName
-from comet_mcp.text import escaped, printable, quoted
+from comet_mcp.text import printable, quoted
 
-_COLUMNS = ("time", "tool", "key", "name", "outcome", "confirmed", "policy", "client", "arguments")
 _ALL = "9999"  # later than every row's time
-_SHOWN = 100
-_NARROW = 40
-"""Columns that a name, a client or the rules of a verdict may take: one long one would move all others apart."""
 _BROKEN, _UNPROVEN = 1, 3
 _WHERE = "COMETAPI_MCP_STATE|COMETAPI_MCP_CONFIG|^The config file"  # what leaves open which journal is meant
 
@@ -62,16 +52,6 @@ def _head(context: click.Context, parameter: click.Parameter, text: str | None) 
     return None if text is None else text.strip().lower()
 
 
-@dataclass(frozen=True, slots=True)
-class _Chosen:
-    """Which calls are shown, and how."""
-
-    since: str | None
-    tool: str | None
-    key: int | None
-    as_json: bool
-
-
 @click.group(
     "audit",
     invoke_without_command=True,
@@ -97,10 +77,10 @@ def command(context: click.Context, since: str | None, tool: str | None, key: in
     tell of accidents and careless hands, not of somebody who rewrites the whole file: against that, keep the hash that
     "verify" prints somewhere else, and give it back later with --head.
     """
-    chosen = _Chosen(since, tool, key, as_json)
+    chosen = Chosen(since, tool, key, as_json)
     if context.invoked_subcommand is None:
-        return _on_trail(lambda _, trail: _show(trail.audit, chosen))
-    if chosen != _Chosen(None, None, None, as_json=False):
+        return _on_trail(lambda _, trail, zone: show_calls(trail.audit, chosen, zone))
+    if chosen != Chosen(None, None, None, as_json=False):
         raise click.UsageError(
             f"--since, --tool, --key and --json choose what is shown; {context.invoked_subcommand} takes none of them.",
             context,
@@ -117,7 +97,7 @@ def verify(head: str | None) -> int:
     that one, or can't be read; 2 a wrong command; 3 it is whole, but old rows were dropped and no row that is left has
     the hash of --head, so that it can't be proven to be that one.
     """
-    return _on_trail(lambda _, trail: _verify(trail, head), missing=1)
+    return _on_trail(lambda _, trail, __: _verify(trail, head), missing=1)
 
 
 @command.command("prune", short_help="Drop old rows.")
@@ -137,11 +117,11 @@ def prune(context: click.Context, before: str | None, *, everything: bool) -> in
         )
     if everything and before is not None and not is_future:
         raise click.UsageError("--all drops every row, and --before only the older ones. Give one of them.", context)
-    return _on_trail(lambda journal, trail: _prune(journal, trail, None if everything else before))
+    return _on_trail(lambda journal, trail, _: _prune(journal, trail, None if everything else before))
 
 
-def _on_trail(work: Callable[[SQLiteJournal, Rows], int | None], *, missing: int = 0) -> int:
-    """What `work` returns for the trail of this user; `missing` where there is none.
+def _on_trail(work: Callable[[SQLiteJournal, Rows, tzinfo], int | None], *, missing: int = 0) -> int:
+    """What `work` returns for the trail of this user and their zone; `missing` where there is none.
 
     Raises:
         CometError: The journal can't be read.
@@ -156,7 +136,7 @@ def _on_trail(work: Callable[[SQLiteJournal, Rows], int | None], *, missing: int
         return missing
     journal = SQLiteJournal(settings.state)
     try:
-        return work(journal, anyio.run(journal.run, chain.reading())) or 0
+        return work(journal, anyio.run(journal.run, chain.reading()), settings.timezone) or 0
     finally:
         journal.close()
 
@@ -164,7 +144,7 @@ def _on_trail(work: Callable[[SQLiteJournal, Rows], int | None], *, missing: int
 def _prune(journal: SQLiteJournal, trail: Rows, before: str | None) -> int:
     """Drop the rows from before a time, None for every row."""
     if fault := chain.verify(trail).fault:
-        _print(
+        say(
             f"The audit trail is not whole. {fault} Nothing was dropped, for what is left would not show that. To "
             "begin anew, move the journal away while no server runs, and keep it."
         )
@@ -175,75 +155,13 @@ def _prune(journal: SQLiteJournal, trail: Rows, before: str | None) -> int:
     return 0
 
 
-def _show(rows: list[AuditRow], wanted: _Chosen) -> None:
-    running_since = chain.stamp(datetime.fromtimestamp(SYSTEM.now(), UTC) - timedelta(seconds=UNDER_WAY_FOR))
-    chosen = [
-        call
-        for call in calls(rows, running_since)
-        if (wanted.since is None or str(call.get("begun") or call.get("ended") or "") >= wanted.since)
-        and (wanted.tool is None or call["tool"] == wanted.tool)
-        and (wanted.key is None or wanted.key in call["key_ids"])
-    ]
-    if wanted.as_json:
-        for call in chosen:
-            _print(json.dumps(call, ensure_ascii=False))
-        return
-    for line in columns_of([_COLUMNS, *map(_cells, chosen)]):
-        _print(line)
-
-
-def _cells(call: dict[str, Any]) -> tuple[str, ...]:
-    given = call.get("arguments") or {}
-    # each value is cut by itself: a long one must not hide the argument after it
-    words = [f"{name}={_value(name, value)}" for name, value in given.items()]
-    cells = (
-        f"{time[:19]}Z" if (time := call.get("begun") or call.get("ended")) else "?",
-        call["tool"] or "?",
-        ", ".join(map(str, call["key_ids"])) or "-",
-        quoted(str(call["key_name"]), _NARROW) if call.get("key_name") else "-",
-        _outcome(call),
-        call.get("confirmation") or "-",
-        printable(_rules(str(call.get("policy") or "-")), _NARROW),
-        printable(call.get("client") or "-", _NARROW),
-    )
-    return tuple(_written(cell) for cell in (*(printable(str(cell)) for cell in cells), " ".join(words)))
-
-
-def _value(name: str, value: Any) -> str:
-    """An argument's value; of a long list of addresses the widest come first, for they must not be what is cut off."""
-    if name == "allow_ips" and isinstance(value, str) and len(value) > _SHOWN and "\n" in value:
-        value = measure(AddressList.parse(value))
-    return printable(json.dumps(value, ensure_ascii=False), _SHOWN)
-
-
-def _outcome(call: dict[str, Any]) -> str:
-    """How it ended, and how often where equal refusals have one row."""
-    if call["state"] != "ended":
-        return str(call["state"].replace("_", " "))
-    return f"{call['outcome']} ({call['count']} times)" if call.get("count", 1) > 1 else str(call["outcome"])
-
-
-def _rules(verdict: str) -> str:
-    """The names of the rules that a verdict of the policy is about; --json has the whole of it."""
-    return ", ".join(rule.name for rule in RULES if f"{rule.name}: " in verdict) or printable(verdict, _SHOWN)
-
-
-def _written(text: str) -> str:
-    """The text as the terminal, or the file behind standard output, can take it."""
-    return escaped(text, sys.stdout.encoding or "utf-8")
-
-
-def _print(line: str) -> None:
-    click.echo(_written(line))
-
-
 def _verify(trail: Rows, head: str | None) -> int:
     verified = chain.verify(trail)
     if verified.fault:
-        _print(f"The audit trail is not whole. {verified.fault}")
+        say(f"The audit trail is not whole. {verified.fault}")
         return 1
     if verified.before:
-        _print(f"The rows that are left are whole, those that were dropped were not. {' '.join(verified.before)}")
+        say(f"The rows that are left are whole, those that were dropped were not. {' '.join(verified.before)}")
         return 1
     dropped = chain.prunings(trail)
     row = chain.proven_by(trail, head) if head else None
