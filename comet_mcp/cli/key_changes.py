@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from comet_mcp.cli.calls import Calls, with_calls
-from comet_mcp.cli.key_options import KEY, Dollars, as_json, entries, which, yes
+from comet_mcp.cli.key_options import KEY, Dollars, addresses, as_json, entries, which, yes
 from comet_mcp.cli.key_views import say, show_facts, show_json, where
 from comet_mcp.cli.terminal import can_ask, examples
 from comet_mcp.errors import ArgumentError, CometError
@@ -32,7 +32,13 @@ _FRIENDLY = ("name", "status")
 @click.option("--budget", type=Dollars(), help="What it may spend, in US dollars.")
 @click.option("--unlimited", is_flag=True, help="Without a budget: it may spend the whole balance.")
 @click.option("--models", multiple=True, metavar="NAME", help="Only these models, in your words; else all.")
-@click.option("--ips", multiple=True, metavar="ADDRESS", help="Only from these addresses or ranges; else from all.")
+@click.option(
+    "--ips",
+    multiple=True,
+    metavar="ADDRESS",
+    callback=addresses,
+    help="Only from these addresses or ranges; else from all.",
+)
 @click.option("--group", default="", help="A group of the account.")
 @yes
 @as_json
@@ -58,7 +64,7 @@ def new(*, name: str, yes: bool, is_json: bool, **given: Any) -> None:
             budget_usd=budget,
             unlimited=unlimited,
             models=entries(given["models"]),
-            ips=entries(given["ips"]),
+            ips=given["ips"],
             group=given["group"],
         )
         body = _body(calls, plan)
@@ -69,7 +75,8 @@ def new(*, name: str, yes: bool, is_json: bool, **given: Any) -> None:
         if is_json:
             show_json(key)
             return
-        say(calls.said(warning) for warning in key.get("warnings") or [])
+        known = plan.get("warnings") or []
+        say(calls.said(warning) for warning in key.get("warnings") or [] if warning not in known)
         _done(f"Key {key['id']} {quoted(key['name'])} was made.", *where(key.get("secret"), key["name"]))
 
     with_calls(made, yes=yes, asks=True)
@@ -116,7 +123,7 @@ def _planned(body: dict[str, Any], plan: dict[str, Any]) -> list[tuple[str, str]
 @click.option("--unlimited", is_flag=True, help="Without a budget.")
 @click.option("--models", multiple=True, metavar="ID", help="Only these models.")
 @click.option("--all-models", is_flag=True, help="Every model.")
-@click.option("--ips", multiple=True, metavar="ADDRESS", help="Only from these addresses or ranges.")
+@click.option("--ips", multiple=True, metavar="ADDRESS", callback=addresses, help="Only from these addresses.")
 @click.option("--all-ips", is_flag=True, help="From every address.")
 @click.option("--group", help="Another group of the account.")
 @click.option("--disable", "status", flag_value="disabled", help="It stops working until it is enabled.")
@@ -150,7 +157,7 @@ def _fields(given: dict[str, Any]) -> dict[str, Any]:
     for one, other in (("models", "all_models"), ("ips", "all_ips"), ("budget", "unlimited")):
         if given[one] and given[other]:
             raise click.UsageError(f"Give --{one} or --{other.replace('_', '-')}, not both.")
-    models, addresses = entries(given["models"]), entries(given["ips"])
+    models, ips = entries(given["models"]), given["ips"]
     fields = {
         "name": given["name"],
         "lifetime": given["lifetime"],
@@ -159,7 +166,7 @@ def _fields(given: dict[str, Any]) -> dict[str, Any]:
         "unlimited_quota": given["unlimited"] or None,
         "model_limits": ",".join(models) if models or given["all_models"] else None,
         "model_limits_enabled": bool(models) if models or given["all_models"] else None,
-        "allow_ips": "\n".join(addresses) if addresses or given["all_ips"] else None,
+        "allow_ips": "\n".join(ips) if ips or given["all_ips"] else None,
         "group": given["group"],
         "status": given["status"],
     }

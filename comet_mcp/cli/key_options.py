@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from comet_mcp.domain.addresses import AddressList
 from comet_mcp.domain.money import usd_amount
 from comet_mcp.text import quoted
 
@@ -38,3 +39,12 @@ def which(key: str) -> dict[str, Any]:
 def entries(texts: tuple[str, ...]) -> list[str]:
     """The entries of a list that is given in several options, or with commas in one."""
     return [entry.strip() for text in texts for entry in text.split(",") if entry.strip()]
+
+
+def addresses(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> list[str]:
+    """The addresses and ranges that are given. Raises BadParameter for what is none."""
+    given = entries(texts)
+    if wrong := AddressList.of(given).wrong:
+        said = f'{quoted(wrong[0])} is no IP address or range, such as "198.51.100.10" or "203.0.113.0/24".'
+        raise click.BadParameter(said, context, parameter)
+    return given

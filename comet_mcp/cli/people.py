@@ -71,6 +71,8 @@ _YOURS = (
     ("only if the user accepts", "only if you accept"),
     ("The user has to confirm", "You have to confirm"),
     ("the user's", "your"),
+    ("list_models", "the API's console"),
+    ("get_account", "the API's console"),
 )
 
 

@@ -61,6 +61,7 @@ def test_the_first_help_names_every_command_with_what_it_does(tmp_path: Path) ->
         (["keys", "--json", "show", "1"], "cometapi-mcp keys: --json is for the list."),
         (["keys", "new", "x", "--budget", "5", "--unlimited"], "Give --budget or --unlimited, not both."),
         (["keys", "new", "x", "--budget", "five"], '"five" is no amount of US dollars, such as 5 or 0.50.'),
+        (["keys", "update", "1", "--ips", "300.1.1.1"], '"300.1.1.1" is no IP address or range'),
         (["keys", "update", "1", "--models", "a", "--all-models"], "Give --models or --all-models, not both."),
         (["policy", "--al"], "cometapi-mcp policy: No such option '--al'. (Did you mean one of: '--all', '--help'?)"),
         (["policy", "--all", "check", "x"], "cometapi-mcp policy: --all goes without check."),

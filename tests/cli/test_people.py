@@ -41,6 +41,7 @@ from comet_mcp.settings import load
             "a key may spend at most $1.00 in all, so remain_quota may be 500000 at most; this one $5.00.",
             "a key may spend at most $1.00 in all; this one $5.00.",
         ),
+        ("There are 3 and 29 more, see list_models.", "There are 3 and 29 more, see the API's console."),
     ],
 )
 def test_an_agents_text_becomes_a_persons(told: str, said: str) -> None:
