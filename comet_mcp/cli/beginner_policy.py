@@ -48,6 +48,11 @@ def chosen() -> Name | None:
     return max(found, key=lambda name: len(POLICIES[name]), default=None)
 
 
+def is_any() -> bool:
+    """Whether the file has a policy, be it one of a person's own. Raises SettingsError: it can't be read."""
+    return bool(_of(_file().own, "policy"))
+
+
 def put(name: Name) -> list[str]:
     """Write it in place of another of them. Returns the lines of a person's own that differ and stay as they are.
 

@@ -1,14 +1,12 @@
-"""A first key, made by the tools that agents call, and therefore once however often it is asked for."""
+"""A first key, made by the tools that agents call, and once however often it is asked for."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import click
 
 from comet_mcp.cli.calls import Calls, with_calls
-from comet_mcp.cli.people import for_people
-from comet_mcp.errors import ArgumentError, PolicyError
+from comet_mcp.cli.key_changes import body_of
+from comet_mcp.cli.key_views import say, where
 from comet_mcp.text import quoted
 
 
@@ -30,23 +28,10 @@ def make_key(name: str, budget: float, lifetime: str) -> None:
             click.echo(f"The account has a key {quoted(name)} (id {found[0]['id']}). None was made.")
             return
         plan = await calls("plan_api_key", name=name, budget_usd=budget, lifetime=lifetime)
-        key = await calls("create_api_key", **_body(plan))
-        for warning in key.get("warnings") or []:
-            click.echo(for_people(warning))
-        click.echo(f"The key {quoted(key['name'])} (id {key['id']}) was made: {plan['budget']}, ends {plan['ends']}.")
-        secret = key.get("secret") or {}
-        if path := secret.get("path"):
-            click.echo(f"Its value is in {path}. A program gets it by: cometapi-mcp run {key['id']} -- PROGRAM")
+        key = await calls("create_api_key", **body_of(calls, plan))
+        say(calls.said(warning) for warning in key.get("warnings") or [])
+        done = f"The key {quoted(key['name'])} (id {key['id']}) was made: {plan['budget']}, ends {plan['ends']}."
+        for line in (done, *where(key.get("secret"), key["name"])):
+            click.echo(line)
 
     with_calls(made, yes=True)  # who gave its name and limits has been asked
-
-
-def _body(plan: dict[str, Any]) -> dict[str, Any]:
-    """The arguments that make it. Raises CometError where something is open or not allowed."""
-    if plan.get("ask"):
-        raise ArgumentError(" ".join(map(for_people, plan["ask"])))
-    if plan.get("broken_rules"):
-        rules = " ".join(map(for_people, plan["broken_rules"]))
-        raise PolicyError(f"The policy does not allow this key, and nothing was made. {rules}")
-    body: dict[str, Any] = plan["create_api_key"]
-    return body

@@ -11,7 +11,7 @@ from comet_mcp.cli.calls import Calls, with_calls
 from comet_mcp.cli.key_options import KEY, Dollars, addresses, as_json, entries, which, yes
 from comet_mcp.cli.key_views import say, show_facts, show_json, where
 from comet_mcp.cli.terminal import can_ask, examples
-from comet_mcp.errors import ArgumentError, CometError
+from comet_mcp.errors import ArgumentError, CometError, PolicyError
 from comet_mcp.text import printable, quoted
 
 _FRIENDLY = ("name", "status")
@@ -67,7 +67,7 @@ def new(*, name: str, yes: bool, is_json: bool, **given: Any) -> None:
             ips=given["ips"],
             group=given["group"],
         )
-        body = _body(calls, plan)
+        body = body_of(calls, plan)
         say(calls.said(text) for text in (*(plan.get("understood") or []), *(plan.get("warnings") or [])))
         show_facts(_planned(body, plan | {"ends": calls.said(plan["ends"])}), aside=True)
         calls.ask("Make this key?")
@@ -82,13 +82,13 @@ def new(*, name: str, yes: bool, is_json: bool, **given: Any) -> None:
     with_calls(made, yes=yes, asks=True)
 
 
-def _body(calls: Calls, plan: dict[str, Any]) -> dict[str, Any]:
+def body_of(calls: Calls, plan: dict[str, Any]) -> dict[str, Any]:
     """The body of the key to be made. Raises CometError where something is open, or the policy is against it."""
     if plan.get("ask"):
         raise ArgumentError(" ".join(calls.said(text) for text in plan["ask"]))
     if plan.get("broken_rules"):
         rules = " ".join(calls.said(rule) for rule in plan["broken_rules"])
-        raise CometError(f"The policy does not allow this key, and nothing was made. {rules}")
+        raise PolicyError(f"The policy does not allow this key, and nothing was made. {rules}")
     body: dict[str, Any] = plan["create_api_key"]
     return body
 

@@ -11,8 +11,10 @@ from comet_mcp.cli.account import Login, account_of, read_token
 from comet_mcp.cli.install import found, installed, put_into, take_out_of
 from comet_mcp.cli.login import said_of, show_login
 from comet_mcp.cli.logout import log_out
+from comet_mcp.cli.people import why
 from comet_mcp.cli.terminal import can_ask
 from comet_mcp.clients.table import BY_NAME, Client
+from comet_mcp.errors import ArgumentError, PolicyError
 from comet_mcp.settings import load
 
 POLICIES: tuple[beginner_policy.Name, ...] = get_args(beginner_policy.Name)
@@ -79,17 +81,17 @@ def _asked_for(there: list[Client]) -> list[Client]:
 def choose_policy(policy: str | None, *, yes: bool) -> None:
     """Write the policy of that name, or the one that the person chooses. Raises SettingsError: it can't be written."""
     _title("What agents may do")
-    now = beginner_policy.chosen()
+    usual = beginner_policy.chosen() or (NONE if beginner_policy.is_any() else _USUAL)
     if policy is None and yes:
-        policy = now or _USUAL
+        policy = usual
     if policy is None:
         for name in POLICIES:
             click.echo(f"{name}:")
             for line in beginner_policy.words(name):
                 click.echo(f"    {line}")
-        click.echo(f"{NONE}: nothing is written")
+        click.echo(f"{NONE}: all stays as it is")
         choice = click.Choice([*POLICIES, NONE])
-        policy = click.prompt("Which one", type=choice, default=now or _USUAL, show_choices=False, err=True)
+        policy = click.prompt("Which one", type=choice, default=usual, show_choices=False, err=True)
     if policy == NONE:
         click.echo("Nothing was written.")
         return
@@ -117,9 +119,16 @@ def make_key(name: str | None, budget: float | None, lifetime: str | None, *, ye
         budget = click.prompt(
             "How many US dollars may it spend", type=click.FloatRange(0, min_open=True), default=5.0, err=True
         )
-    if lifetime is None:
-        lifetime = click.prompt("How long shall it live", default="30 days", err=True)
-    first_key.make_key(name, budget, lifetime)
+    if lifetime is not None:
+        first_key.make_key(name, budget, lifetime)
+        return
+    while True:
+        try:
+            first_key.make_key(name, budget, click.prompt("How long shall it live", default="30 days", err=True))
+        except (ArgumentError, PolicyError) as error:
+            click.echo(why(error), err=True)
+        else:
+            return
 
 
 def take_back(*, yes: bool) -> int:

@@ -149,6 +149,13 @@ def test_yes_takes_the_usual_answers(person: Person) -> None:
     assert person.home.sandbox.keys == []
 
 
+def test_yes_leaves_a_policy_of_ones_own_as_it_is(person: Person) -> None:
+    person.config.parent.mkdir(parents=True)
+    person.config.write_text("[policy]\nmax_keys_per_hour = 4\n")
+    assert person.begin("--yes").returncode == 0
+    assert person.written["policy"] == {"max_keys_per_hour": 4}
+
+
 def test_every_step_can_be_left_out(person: Person) -> None:
     person.cursor.parent.mkdir()
     assert person.begin("--no-clients", "--policy", "none", "--no-key").returncode == 0
@@ -234,6 +241,7 @@ if sys.platform != "win32":
                 ("Make a key now?", "y\n"),
                 ("What is it for", "blog\n"),
                 ("How many US dollars", "3\n"),
+                ("How long shall it live", "soon\n"),
                 ("How long shall it live", "\n"),
             ],
         )
@@ -241,6 +249,7 @@ if sys.platform != "win32":
         assert token not in screen
         assert "'nonsense' is no client that this command knows." in screen
         assert all(line in screen for name in POLICIES for line in words(name))
+        assert '"soon" is not understood.' in screen
         assert person.written["policy"]["max_budget_usd"] == 5
         assert [row.remain_quota for row in person.home.sandbox.keys] == [3 * 500_000]
 
