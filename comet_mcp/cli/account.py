@@ -59,7 +59,10 @@ def read_token(*, piped: bool = False) -> SecretStr:
 
 def _from_pipe() -> SecretStr:
     stream = sys.stdin
-    text = "" if stream is None or stream.closed or stream.isatty() else stream.read(_MOST)
+    try:
+        text = "" if stream is None or stream.closed or stream.isatty() else stream.read(_MOST)
+    except UnicodeDecodeError:
+        raise SettingsError("What was given as the access token is no text. Nothing was written.") from None
     if not text.strip():
         raise click.UsageError(
             "Nobody can be asked here. Give the access token on standard input, as from a file: "

@@ -98,6 +98,19 @@ def test_what_is_no_token_is_told_as_what_it_is_and_nothing_is_sent_or_written(
     assert (done.stdout, person.home.sandbox.requests, config.exists()) == ("", [], False)
 
 
+def test_a_pipe_that_brings_no_text_is_told_as_that(bare: dict[str, str], config: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "comet_mcp", "login"],
+        input=b"\xff\xfe\x00made-up",
+        env={**bare, "PYTHONIOENCODING": "utf-8:strict"},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"What was given as the access token is no text. Nothing was written." in done.stderr
+    assert not config.exists()
+
+
 def test_a_token_that_the_api_does_not_accept_is_not_kept(person: Person, config: Path) -> None:
     done = person.login(token="made-up-token-of-nobody\n")
     assert done.returncode == 1
