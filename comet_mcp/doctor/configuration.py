@@ -117,13 +117,6 @@ def check_token(settings: Settings, client: Client | None = None) -> Iterator[Fi
     if token is None:
         if not wrong:
             yield Finding("token", "not checked", "there is none to look at")
-    elif token.get_secret_value().startswith("sk-"):
-        yield Finding(
-            "token",
-            "problem",
-            f"The access token from {settings.source(_TOKEN)} begins with sk-: that is a key for models.",
-            f"Copy the personal access token of the account from {TOKEN_PAGE} and put it there instead.",
-        )
     else:
         where = f" in the entry of {client.title}; here there is none" if client else ""
         yield Finding("token", "ok", f"it has the form of one, from {settings.source(_TOKEN)}{where}")
