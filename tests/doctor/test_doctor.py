@@ -14,6 +14,7 @@ from comet_mcp.clients.start import Start
 from comet_mcp.doctor import places, start
 from comet_mcp.doctor.start import Started
 from comet_mcp.sandbox import Sandbox
+from comet_mcp.server import TOOLS
 from tests.doctor.faults import FAULTS
 from tests.doctor.machine import ELSEWHERE, Machine
 
@@ -32,7 +33,7 @@ def test_where_all_is_well_every_check_says_so_and_the_tools_are_counted(machine
     assert [finding for finding in findings if finding["state"] != "ok"] == []
     assert status == 0
     said = {finding["check"]: finding["says"] for finding in findings}
-    assert "with 11 tools" in said["client codex"]
+    assert f"with {len(TOOLS)} tools" in said["client codex"]
     assert said["account"] == 'number 1, "sandbox"'
     assert "agents may make" in said["policy"]
     assert machine.tree() == before
