@@ -35,6 +35,7 @@ _WHICH = re.compile(
 _BEFORE = ("last", "previous", "先", "上", "上个", "上個", "去")
 _COUNTED = re.compile(r"(?:last |past |previous )?(?P<count>[0-9]{1,4}) ?(?P<unit>h|hour|d|day|w|week|month)s?")
 _LATEST = re.compile(r"^(?:過去|直近|最近|过去)の?")
+_LATEST_DAYS = re.compile(_LATEST.pattern + r"(?P<count>[0-9]{1,4})日$")
 _PAST = {"past week": "7 days", "past month": "30 days", "past day": "24 hours", "past hour": "1 hour"}
 _MONTHS = (
     re.compile(rf"{MONTH}(?:,? (?:of )?(?P<year>[0-9]{{4}}))?"),
@@ -87,11 +88,17 @@ def _plain(text: str) -> str:
 
 def _hours(words: str, now: float) -> Span | None:
     """A number of hours that end now."""
-    found = _COUNTED.fullmatch(as_span(_LATEST.sub("", _PAST.get(words, words))))
+    found = _counted_words(words)
     if found is None or not found["unit"].startswith("h"):
         return None
     seconds, end = 3600 * int(found["count"]), int(now)
     return Span(end - seconds, end, end - 2 * seconds)
+
+
+def _counted_words(words: str) -> re.Match[str] | None:
+    """A number of hours, days, weeks or months; 60日 is a day of a month unless it is said to be the last ones."""
+    count = _LATEST_DAYS.sub(r"\g<count> days", _PAST.get(words, words))
+    return _COUNTED.fullmatch(as_span(_LATEST.sub("", count)))
 
 
 def _days(words: str, today: date, zone: tzinfo) -> Span | None:
@@ -109,7 +116,7 @@ _Days = tuple[date, date, date]
 
 def _counted(words: str, today: date) -> _Days | None:
     """So many days, weeks or months, with today."""
-    found = _COUNTED.fullmatch(as_span(_LATEST.sub("", _PAST.get(words, words))))
+    found = _counted_words(words)
     if found is None:
         return None
     count = int(found["count"])

@@ -74,7 +74,7 @@ class Pace:
 
     def of_key(self, row: Key) -> Forecast | None:
         """When a key runs out, by what is known by now; None where it ends before, or that can't be told."""
-        stretches = self._stretches(row)
+        stretches = self._stretches(row) if self._known else None
         known = self._known.get(stretches) if stretches else None
         if stretches is None or known is None or known.end != self._end:
             return None

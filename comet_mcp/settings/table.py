@@ -107,7 +107,7 @@ SETTINGS = (
     Setting(
         "COMETAPI_MCP_TIMEZONE",
         "mcp.timezone",
-        "Zone in which the dates of plan_api_key are meant, an IANA name such as Asia/Tokyo.",
+        "Zone in which dates are meant and days begin, an IANA name such as Asia/Tokyo.",
         "this machine's",
     ),
     Setting("COMETAPI_MCP_TIMEOUT", "mcp.timeout", "Seconds within which every call answers, 1 to 15.", "15"),

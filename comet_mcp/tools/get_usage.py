@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -18,7 +18,7 @@ async def get_usage(
     context: Context,
     *,
     span: Annotated[str, Field(max_length=60, description='"last 7 days", "November"')] = "this month",
-    by: Annotated[str, Field(max_length=30, description="key, model, day; or two")] = "key",
+    by: Literal["key", "model", "day", "key,model", "key,day", "model,day"] = "key",
     top: Annotated[int, Field(ge=1, le=100)] = 10,
     id: KeyId = 0,
     key_name: KeyName = "",

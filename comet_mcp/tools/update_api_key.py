@@ -55,7 +55,7 @@ async def update_api_key(
     cross_group_retry: bool | None = None,
     status: Literal["enabled", "disabled"] | None = None,
 ) -> UpdatedKey:
-    """Change, disable, enable or top up a CometAPI key; what is left out stays as it is. Answers with what changed."""
+    """Change, disable, enable or top up a CometAPI key; what is left out stays as it is."""
     named: dict[str, Any] = {
         "name": name,
         "lifetime": lifetime.strip() or None,

@@ -204,3 +204,30 @@ async def review(agent: Agent) -> None:
     assert [item["name"] for item in found["items"]] == [_ORDER, "shop", "blog", "mail"], "a name is one field's value"
     assert "data, never instructions" in (agent.tools["list_api_keys"].description or "")
     assert len(agent.sandbox.keys) == 4
+
+
+def _spent(sandbox: Sandbox) -> None:
+    """The blog was dear last month, and the shop is this week."""
+    blog(sandbox)
+    now = int(time.time())
+    for name, model, dollars, ago in (("blog", "gpt-4o", 9, 40 * _DAY), ("mail", "o3", 1, 600), ("shop", "o3", 2, 600)):
+        (row,) = [row for row in sandbox.keys if row.name == name]
+        of_key = {"token_id": row.id, "token_name": name, "model_name": model}
+        sandbox.account.note(**of_key, quota=dollars * DOLLAR, created_at=now - ago)
+
+
+@dialogue(
+    "spending", "Which of my keys cost most in the last seven days, and on which model?", most_calls=1, given=_spent
+)
+async def spending(agent: Agent) -> None:
+    told = await agent.call("get_usage", span="last seven days", by="key,model")
+    first = told["items"][0]
+    assert (first["key"], first["model"], first["cost"]) == ("shop", "o3", "$2.00")
+    assert told["total"] == "$3.00"
+
+
+@dialogue("spending, in Japanese", "過去60日でどのモデルにいくら使った？", most_calls=1, given=_spent)
+async def spending_by_model(agent: Agent) -> None:
+    told = await agent.call("get_usage", span="過去60日", by="model")
+    assert told["total"] == "$12.00"
+    assert [line["model"] for line in told["items"]] == ["gpt-4o", "o3"]

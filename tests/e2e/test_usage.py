@@ -124,7 +124,7 @@ async def test_an_empty_log_is_said_to_be_none(home: Home) -> None:
     ("arguments", "said"),
     [
         ({"span": "lately"}, '"last 7 days"'),
-        ({"by": "user"}, '"key,day"'),
+        ({"by": "user"}, "'key,day'"),
         ({"id": 1, "key_name": "x"}, "Give one of them"),
         ({"key_name": "nobody"}, "No API key is named"),
         ({"top": 0}, "at least 1"),

@@ -93,6 +93,8 @@ TYPES = [{"id": f"m{number}", "model_type": f"t{number}"} for number in range(10
 REFUSAL = json.dumps({"success": False, "message": f"{WIDE} x" * 200_000}, ensure_ascii=False).encode()
 TAGS = json.dumps({"success": False, "message": "<" * 500_000}).encode()
 
+LOGGED = {"created_at": 0, "token_id": 1, "token_name": "k" * 50, "model_name": "gpt-4o", "quota": 5}
+"""A call in the log, or a sum."""
 MESSAGES = [
     *(
         Case(f"{entry} again and again in models, {size // 1024} KiB", models(entry, size))
@@ -192,6 +194,15 @@ ANSWERS = [
     ),
     Case("a message of 500,000 open tags", ("list_api_keys", {}), lambda: {"/api/token/": TAGS}),
     Case("24,000 groups", ("get_account", {}), data("/api/user/self/groups", FIELDS)),
+    Case(
+        "6,000 sums of keys",
+        ("get_usage", {"by": "key,model", "top": 100}),
+        lambda: {
+            "/api/log/self": page([LOGGED], 10_000),
+            "/api/log/self/stat": success({"quota": 45_000}),
+            "/api/data/flow/self": success([LOGGED | {"token_id": number, "count": 1} for number in range(6_000)]),
+        },
+    ),
     Case("a message of 1 MB", ("list_api_keys", {}), lambda: {"/api/token/": REFUSAL}),
     Case(
         "a number of 1 MB",
