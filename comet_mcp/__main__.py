@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import gc
-import logging
 import sys
+from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from comet_mcp import __version__
 from comet_mcp.cli.beginning import is_of_server
+
+if TYPE_CHECKING:
+    from comet_mcp.transports.recording import Cache
+    from comet_mcp.transports.replay import Taken
 
 BY_HAND = """\
 cometapi-mcp {version}: an MCP server. It is waiting for an MCP client on standard input, and you are in a terminal.
@@ -34,10 +40,21 @@ def main(arguments: list[str] | None = None) -> int:
 
 def serve() -> int:
     """Serve one client over stdio until it closes its end, or a signal comes."""
+    from comet_mcp.transports.replay import answered_while_loading, cache_for_this_start  # noqa: PLC0415 - as below
+
+    cache = cache_for_this_start()
+    run, taken = answered_while_loading(partial(_loaded, cache), cache)
+    return run(taken)
+
+
+def _loaded(cache: Cache | None) -> Callable[[Taken | None], int]:
+    """Load the server. Returns what serves with it."""
     gc.disable()  # collections while modules load find nothing; freeze() then keeps them out of every later one
     from comet_mcp import sdk  # noqa: PLC0415 - --version and --help need none of these
 
     partly = sdk.load_for_serving()
+
+    import logging  # noqa: PLC0415
 
     import anyio  # noqa: PLC0415
 
@@ -46,6 +63,8 @@ def serve() -> int:
     from comet_mcp.redaction import Redactor  # noqa: PLC0415
     from comet_mcp.removal import remove_leftovers_later  # noqa: PLC0415
     from comet_mcp.server import create_server  # noqa: PLC0415
+    from comet_mcp.transports.handover import Handover, Recorder  # noqa: PLC0415
+    from comet_mcp.transports.recording import digests  # noqa: PLC0415
     from comet_mcp.transports.stdio import Ending, stdio_streams  # noqa: PLC0415
 
     settings = configuration.load()
@@ -55,7 +74,8 @@ def serve() -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("comet_mcp").setLevel(settings.log)
     told = (partly, *settings.problems, *settings.hints, *settings.policy.problems, *settings.warnings)
-    for problem in filter(None, dict.fromkeys(told)):
+    problems = list(filter(None, dict.fromkeys(told)))
+    for problem in problems:
         print(f"cometapi-mcp: {problem}", file=sys.stderr)
     if sys.stdin.isatty():
         print(BY_HAND.format(version=__version__), end="", file=sys.stderr)
@@ -67,18 +87,25 @@ def serve() -> int:
         redactor=redactor,
         beside=remove_leftovers_later,
     )
+    # a start that has something to tell a person has to tell it, and the next one is to look again
+    records = cache if settings.replay and not problems else None
+    files = digests(settings.files) if records else {}
     gc.freeze()
     gc.enable()
 
-    async def run() -> None:
-        async with stdio_streams(ending, deliveries) as (read, write):
+    async def exchange(taken: Taken | None) -> None:
+        recorder = Recorder(records, files, taken.recording if taken else None) if records else None
+        async with stdio_streams(ending, deliveries, Handover(taken, recorder), taken) as (read, write):
             await server.run(read, write, server.create_initialization_options())
 
-    try:
-        anyio.run(run, backend_options={"use_uvloop": find_spec("uvloop") is not None})
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    def run(taken: Taken | None) -> int:
+        try:
+            anyio.run(exchange, taken, backend_options={"use_uvloop": find_spec("uvloop") is not None})
+        except KeyboardInterrupt:
+            return 130
+        return 0
+
+    return run
 
 
 if __name__ == "__main__":

@@ -114,6 +114,7 @@ def test_only_the_settings_read_the_environment() -> None:
     }
     assert readers == {
         "settings/loading.py",
+        "transports/recording.py",  # what a recording holds for, as a digest
         "cli/beginning.py",
         "cli/demo.py",
         "cli/doctor.py",

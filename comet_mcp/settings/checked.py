@@ -71,6 +71,8 @@ class Settings:
     ca_bundle: Path | None = None
     calls: int = 350
     read_only: bool = False
+    replay: bool = True
+    """Whether a start is recorded, and a later one answers the handshake from that."""
     disable_tools: frozenset[ToolName] = frozenset()
     confirm: Confirm = "never"
     confirm_fallback: Fallback = "refuse"

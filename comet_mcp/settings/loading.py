@@ -124,6 +124,7 @@ def understood(
         ca_bundle=read("COMETAPI_MCP_CA_BUNDLE", values.certificates, None),
         calls=read("COMETAPI_MCP_CALLS", values.calls, base.calls),
         read_only=read("COMETAPI_MCP_READ_ONLY", flag, base.read_only),
+        replay=read("COMETAPI_MCP_REPLAY", flag, base.replay),
         disable_tools=read("COMETAPI_MCP_DISABLE_TOOLS", values.tool_names, base.disable_tools),
         confirm=read("COMETAPI_MCP_CONFIRM", values.one_of(get_args(Confirm)), base.confirm),
         confirm_fallback=read(

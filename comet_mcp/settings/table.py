@@ -169,6 +169,12 @@ SETTINGS = (
         "on",
         guard=True,
     ),
+    Setting(
+        "COMETAPI_MCP_REPLAY",
+        "mcp.replay",
+        "0: no recording of a start's handshake, from which a later start answers while it is still loading.",
+        "1",
+    ),
     Setting("COMETAPI_MCP_LOG", "mcp.log", "Log level on stderr: DEBUG, INFO, WARNING, ERROR.", "WARNING"),
     Setting(
         "COMETAPI_MCP_CONFIG",

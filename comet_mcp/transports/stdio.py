@@ -23,9 +23,8 @@ import stat
 import sys
 from collections import deque
 from collections.abc import AsyncIterator
-from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, NoReturn, Self, cast
+from typing import NoReturn, Self, cast
 
 import anyio
 import mcp_types as types
@@ -33,8 +32,11 @@ from mcp.shared._stream_protocols import ReadStream, WriteStream
 from mcp.shared.message import ServerMessageMetadata, SessionMessage
 
 from comet_mcp.deliveries import Deliveries
+from comet_mcp.transports.handover import Handover
 from comet_mcp.transports.lines import Cutter, Line, complaint, parsed, size_of
+from comet_mcp.transports.replay import Taken
 from comet_mcp.transports.threads import ThreadReading, ThreadWriting
+from comet_mcp.transports.wire import claim, pipes_serve
 
 MAX_UNANSWERED = 256
 """Requests that may be worked on before reading pauses."""
@@ -64,24 +66,29 @@ class Ending:
 
 @contextlib.asynccontextmanager
 async def stdio_streams(
-    ending: Ending, deliveries: Deliveries
+    ending: Ending,
+    deliveries: Deliveries,
+    handover: Handover | None = None,
+    taken: Taken | None = None,
 ) -> AsyncIterator[tuple[ReadStream[SessionMessage | Exception], WriteStream[SessionMessage]]]:
     """The server's two streams over stdin and stdout. Where all ends in order, this leaves the process itself.
 
     Args:
         ending: Begun at the end of input, and by a signal.
         deliveries: Told of each answer once it is written.
+        handover: Knows what was answered before, and records this start.
+        taken: The wire and what was read from it, where that was begun before.
     """
-    connection = _Connection(ending, deliveries, from_file=stat.S_ISREG(os.fstat(0).st_mode))
-    use_pipes = pipes_serve()
-    wire_in, wire_out = _claim()
+    connection = _Connection(ending, deliveries, handover or Handover(), from_file=stat.S_ISREG(os.fstat(0).st_mode))
+    use_pipes = taken is not None or pipes_serve()
+    wire_in, wire_out = taken.wire if taken else claim()
     loop = asyncio.get_running_loop()
     if sys.platform != "win32":
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ending.begin, number)
     if use_pipes:
         await loop.connect_write_pipe(lambda: connection.output, wire_out)
-        await loop.connect_read_pipe(lambda: _Input(connection), wire_in)
+        await loop.connect_read_pipe(lambda: _Input(connection, taken.rest if taken else b""), wire_in)
     else:
         ThreadWriting(wire_out, connection.output)
         ThreadReading(wire_in, _Input(connection))
@@ -89,37 +96,18 @@ async def stdio_streams(
         tasks.start_soon(connection.end_in_order)
         yield _Incoming(connection), _Outgoing(connection)
         await connection.output.finish()
+        connection.handover.end()
         leave(ending)
-
-
-def pipes_serve() -> bool:
-    """Whether asyncio can serve stdin and stdout here: connect_read_pipe refuses regular files."""
-    if sys.platform == "win32":
-        return False
-    return all(_is_pipe(descriptor) for descriptor in (0, 1))
-
-
-def _is_pipe(descriptor: int) -> bool:
-    kind = os.fstat(descriptor).st_mode
-    return stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind) or os.isatty(descriptor)
-
-
-def _claim() -> tuple[BinaryIO, BinaryIO]:
-    """Take the wire for us alone: fd 0 becomes empty, and fd 1 leads to stderr."""
-    wire_in, wire_out = os.fdopen(os.dup(0), "rb", 0), os.fdopen(os.dup(1), "wb", 0)
-    with Path(os.devnull).open("rb") as nothing:
-        os.dup2(nothing.fileno(), 0)
-    os.dup2(2, 1)
-    return wire_in, wire_out
 
 
 class _Connection:
     """What both directions share: the lines read, and the requests not answered yet."""
 
-    def __init__(self, ending: Ending, deliveries: Deliveries, *, from_file: bool) -> None:
+    def __init__(self, ending: Ending, deliveries: Deliveries, handover: Handover, *, from_file: bool) -> None:
         self.ending = ending
         self.deliveries = deliveries
-        self.lines: deque[Line] = deque()
+        self.handover = handover
+        self.lines: deque[Line] = deque(handover.lines)
         self.waiting: asyncio.Future[None] | None = None
         self.closed = False
         self.output = _Output(ending)
@@ -160,6 +148,8 @@ class _Connection:
         if request_id is not None:
             self._bytes.pop(request_id, None)
         self.settled()
+        if self.lines and self.handover.lets_pass:
+            self.wake()
 
     def ask(self, request_id: str | int) -> None:
         """Count a request of ours: the call behind it waits for the client."""
@@ -226,13 +216,15 @@ class _Connection:
 class _Input(asyncio.Protocol):
     """What is read, as the connection's lines."""
 
-    def __init__(self, connection: _Connection) -> None:
+    def __init__(self, connection: _Connection, read_before: bytes = b"") -> None:
         self._connection = connection
         self._cutter = Cutter()
+        self._read_before = read_before
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # here and not later: the first bytes may come at once
         self._connection.reading = cast("asyncio.ReadTransport", transport)
+        self.data_received(self._read_before)
 
     def data_received(self, data: bytes) -> None:
         if self._connection.ending.begun.is_set():
@@ -329,8 +321,9 @@ class _Incoming(_Stream):
         """The next message. Raises EndOfStream."""
         connection = self._connection
         while True:
-            while connection.lines:
+            while connection.lines and connection.handover.lets_pass:
                 line = connection.lines.popleft()
+                connection.handover.read(line if isinstance(line, bytes) else None)
                 message = parsed(line)
                 if isinstance(message, types.JSONRPCRequest):
                     return SessionMessage(message, connection.took(message.id, size_of(line)))
@@ -360,15 +353,17 @@ class _Outgoing(_Stream):
             connection.ask(message.id)
         elif isinstance(message, types.JSONRPCNotification) and message.method == "notifications/cancelled":
             connection.heard((message.params or {}).get("requestId"))
+        answer = message if isinstance(message, types.JSONRPCResponse | types.JSONRPCError) else None
         written = False
         try:
-            await connection.output.write(line)
+            if answer is None or not connection.handover.was_sent(answer.id, line):
+                await connection.output.write(line)
             written = True
         finally:
-            if isinstance(message, types.JSONRPCResponse | types.JSONRPCError):
+            if answer is not None:
                 with anyio.CancelScope(shield=True):
-                    await connection.deliveries.written(message.id, read=written)
-                connection.answered(message.id)
+                    await connection.deliveries.written(answer.id, read=written)
+                connection.answered(answer.id)
 
 
 def leave(ending: Ending) -> NoReturn:
