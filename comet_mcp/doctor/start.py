@@ -73,7 +73,10 @@ def started(start: Start, environment: Mapping[str, str]) -> Started:
 
 async def _ask(start: Start, environment: dict[str, str], log: TextIO, found: list[Started]) -> None:
     """Add what it says to `found`; nothing where it does not answer in time."""
-    server = StdioServerParameters(command=start.command, args=start.args, env=environment)
+    # a recording would be a file that was not there before
+    server = StdioServerParameters(
+        command=start.command, args=start.args, env={**environment, "COMETAPI_MCP_REPLAY": "0"}
+    )
     with anyio.move_on_after(START_WITHIN):
         async with Client(stdio_client(server, errlog=log)) as client:
             tools = await client.list_tools()
