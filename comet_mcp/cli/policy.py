@@ -42,6 +42,7 @@ VERBS = {
     "create_api_key": "make",
     "update_api_key": "change",
     "delete_api_key": "delete",
+    "tidy_api_keys": "delete",
     "rotate_api_key": "rotate",
     "save_api_key": "save",
 }
@@ -143,7 +144,7 @@ def _writing(settings: Settings) -> tuple[list[str], list[str]]:
         if tool.writes and not left_out_by(tool, settings):
             asks = settings.confirm == "writes" or (settings.confirm == "destructive" and tool.destructive)
             (asked if asks else unasked).append(VERBS[tool.name])
-    return unasked, asked
+    return list(dict.fromkeys(unasked)), list(dict.fromkeys(asked))
 
 
 def _confirmed(settings: Settings) -> str:
