@@ -98,15 +98,14 @@ def _pieces(start: int, end: int, length: int) -> Iterator[tuple[int, int, int]]
 
 
 def _days(start: int, end: int, zone: tzinfo) -> Iterator[tuple[int, int, int]]:
-    """The days of a span, the newest first: a moment of each, and its hours, the whole ones that begin in it."""
+    """The days of a span, the newest first: where each begins, twice, and where it ends.
+
+    Sums are of the hours that begin in a day, so in zones of half hours it begins with the first of these.
+    """
     day, last = (datetime.fromtimestamp(moment, zone).date() for moment in (start, end - 1))
-    borders = [start]
-    moments = [start]
+    begins = [start]
     while day < last:
         day += timedelta(days=1)
-        begins = midnight(day, zone)
-        moments.append(begins)
-        borders.append(begins + -begins % HOUR)
-    for at, (first, after) in reversed(list(zip(moments, pairwise([*borders, end]), strict=True))):
-        if first < after:
-            yield at, first, after
+        begins.append(midnight(day, zone))
+    for first, after in reversed(list(pairwise([*begins, end]))):
+        yield first, first, after

@@ -51,6 +51,15 @@ def test_one_that_was_topped_up_and_falls_again_is_said_again(home: Home) -> Non
     assert '"low"' in look(home).stderr
 
 
+def test_a_balance_that_was_topped_up_and_falls_again_is_said_again(home: Home) -> None:
+    home.sandbox.keys.clear()
+    said = []
+    for dollars in (3, 3, 50, 3):
+        home.sandbox.account.quota = dollars * USD
+        said.append(look(home, "--below", "10").stderr)
+    assert said == ["The account's balance has $3.00 left, less than $10.00.\n", "", "", said[0]]
+
+
 def test_another_threshold_is_another_notice_and_the_balance_has_one_too(home: Home) -> None:
     home.sandbox.account.quota = 3 * USD
     look(home)

@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Callable
 from datetime import UTC
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -80,12 +81,18 @@ async def test_what_an_asynchronous_call_got_back_is_taken_off(home: Home, serve
     spent(home.sandbox, 1, "kling", 800, ago=8 * DAY)
     spent(home.sandbox, 1, "kling", 300, ago=8 * DAY - 60, type=REFUND)
     spent(home.sandbox, 1, "kling", 10_000, ago=HOUR, type=1)  # a top-up is nothing that was spent
-    usage = await serve(home).usage.read(asked("key"), deadline)
+    app = serve(home)
+    usage = await app.usage.read(asked("key"), deadline)
     assert sums(usage) == {(1,): 300}
     assert usage.read.spending.total.calls == 1
     assert usage.difference == 0
     assert usage.before is not None
     assert usage.before.units == 500
+    now = int(SYSTEM.now())
+    half_over = Span(now - 2 * DAY, now + 2 * DAY, now - 9 * DAY)
+    usage = await app.usage.read(Question(half_over, ("key",)), deadline)
+    assert usage.before is not None
+    assert (usage.before.units, usage.before.so_far) == (500, 500)
 
 
 async def test_the_span_before_is_told_whole_and_as_far_as_this_one_is(
@@ -128,6 +135,44 @@ async def test_many_calls_take_few_calls_of_the_api_and_come_to_the_same(
     has_sums = busy.sandbox.dialect.quota_flow or "key" not in by
     assert usage.read.is_hourly == has_sums
     assert (len(busy.sandbox.requests) < 20) == has_sums
+
+
+async def test_the_edges_of_a_span_that_begins_within_an_hour_are_rows(
+    make_home: MakeHome, serve: Serve, deadline: Deadline
+) -> None:
+    home = make_home(dialect="gateway")
+    many(home.sandbox, 2000, every=60)
+    exported(home.sandbox)
+    now = int(SYSTEM.now())
+    start = now - 20 * HOUR - (now - 1800) % HOUR  # half past an hour
+    usage = await serve(home).usage.read(Question(Span(start, now, start - DAY), ("key",)), deadline)
+    rows = [entry for entry in home.sandbox.account.log.entries if start <= entry.created_at < usage.end]
+    assert usage.read.spending.total.calls == len(rows)
+    assert usage.read.is_hourly
+    assert home.sandbox.count("log") <= 6
+
+
+@pytest.mark.parametrize("by", [("key", "day"), ("model", "day")])
+async def test_days_in_a_zone_of_half_hours_lose_no_call(
+    make_home: MakeHome, serve: Serve, deadline: Deadline, by: tuple[Dimension, ...]
+) -> None:
+    home = make_home(dialect="gateway", COMETAPI_MCP_TIMEZONE="Asia/Kolkata")
+    many(home.sandbox, 2000, every=60)
+    exported(home.sandbox)
+    span = span_of("last 3 days", SYSTEM.now(), ZoneInfo("Asia/Kolkata"))
+    usage = await serve(home).usage.read(Question(span, by), deadline)
+    assert (usage.read.spending.total.calls, usage.difference, usage.read.is_hourly) == (2000, 0, True)
+
+
+async def test_a_row_of_another_time_than_was_asked_for_counts_nothing(
+    home: Home, serve: Serve, deadline: Deadline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def log(*_: Any, **__: Any) -> LogPage:
+        return LogPage(total=2, items=[LogRow(created_at=10**18, quota=5), LogRow(created_at=-(10**18), quota=5)])
+
+    monkeypatch.setattr(CometAPI, "log", log)
+    usage = await serve(home).usage.read(asked("day"), deadline)
+    assert usage.read.spending.groups == {}
 
 
 async def test_one_key_of_many_is_summed_by_its_id(busy: Home, serve: Serve, deadline: Deadline) -> None:
