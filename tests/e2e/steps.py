@@ -134,7 +134,7 @@ async def creating(
 
 async def lose_an_answer(home: Home, body: dict[str, Any]) -> None:
     """A create that the API carried out, whose answer was lost and whose key the call could not look for."""
-    home.extra["COMETAPI_MCP_TIMEOUT"] = "2"
+    home.extra["COMETAPI_MCP_TIMEOUT"] = "4"
     home.sandbox.faults.add("create", "reset_after")
     home.sandbox.faults.add("list", "status", times=1000, after=1)
     async with served(home) as client:
@@ -145,7 +145,7 @@ async def lose_an_answer(home: Home, body: dict[str, Any]) -> None:
 
 async def create_unlisted(home: Home, body: dict[str, Any]) -> None:
     """A create that the API calls a success, and whose row it does not list."""
-    home.extra["COMETAPI_MCP_TIMEOUT"] = "2"
+    home.extra["COMETAPI_MCP_TIMEOUT"] = "4"
     home.sandbox.faults.add("create", "late", value="600")
     async with served(home) as client:
         assert code_of(await client.call_tool("create_api_key", body)) == "created_id_unknown"

@@ -192,9 +192,9 @@ async def test_a_call_that_the_client_gave_up_leaves_a_stored_key_which_the_repe
     make_home: MakeHome, mode: str, dialect: str
 ) -> None:
     home = make_home(dialect=dialect)
-    home.sandbox.faults.add("create", "latency", value="1")
+    home.sandbox.faults.add("create", "latency", value="3")
     async with home.client(mode=mode) as client:
-        await _given_up(client, 0.5)
+        await _given_up(client, 1.5)
         await until(lambda: untold(home))
         assert stored(home) == values(home)
         await _same_key_again(client, home)
@@ -204,9 +204,9 @@ async def test_a_call_repeated_while_the_given_up_one_is_still_under_way_makes_n
     make_home: MakeHome,
 ) -> None:
     home = make_home(dialect="gateway")
-    home.sandbox.faults.add("create", "latency", value="2")
+    home.sandbox.faults.add("create", "latency", value="4")
     async with home.client() as client:
-        await _given_up(client, 0.5)
+        await _given_up(client, 1.5)
         result = await client.call_tool("create_api_key", BODY)
         assert code_of(result) in ("", "create_outcome_unknown")
         await until(lambda: home.key_files)
@@ -214,10 +214,10 @@ async def test_a_call_repeated_while_the_given_up_one_is_still_under_way_makes_n
 
 
 async def test_of_several_equal_creates_after_a_given_up_one_a_single_one_gets_its_key(home: Home) -> None:
-    home.sandbox.faults.add("create", "latency", value="1")
+    home.sandbox.faults.add("create", "latency", value="3")
     results: list[CallToolResult] = []
     async with served(home) as client:
-        await _given_up(client, 0.5)
+        await _given_up(client, 1.5)
         await until(lambda: untold(home))
         await _create_many(client, 5, results)
     created = [data_of(result) for result in results]

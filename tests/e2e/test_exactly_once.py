@@ -58,13 +58,13 @@ class Case:
 
 CASES = [
     Case("latency", CREATED, 1, "0.3"),
-    Case("hang", UNKNOWN, 0, timeout="2"),
-    Case("hang_after", CREATED, 1, timeout="4"),
-    Case("reset_before", UNKNOWN, 0, timeout="2"),
+    Case("hang", UNKNOWN, 0, timeout="4"),
+    Case("hang_after", CREATED, 1, timeout="6"),
+    Case("reset_before", UNKNOWN, 0, timeout="4"),
     Case("reset_after", CREATED, 1),
-    Case("status", UNKNOWN, 0, timeout="2"),
-    Case("status", UNKNOWN, 0, "503", timeout="2"),
-    Case("status", UNKNOWN, 0, "408", timeout="2"),
+    Case("status", UNKNOWN, 0, timeout="4"),
+    Case("status", UNKNOWN, 0, "503", timeout="4"),
+    Case("status", UNKNOWN, 0, "408", timeout="4"),
     Case("status", "refused", 0, "400"),
     Case("status", "refused", 0, "413"),
     Case("status", "unauthorized", 0, "401"),
@@ -73,9 +73,9 @@ CASES = [
     Case("status_after", CREATED, 1, "504"),
     Case("rate_limit", "rate_limited", 0),
     Case("rate_limit", "rate_limited", 0, "180"),
-    Case("page", UNKNOWN, 0, timeout="2"),
-    Case("page", UNKNOWN, 0, "401", timeout="2"),
-    Case("html", UNKNOWN, 0, timeout="2"),
+    Case("page", UNKNOWN, 0, timeout="4"),
+    Case("page", UNKNOWN, 0, "401", timeout="4"),
+    Case("html", UNKNOWN, 0, timeout="4"),
     Case("html_after", CREATED, 1),
     Case("garbage", CREATED, 1),
     Case("truncated", CREATED, 1),
@@ -83,7 +83,7 @@ CASES = [
     Case("wrong_json", CREATED, 1),
     Case("refused", "refused", 0, "the moon is in the wrong house"),
     Case("refused", "too_many_keys", 0, "已达到最大令牌数量上限 (1000)"),
-    Case("drip", CREATED, 1, timeout="4"),
+    Case("drip", CREATED, 1, timeout="6"),
     Case("huge", CREATED, 1, "9"),
     Case("gzip_bomb", CREATED, 1, "32"),
     Case("redirect", "no_usable_answer", 0),
@@ -91,7 +91,7 @@ CASES = [
     Case("normalise", CREATED, 1),
     Case("duplicate", AMBIGUOUS, 2),
     Case("late", CREATED, 1, "0.5"),
-    Case("late", NO_ID, 1, "600", timeout="2"),
+    Case("late", NO_ID, 1, "600", timeout="4"),
     Case("create_with_id", CREATED, 1),
     Case("json_status_after", CREATED, 1, warned=True),
     Case("json_status_after", CREATED, 1, "499", warned=True),
@@ -173,7 +173,7 @@ async def test_a_key_that_no_list_shows_is_found_and_stored_by_a_later_list(
     make_home: MakeHome, dialect: str, fault: str
 ) -> None:
     """Whether its create was answered or not."""
-    answered, unanswered = (make_home(dialect=dialect, COMETAPI_MCP_TIMEOUT="3") for _ in range(2))
+    answered, unanswered = (make_home(dialect=dialect, COMETAPI_MCP_TIMEOUT="4") for _ in range(2))
 
     async def check(home: Home) -> None:
         await _create_unlisted(home, "reset_after" if home is unanswered else "", fault)
@@ -201,7 +201,7 @@ async def _create_unlisted(home: Home, create: str, fault: str) -> None:
 
 @pytest.mark.parametrize("create", ANSWERS)
 async def test_a_key_that_no_list_shows_is_found_by_an_equal_create_at_once(home: Home, create: str) -> None:
-    home.extra["COMETAPI_MCP_TIMEOUT"] = "3"
+    home.extra["COMETAPI_MCP_TIMEOUT"] = "4"
     if create:
         home.sandbox.faults.add("create", create)
     home.sandbox.faults.add("list", "status", times=1000, after=1)
@@ -217,7 +217,7 @@ async def test_a_key_that_no_list_shows_is_found_by_an_equal_create_at_once(home
 
 @pytest.mark.parametrize("fault", LISTS)
 async def test_a_list_that_fails_before_the_create_means_that_nothing_is_sent(make_home: MakeHome, fault: str) -> None:
-    home = make_home(COMETAPI_MCP_TIMEOUT="3")
+    home = make_home(COMETAPI_MCP_TIMEOUT="4")
     home.sandbox.faults.add("list", fault, times=1000)
     async with served(home) as client:
         assert (await client.call_tool("create_api_key", BODY)).is_error
@@ -254,7 +254,7 @@ REVEALS = [
 
 @pytest.mark.parametrize("fault", REVEALS)
 async def test_a_value_that_cannot_be_revealed_is_told_and_saved_later(make_home: MakeHome, fault: str) -> None:
-    home = make_home(dialect="gateway", COMETAPI_MCP_TIMEOUT="3")
+    home = make_home(dialect="gateway", COMETAPI_MCP_TIMEOUT="4")
     home.sandbox.faults.add("reveal", fault)
     async with served(home) as client:
         key = data_of(await client.call_tool("create_api_key", BODY))
@@ -331,7 +331,7 @@ async def test_an_answer_with_the_keys_id_is_used_even_where_the_key_cannot_be_r
 async def test_a_key_that_the_api_changed_is_named_as_a_candidate_and_never_taken_on_its_name_alone(
     make_home: MakeHome, wanted: dict[str, Any], named: str
 ) -> None:
-    home = make_home(COMETAPI_MCP_TIMEOUT="3")
+    home = make_home(COMETAPI_MCP_TIMEOUT="4")
     home.sandbox.faults.add("create", "normalise")
     async with served(home) as client:
         result = await client.call_tool("create_api_key", wanted)
@@ -359,7 +359,7 @@ async def test_what_releases_are_known_to_change_is_no_difference_and_is_told(ho
 
 
 async def test_another_persons_key_of_nearly_the_same_name_is_never_handed_out(make_home: MakeHome) -> None:
-    home = make_home(COMETAPI_MCP_TIMEOUT="3")
+    home = make_home(COMETAPI_MCP_TIMEOUT="4")
     home.sandbox.faults.add("create", "late", value="600")
     async with served(home) as client:
         async with creating(client, BODY, lambda: home.sandbox.keys) as results:
@@ -428,7 +428,7 @@ async def test_a_refusal_is_believed_where_no_equal_row_is_there_and_nothing_is_
 async def test_a_refusal_behind_which_nobody_can_look_is_unknown_and_stays_counted(
     make_home: MakeHome, refused_after: Callable[[Home], None]
 ) -> None:
-    home = make_home(COMETAPI_MCP_TIMEOUT="3", COMETAPI_MCP_POLICY_MAX_KEYS_TOTAL="1")
+    home = make_home(COMETAPI_MCP_TIMEOUT="4", COMETAPI_MCP_POLICY_MAX_KEYS_TOTAL="1")
     refused_after(home)
     home.sandbox.faults.add("create", "refused", value="no")
     home.sandbox.faults.add("list", "status", times=1000, after=1)
@@ -449,7 +449,7 @@ async def test_a_refusal_behind_which_nobody_can_look_is_unknown_and_stays_count
 async def test_a_create_that_is_carried_out_after_it_was_given_up_is_recognised_within_a_day(
     make_home: MakeHome,
 ) -> None:
-    home = make_home(COMETAPI_MCP_TIMEOUT="3")
+    home = make_home(COMETAPI_MCP_TIMEOUT="4")
     home.sandbox.faults.add("create", "reset_before")
     async with served(home) as client:
         assert code_of(await client.call_tool("create_api_key", BODY)) == UNKNOWN
@@ -465,7 +465,7 @@ async def test_a_create_that_is_carried_out_after_it_was_given_up_is_recognised_
 
 
 async def test_of_two_normalised_keys_none_is_taken_and_later_none_is_said_to_be_missing(make_home: MakeHome) -> None:
-    home = make_home(COMETAPI_MCP_TIMEOUT="3")
+    home = make_home(COMETAPI_MCP_TIMEOUT="4")
     home.sandbox.faults.add("create", "duplicate")
     home.sandbox.faults.add("list", "status", times=1000, after=1)
     async with served(home) as client:
@@ -481,7 +481,7 @@ async def test_of_two_normalised_keys_none_is_taken_and_later_none_is_said_to_be
 async def test_a_normalised_key_whose_create_went_unanswered_is_a_candidate_that_answer_and_list_name(
     make_home: MakeHome,
 ) -> None:
-    home = make_home(COMETAPI_MCP_TIMEOUT="3")
+    home = make_home(COMETAPI_MCP_TIMEOUT="4")
     home.sandbox.faults.add("create", "reset_after")
     home.sandbox.faults.add("list", "latency", value="0.5", after=1)
     async with served(home) as client:
@@ -517,7 +517,7 @@ async def test_where_two_equal_keys_appear_both_ids_are_named_and_no_value_is_st
 
 
 async def test_an_equal_key_that_was_there_before_is_never_taken_for_the_new_one(make_home: MakeHome) -> None:
-    home = make_home(COMETAPI_MCP_TIMEOUT="3")
+    home = make_home(COMETAPI_MCP_TIMEOUT="4")
     home.sandbox.add_key(**BODY)
     home.sandbox.faults.add("create", "reset_before")
     async with served(home) as client:
@@ -542,7 +542,7 @@ async def test_a_new_key_is_found_behind_many_that_others_made_meanwhile(make_ho
 
 
 async def test_an_equal_create_waits_until_it_is_known_that_the_unclear_one_made_none(make_home: MakeHome) -> None:
-    home = make_home(COMETAPI_MCP_TIMEOUT="3")
+    home = make_home(COMETAPI_MCP_TIMEOUT="4")
     home.sandbox.faults.add("create", "reset_before")
     async with served(home) as client:
         assert code_of(await client.call_tool("create_api_key", BODY)) == UNKNOWN
