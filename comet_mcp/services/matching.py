@@ -59,7 +59,7 @@ def match(
     ]
     if len(left) > len(rivals) + 1:
         return Match(ambiguous=tuple(sorted(row.id for row in left)))
-    known = {(row.id, row.created_time) for row in rows} | claimed
+    known = {(row.id, row.created_time) for row in left} | claimed
     if any(old[:2] not in known and operation.watermark.is_below_key(*old[:2]) for old in _replaced(rivals)):
         return Match()  # its key is there, and none of these is: only the equal one that replaces it
     owed = [other for other in rivals if other.state is State.ACCEPTED_UNLISTED or other.is_held(now)]

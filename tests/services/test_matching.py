@@ -137,6 +137,7 @@ def test_a_create_whose_key_is_replaced_before_it_is_listed_does_not_take_the_on
         rotation = create("rotation", kind="rotate", watermark=Watermark(2), old=OldKey(3, 1_003))
         assert matched(mine, row(4), others=[rotation]) is None
         assert matched(mine, row(3), row(4), others=[rotation]) == 3
+        assert matched(mine, row(3, remain_quota=1), row(4), others=[rotation]) is None, "it was used or changed since"
         assert matched(rotation, row(4), others=[mine]) is None, "it waits until the create has its own"
         assert matched(rotation, row(4), claimed=[(3, 1_003)]) == 4
         assert matched(mine, row(4), claimed=[(3, 1_003)], others=[rotation]) == 4, "that one is another create's"
