@@ -15,9 +15,9 @@ from comet_mcp.text import printable, quoted
 @click.command(
     "login",
     epilog=examples(
-        "cometapi-mcp login                       asks for the token",
-        "cometapi-mcp login --profile work        a second account",
-        "cometapi-mcp login < token.txt           without a terminal",
+        "cometapi-mcp login                  asks for the token",
+        "cometapi-mcp login --profile work   a second account",
+        "cometapi-mcp login < token.txt      without a terminal",
     ),
 )
 @profile_option

@@ -26,8 +26,9 @@ _TOKEN_OPTION = "--token-stdin, with the access token on standard input"  # noqa
     "setup",
     epilog=examples(
         "cometapi-mcp setup",
-        "cometapi-mcp setup --token-stdin --client cursor --policy personal \\",
-        "    --key blog --budget 5 --lifetime 30d < token.txt",
+        "cometapi-mcp setup --token-stdin --client cursor \\",
+        "    --policy personal --key blog --budget 5 \\",
+        "    --lifetime 30d < token.txt",
         "cometapi-mcp setup --undo",
     ),
 )

@@ -54,7 +54,7 @@ class _Answer:
 @click.command(
     "usage",
     epilog=examples(
-        "cometapi-mcp usage                            this month, by day, key and model",
+        "cometapi-mcp usage",
         'cometapi-mcp usage --span "last 7 days" --by key,day',
         "cometapi-mcp usage --span October --csv > october.csv",
     ),

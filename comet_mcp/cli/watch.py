@@ -33,7 +33,8 @@ _WITHIN = 60.0
     "watch",
     epilog=examples(
         "cometapi-mcp watch --below 1.00 --notify desktop",
-        "cometapi-mcp watch --once --below 20% --notify 'command:mail -s CometAPI me@example.com'",
+        "cometapi-mcp watch --once --below 20% \\",
+        "    --notify 'command:mail -s Low me@example.com'",
     )
     + "\n\nFrom cron, each quarter of an hour:\n\n  */15 * * * * cometapi-mcp watch --once --notify desktop",
 )
