@@ -155,7 +155,9 @@ class _Person:
         if not self.says_yes:
             self.outcome = self._answer(params.message)
         if self.outcome:
-            return ElicitResult(action="decline" if self.outcome == "no" else "cancel")
+            # a quick no of a person must not be taken for that of a client which asks nobody
+            said_no = ElicitResult(action="accept", content={"confirm": False})
+            return said_no if self.outcome == "no" else ElicitResult(action="cancel")
         return ElicitResult(action="accept", content={"confirm": True})
 
     def _answer(self, question: str) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from comet_mcp.cli.people import from_now, local, seconds_of
-from comet_mcp.cli.terminal import Column, console, draws_blocks, show_table, width_of
+from comet_mcp.cli.terminal import Column, console, draws_blocks, show_table, tell, width_of
 from comet_mcp.text import printable, quoted
 
 if TYPE_CHECKING:
@@ -135,11 +135,9 @@ def show_json(data: Any) -> None:
 
 
 def say(texts: Iterable[str]) -> None:
-    """Say something beside what is asked for: on stderr, as wide as the terminal."""
-    out = console(stderr=True)
+    """Say something beside what is asked for, on stderr."""
     for text in texts:
-        shown = printable(text, 2000)
-        click.echo(textwrap.fill(shown, out.width) if out.is_terminal else shown, err=True)
+        tell(printable(text, 2000), aside=True)
 
 
 def where(secret: Mapping[str, Any] | None, name: str) -> list[str]:

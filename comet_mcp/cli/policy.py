@@ -14,7 +14,7 @@ from pydantic_core import from_json
 
 from comet_mcp import settings as configuration
 from comet_mcp.cli.people import why as told
-from comet_mcp.cli.terminal import examples
+from comet_mcp.cli.terminal import examples, tell
 from comet_mcp.clock import SYSTEM
 from comet_mcp.domain.key import KeySpec
 from comet_mcp.domain.money import Units
@@ -89,14 +89,14 @@ def _show(settings: Settings, *, everything: bool) -> int:
     if _say_wrong(settings):
         return _REFUSED
     for line in said_of(settings):
-        click.echo(line)
+        tell(line)
     if everything:
         named = {rule for rule, _ in settings.policy.words(settings.units)}
         unset = ", ".join(rule.name for rule in RULES if rule.name not in named)
-        click.echo(f"Not set: {unset}." if unset else "Every rule is set.")
+        tell(f"Not set: {unset}." if unset else "Every rule is set.")
     if settings.access_token is not None:
         return _ALLOWED
-    click.echo(
+    tell(
         "No access token is set here, and without one the server refuses every call: run `cometapi-mcp login`, or set "
         "COMETAPI_ACCESS_TOKEN, unless the MCP client's config has it."
     )
@@ -128,11 +128,11 @@ def _say_wrong(settings: Settings) -> bool:
     """Print what is wrong with the settings or the policy. Returns whether anything is."""
     mistakes, of_policy = settings.mistakes, settings.policy.problems
     if mistakes:
-        click.echo("A setting is wrong, so the server refuses every call:")
+        tell("A setting is wrong, so the server refuses every call:")
     elif of_policy:
-        click.echo("The policy can't be used, so the server refuses to make, change, delete, rotate or save any key:")
+        tell("The policy can't be used, so the server refuses to make, change, delete, rotate or save any key:")
     for problem in dict.fromkeys((*mistakes, *of_policy)):
-        click.echo(f"- {problem}")
+        tell(f"- {problem}")
     return bool(mistakes or of_policy)
 
 
@@ -170,32 +170,32 @@ def _check(settings: Settings, file: str) -> int:
     except (ArgumentError, OSError, ValueError) as error:
         said = error.args[0] if isinstance(error, ArgumentError) else _unreadable(error)
         where = "standard input" if file == "-" else quoted(file, 300)
-        click.echo(f"cometapi-mcp policy: {where}: {said}", err=True)
+        tell(f"cometapi-mcp policy: {where}: {said}", aside=True)
         return _UNUSABLE
     if _say_wrong(settings):
         return _REFUSED
     unasked, asked = _writing(settings)
     if "make" not in (*unasked, *asked):
         left_out = "mcp.read_only" if settings.read_only else "mcp.disable_tools"
-        click.echo(f"Refused: the server has no tool that makes a key ({left_out}).")
+        tell(f"Refused: the server has no tool that makes a key ({left_out}).")
         return _REFUSED
     limited = bool(settings.policy.limits(settings.units))
     try:
         counted = anyio.run(_spending, settings) if limited and settings.access_token else None
     except CometError as error:
-        click.echo(f"cometapi-mcp policy: {told(error)}", err=True)
+        tell(f"cometapi-mcp policy: {told(error)}", aside=True)
         return _UNUSABLE
     broken = _judge(settings, body, counted, asks="make" in asked, is_uncounted=limited and counted is None)
     if counted is not None:
         keys = "1 key was made" if counted.keys == 1 else f"{counted.keys} keys were made"
-        click.echo(f"Counted so far: {keys} and {settings.units.exact(counted.units)} of budget given, in all.")
+        tell(f"Counted so far: {keys} and {settings.units.exact(counted.units)} of budget given, in all.")
     elif limited:
         why = (
             "the journal knows no account by this access token yet"
             if settings.access_token
             else "without an access token (COMETAPI_ACCESS_TOKEN) it is not known whose counts in the journal are meant"
         )
-        click.echo(f"The counts and sums of the policy were judged as if no key had been made yet: {why}.")
+        tell(f"The counts and sums of the policy were judged as if no key had been made yet: {why}.")
         return _REFUSED if broken else _UNCOUNTED
     return _REFUSED if broken else _ALLOWED
 
@@ -209,7 +209,7 @@ def _judge(settings: Settings, body: KeySpec, counted: Spending | None, *, asks:
         _say_refused(enforcer, body, spending, broken)
     else:
         said = "Allowed, but for counts and sums" if is_uncounted else "Allowed"
-        click.echo(f"{said}, once a person has confirmed it (mcp.confirm)." if asks else f"{said}.")
+        tell(f"{said}, once a person has confirmed it (mcp.confirm)." if asks else f"{said}.")
     return bool(broken)
 
 
@@ -235,18 +235,16 @@ async def _spending(settings: Settings) -> Spending | None:
 
 
 def _say_refused(enforcer: PolicyEnforcer, body: KeySpec, spending: Spending, broken: list[Violation]) -> None:
-    click.echo("Refused:")
+    tell("Refused:")
     for entry in broken:
-        click.echo(f"- {printable(str(entry), 1000)}")
+        tell(f"- {printable(str(entry), 1000)}")
     nearest = enforcer.nearest_new(body, spending)
     if nearest is None:
         return
     left = list(dict.fromkeys(entry.rule for entry in enforcer.check_new(nearest, spending)))
     if left and all(entry.rule in left for entry in broken):
         return
-    click.echo(
-        f"The nearest body keeps every rule but {', '.join(left)}:" if left else "The nearest body that is allowed:"
-    )
+    tell(f"The nearest body keeps every rule but {', '.join(left)}:" if left else "The nearest body that is allowed:")
     click.echo(json.dumps(nearest.model_dump(), indent=2))
 
 

@@ -78,13 +78,19 @@ def _say_wrong(error: click.ClickException, path: str) -> None:
         _say(f"{context.get_usage()}\nHelp: {path} --help")
 
 
+def tell(text: str, *, aside: bool = False) -> None:
+    """Print lines, whatever is in them; on a terminal as wide as that is. `aside` has them go to stderr."""
+    stream = sys.stderr if aside else sys.stdout
+    width = shutil.get_terminal_size().columns if _is_terminal(stream) else 0
+    for line in text.splitlines():
+        shown = escaped(line, stream.encoding or "utf-8")
+        click.echo(textwrap.fill(shown, width, break_on_hyphens=False) if width else shown, err=aside)
+
+
 def _say(text: str) -> None:
-    """Lines on stderr, whatever is in them; on a terminal as wide as that is."""
-    width = shutil.get_terminal_size().columns if _is_terminal(sys.stderr) else _LONGEST_LINE
+    """The last lines of a command that ends early."""
     with suppress(BrokenPipeError):
-        for line in text.splitlines():
-            shown = escaped(line[:_LONGEST_LINE], sys.stderr.encoding or "utf-8")
-            click.echo(textwrap.fill(shown, width, break_on_hyphens=False), err=True)
+        tell(text, aside=True)
 
 
 def _leave_pipe() -> None:

@@ -199,6 +199,12 @@ def test_what_takes_something_away_or_spends_is_asked_first(many: Home, command:
     assert records(many) != before
 
 
+def test_a_persons_quick_no_is_no_clients_in_the_trail(many: Home) -> None:
+    keys(many, "delete", "off", columns=80, stdin="n\n")
+    trail = in_process("audit", "--json", environment=many.environment).stdout
+    assert json.loads(trail.splitlines()[-1])["confirmation"] == "unticked"
+
+
 def test_a_deleted_key_is_gone_and_a_rotated_one_has_a_successor(many: Home) -> None:
     assert keys(many, "delete", "off", "--yes").stdout == 'Key 5 "off" was deleted.\n'
     done = keys(many, "rotate", "blog summariser", "--old", "disable", "--yes")
