@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+import shlex
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -22,6 +26,30 @@ def test_one_line_installs_and_shows_the_main_job_and_one_installs_and_runs_the_
         "python3 install.py && .venv/bin/cometapi-mcp demo\n",
         "python3 install.py --dev && .venv/bin/python -m pytest\n",
     ]
+
+
+@pytest.mark.long
+def test_the_first_line_works_in_a_fresh_copy_over_a_stale_environment(tmp_path: Path) -> None:
+    """The packages are fetched, so this takes a network."""
+    clone = tmp_path / "a clone"
+    for name in ("install.py", "pyproject.toml", "README.md", "LICENSE"):
+        clone.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, clone)
+    shutil.copytree(ROOT / "comet_mcp", clone / "comet_mcp", ignore=shutil.ignore_patterns("__pycache__"))
+    (clone / ".venv" / "bin").mkdir(parents=True)
+    (clone / ".venv" / "bin" / "python").touch()
+    said = ""
+    for step in blocks("sh")[0].split(" && "):
+        program, *arguments = shlex.split(step)
+        if program == "python3":
+            # not ours, which has no pip
+            program = str(Path(sys.base_prefix, "python.exe" if sys.platform == "win32" else "bin/python3"))
+        elif sys.platform == "win32":
+            program = program.replace("/bin/", "/Scripts/") + ".exe"
+        done = subprocess.run([clone / program, *arguments], cwd=clone, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        said = done.stdout
+    assert "Everything worked" in said
 
 
 def test_ci_takes_the_line_of_the_tests_from_the_page() -> None:
