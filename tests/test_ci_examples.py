@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from release.start import SOURCE
 from tests.support import Home
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "ci"
@@ -69,7 +70,7 @@ class Runner:
         self._tool(tools, "cometapi-mcp", f'#!/bin/sh\nexec "{sys.executable}" -m comet_mcp "$@"\n')
         self._tool(tools, "python", TESTS)
         for installer in ("pip", "pipx"):
-            self._tool(tools, installer, '#!/bin/sh\n[ "$*" = "install cometapi-mcp" ]\n')
+            self._tool(tools, installer, f'#!/bin/sh\n[ "$*" = "install {SOURCE}" ]\n')
         self.files = [home.directory / f"GITHUB_{name}" for name in ("ENV", "OUTPUT", "STEP_SUMMARY", "PATH")]
         for file in self.files:
             file.touch()

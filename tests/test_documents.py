@@ -8,10 +8,12 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import click
 import jsonschema
 import pytest
 
 from comet_mcp import __version__
+from comet_mcp.cli.root import root
 from comet_mcp.domain.key import KeySpec
 from comet_mcp.errors import CometError
 from comet_mcp.server import TOOLS
@@ -77,6 +79,17 @@ def test_every_error_code_in_the_docs_exists_in_the_code() -> None:
     named = set(re.findall(r"\[([a-z]+_?[a-z_]*)\]", " ".join(row[0] for row in table("errors.md", "you see"))))
     assert named
     assert named <= known
+
+
+def test_every_command_in_the_docs_exists_and_every_command_is_there() -> None:
+    pages = [ROOT / "README.md", ROOT / "README.ja.md", *sorted((ROOT / "docs").glob("*.md"))]
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    named = set(re.findall(r"(?<![\w-])cometapi-mcp ([a-z]+)(?![\w-])", text))
+    told = {name for row in table("terminal.md", "command") for name in re.findall(r"`([a-z]+)`", row[0])}
+    known = set(root.list_commands(click.Context(root)))
+    assert told == known
+    assert named <= known
+    assert {"setup", "login", "doctor", "run", "keys"} <= named
 
 
 def test_every_dependency_has_its_reason_above_it() -> None:
