@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from comet_mcp.audit.chain import appended, appending, now
@@ -20,6 +20,8 @@ MOST_BYTES = 256 * 2**20
 """Bytes of the journal's file, beyond which no call gets a row any more. At four fifths of it a warning comes."""
 
 _SHORT = 500
+_MOST_OWED = 100
+"""Steps that could not be carried out and are kept for later."""
 _PRUNE = "Drop old rows: cometapi-mcp audit prune --before 90d"
 
 log = logging.getLogger(__name__)
@@ -50,7 +52,9 @@ class AuditTrail:
         self._account = account
         self._redactor = redactor
         self._refusals = Refusals(clock)
+        self._owed: list[Step[None]] = []
         self._warned = False
+        journal.add_rider(self._owed_next)
 
     async def require_writable(self) -> None:
         """Raise AuditError where the trail is required and a call's row could not be written: nothing is asked then."""
@@ -94,19 +98,34 @@ class AuditTrail:
             return None
 
     async def end(self, begun: int | None, tool: str, note: Note, *also: Step[None]) -> None:
-        """Put a row after a call, and carry out what else is noted at its end in the same transaction."""
+        """Put a row after a call, and carry out what else is noted at its end in the same transaction.
+
+        Where the journal can't be used just then, what `also` notes comes with whatever is carried out next.
+        """
         steps: list[Step[Any]] = []
         if begun is not None:
             steps.append(appending(self._end(begun, tool, note), durable=False))
-        await self._carry_out([*steps, *also], tool, note)
+        await self._carry_out([*steps, *also], tool, note, also)
 
-    async def _carry_out(self, steps: list[Step[Any]], tool: str, note: Note) -> None:
+    async def _carry_out(self, steps: list[Step[Any]], tool: str, note: Note, owed: Sequence[Step[None]] = ()) -> None:
         if not steps:
             return
         try:
             await self._journal.run(*steps)
         except JournalError as error:
+            self._owed = [*self._owed, *owed][-_MOST_OWED:]
             log.warning("the end of %s (%s) is not in the journal: %s", tool, note.outcome, error)
+
+    def _owed_next(self) -> Step[None] | None:
+        """The oldest of the steps that could not be carried out; it stays until it was."""
+        if not self._owed:
+            return None
+        step = self._owed[0]
+
+        def carried_out(_: None) -> None:
+            self._owed = [left for left in self._owed if left is not step]
+
+        return replace(step, after=carried_out)
 
     async def unbegun(self, tool: str, arguments: dict[str, Any], client: str, note: Note, *also: Step[None]) -> None:
         """Note a call that ended before it came to change anything. Arguments are those of `begin`, and of `end`."""
@@ -122,7 +141,7 @@ class AuditTrail:
                 entry |= {name: entry[name][:_SHORT] for name in ("policy", "key_name", "client") if entry.get(name)}
                 steps += [appending(due, durable=False) for due in self._refusals.add(entry)]
             steps += [self._measuring()] * (len(steps) > len(also))
-        await self._carry_out(steps, tool, note)
+        await self._carry_out(steps, tool, note, also)
 
     async def aclose(self) -> None:
         """Write what was summed up and is not written yet."""

@@ -10,11 +10,15 @@ from typing import Any
 import anyio
 import pytest
 
+from comet_mcp.audit.trail import Note
 from comet_mcp.clock import SYSTEM
 from comet_mcp.concurrency import Deadline
 from comet_mcp.deliveries import Deliveries
 from comet_mcp.domain.key import KeySpec
-from comet_mcp.errors import CometError
+from comet_mcp.errors import CometError, JournalError
+from comet_mcp.journal.base import Decision, Reads, Step
+from comet_mcp.journal.sqlite import SQLiteJournal
+from comet_mcp.services.delivery import Told, acknowledging
 from tests.e2e.steps import blocking_until, operations, served, started, stored, until, values
 from tests.services.conftest import Serve
 from tests.support import Home, data_of
@@ -124,3 +128,26 @@ async def test_once_the_client_has_gone_its_operation_may_be_taken_up(make_home:
     assert await services.creator._delivery.to_the_end(operation, work) == "made"
     with closing(sqlite3.connect(services.settings.state)) as db:
         assert db.execute("SELECT disconnected, acknowledged FROM operation").fetchall() == [(1, 0)]
+
+
+async def test_what_cannot_be_noted_just_then_is_noted_with_what_comes_next(
+    make_home: MakeHome, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else an equal create is told of the key too."""
+    home = make_home()
+    services = serve(home)
+    operation, _ = await services.creator.begin(SPEC, Deadline(SYSTEM, 10))
+    run, fails = services.journal.run, [True]
+
+    async def once_locked(*steps: Step[Any]) -> Any:
+        if fails:
+            fails.clear()
+            raise JournalError("The journal is locked by another program.")
+        return await run(*steps)
+
+    monkeypatch.setattr(SQLiteJournal, "run", lambda _, *steps: once_locked(*steps))
+    await services.audit.end(None, "create_api_key", Note(), acknowledging(Told([operation.id])))
+    assert acknowledged(home) == [False]
+    await services.journal.run(Step(Reads(), lambda _: Decision(None)))
+    assert acknowledged(home) == [True]
+    assert services.audit._owed == []
