@@ -11,12 +11,13 @@ import multiprocessing
 import os
 import random
 import signal
+import sqlite3
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -139,10 +140,17 @@ class Batch:
         with after_the_leases(sandbox):
             result.usable += [row.name for row in left if _works(sandbox, row)]
         self._next_start()
-        result.left += [row.name for row in self._of_runs()]
+        if left := [row.name for row in self._of_runs()]:
+            result.left.append(f"{left}, and the journal has {self._open()}")
 
     def _of_runs(self) -> list[Any]:
         return [row for row in self.home.sandbox.keys if row.name.startswith("run-sh-")]
+
+    def _open(self) -> list[tuple[Any, ...]]:
+        """What the journal has of leases that have not ended, for whoever looks into it."""
+        query = "SELECT state, key_id, lease FROM operation WHERE lease IS NOT NULL AND state != 'released'"
+        with closing(sqlite3.connect(self.home.state)) as db:
+            return db.execute(query).fetchall()
 
     def _next_start(self) -> None:
         """A command or a server."""
@@ -208,7 +216,7 @@ def play(runs: int, seed: int = 0, *, tell: bool = False) -> Result:
             after = {row.id: asdict(row) for row in sandbox.keys}
             result.touched += [row["name"] for id_, row in before.items() if after.get(id_) != row]
         if tell:
-            print(f"{result.runs}: usable {len(result.usable)}, left {len(result.left)}", flush=True)  # noqa: T201
+            print(f"{result.runs}: usable {len(result.usable)}, left {result.left}", flush=True)  # noqa: T201
     return result
 
 
