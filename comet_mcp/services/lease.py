@@ -141,8 +141,7 @@ class Leases:
 
     async def _key_of(self, operation: Operation, deadline: Deadline) -> Key | None:
         """The key of a create whose holder is dead; what is noted of it where there is none."""
-        await self._progress.let_go(operation)
-        adopted = await self._progress.adopt(operation)
+        adopted = await self._progress.adopt(operation, of_dead=True)
         if adopted is None:
             return None
         created = await self._taker.key_of(adopted, deadline, Told())

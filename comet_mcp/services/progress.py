@@ -70,17 +70,18 @@ class Progress:
         step = Step(Reads(operations=(id,)), lambda rows: Decision(rows.operation(id)), durable=False)
         return await self._journal.run(step)
 
-    async def adopt(self, operation: Operation, *, for_client: bool = False) -> Operation | None:
+    async def adopt(self, operation: Operation, *, for_client: bool = False, of_dead: bool = False) -> Operation | None:
         """The operation, held by this server now. None where another call has taken it, or its outcome was told.
 
-        Where no client waits for it, an equal create waits for its end and may take it up.
+        Where no client waits for it, an equal create waits for its end and may take it up. `of_dead` says that its
+        holder is known to be dead, so that the end of its lease need not be waited for.
         """
         now = self._clock.now()
 
         def decide(rows: Rows) -> Decision[Operation | None]:
             current = rows.operation(operation.id)
             told = current.acknowledged and current.state not in (State.ABANDONED, State.UNSTORED)
-            if current.state in CLOSED or told or current.is_held(now):
+            if current.state in CLOSED or told or (current.is_held(now) and not of_dead):
                 return Decision(None)
             # what it tells of is stored once more
             again = State.MATCHED if current.state in (State.STORED, State.UNSTORED) else current.state
