@@ -15,8 +15,8 @@ from comet_mcp.journal.migrations import MIGRATIONS
 from comet_mcp.journal.operations import Operation
 from comet_mcp.journal.sqlite import require_database, require_ours
 
-_OPERATIONS_SINCE = 2
-"""The version of the file that has them; what the first had instead becomes one when a server opens it."""
+_OPERATIONS_SINCE, _LEASES_SINCE = 2, 4
+"""The versions of the file that have them; what the first had instead becomes one when a server opens it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,12 @@ def _read(path: Path) -> Examined:
         db.execute("BEGIN")
         return Examined(
             tables.read(db, Reads(audit="all")) if version else Rows(),
-            tuple(operation_rows.in_doubt(db)) if version >= _OPERATIONS_SINCE else (),
+            _in_doubt(db, version),
             len(MIGRATIONS) - version,
         )
+
+
+def _in_doubt(db: sqlite3.Connection, version: int) -> tuple[Operation, ...]:
+    if version < _OPERATIONS_SINCE:
+        return ()
+    return tuple(operation_rows.in_doubt(db, has_leases=version >= _LEASES_SINCE))

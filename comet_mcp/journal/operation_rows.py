@@ -48,9 +48,13 @@ def asked_for(db: sqlite3.Connection, reads: Reads) -> Iterator[Operation]:
         yield from _found(db, which, (reads.account, reads.key_id))
 
 
-def in_doubt(db: sqlite3.Connection) -> list[Operation]:
-    """The operations of every account whose outcome is not known, or of which no client was told, oldest first."""
-    return _found(db, f"({_OPEN}) OR {_OPEN_WRITE} ORDER BY begun, rowid", ())
+def in_doubt(db: sqlite3.Connection, *, has_leases: bool = True) -> list[Operation]:
+    """The operations of every account whose outcome is not known, or of which no client was told, oldest first.
+
+    Not those with a lease, which end by themselves. `has_leases` is whether the file is of a version that knows them.
+    """
+    table = "operation" if has_leases else "(SELECT *, NULL AS lease FROM operation)"
+    return _found(db, f"lease IS NULL AND (({_OPEN}) OR {_OPEN_WRITE}) ORDER BY begun", (), table)
 
 
 def rotations_of(db: sqlite3.Connection, account: str | None, key_id: int | None) -> list[Operation]:
@@ -98,8 +102,8 @@ def put(db: sqlite3.Connection, entry: Put) -> None:
     db.execute(_PUT, values)
 
 
-def _found(db: sqlite3.Connection, where: str, values: tuple[Any, ...]) -> list[Operation]:
-    query = f"SELECT {_COLUMNS} FROM operation WHERE {where}"  # noqa: S608 - constants
+def _found(db: sqlite3.Connection, where: str, values: tuple[Any, ...], table: str = "operation") -> list[Operation]:
+    query = f"SELECT {_COLUMNS} FROM {table} WHERE {where}"  # noqa: S608 - constants
     return [_operation(row) for row in db.execute(query, values)]
 
 

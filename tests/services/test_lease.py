@@ -17,6 +17,7 @@ from comet_mcp.context import Services
 from comet_mcp.domain.key import KeySpec
 from comet_mcp.errors import APIError, CreateUnclearError
 from comet_mcp.journal.base import Decision, Put, Reads, Step
+from comet_mcp.journal.examination import Examined, examine
 from comet_mcp.journal.operations import Operation, State
 from comet_mcp.removal import end_lease, remove_leftovers, remove_leftovers_later
 from comet_mcp.server import create_server
@@ -162,6 +163,13 @@ async def test_a_list_says_nothing_of_a_lease_and_stores_no_value_of_it(home: Ho
     assert [key["name"] for key in page["items"]] == ["run-1"]
     assert "notes" not in page
     assert home.key_files == []
+
+
+async def test_a_key_under_a_lease_is_nothing_that_a_look_at_the_journal_finds_in_doubt(home: Home) -> None:
+    await left_behind(home)
+    found = examine(home.state)
+    assert isinstance(found, Examined)
+    assert found.in_doubt == ()
 
 
 async def test_an_equal_create_of_an_agent_does_not_get_the_key_of_a_lease(home: Home) -> None:
