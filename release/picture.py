@@ -55,7 +55,7 @@ def shown() -> str:
     printed = done.stdout
     for pattern, sample in _SAMPLES:
         printed = re.sub(pattern, sample, printed)
-    _, first, _ = re.split(r"^(?=You: )", printed, flags=re.MULTILINE)
+    _, first, *_ = re.split(r"^(?=You: )", printed, flags=re.MULTILINE)
     return f"$ cometapi-mcp demo\n\n{first.rstrip()}\n\n"
 
 

@@ -28,6 +28,8 @@ from comet_mcp.secret_store.base import KEY_VARIABLE
 MODEL = "gpt-4.1-mini"
 OTHER_MODEL = "gpt-4.1"
 _WIDTH = 115
+_LOGGED_AFTER = 2.5
+"""Seconds after which a call is among those that get_usage reads: the last two may still be written."""
 
 
 class DemoError(Exception):
@@ -97,6 +99,27 @@ async def _play(sandbox: Sandbox, url: str, directory: Path) -> None:
         (left,) = (await _ask(client, "list_api_keys", {}, show=("items",)))["items"]
         _expect([left["id"]] == [row.id for row in sandbox.keys], "the list does not show the key that is left")
 
+        click.echo("\nA job gets a key of its own, which is gone when the job is:")
+        click.echo("  $ cometapi-mcp run --lease 15m --budget 0.50 -- JOB")
+        for line in (await _leased(server.env or {})).splitlines():
+            click.echo(_folded("  ", line.removeprefix("cometapi-mcp run: ")))
+        _expect([left["id"]] == [row.id for row in sandbox.keys], "the job's key is still there")
+
+        click.echo('\nYou: "What did I spend today, by model?"')
+        await anyio.sleep(_LOGGED_AFTER)
+        spent = await _ask(client, "get_usage", {"by": "model", "span": "today"}, show=("total", "items"))
+        _expect([line["model"] for line in spent["items"]] == [MODEL], "what was spent is not shown by model")
+
+
+async def _leased(environment: dict[str, str]) -> str:
+    """What `run --lease` says of a job that looks for its key."""
+    job = [sys.executable, "-c", f"import os, sys; sys.exit({KEY_VARIABLE!r} not in os.environ)"]
+    command = [sys.executable, "-P", "-m", "comet_mcp", "run", "--lease", "15m", "--budget", "0.50", "--", *job]
+    done = await anyio.run_process(command, env=environment, check=False)
+    said = done.stderr.decode()
+    _expect(done.returncode == 0, f"the job had no key of its own: {said}")
+    return said
+
 
 def _environment(sandbox: Sandbox, url: str, directory: Path) -> dict[str, str]:
     config = directory / "config.toml"
@@ -107,6 +130,7 @@ def _environment(sandbox: Sandbox, url: str, directory: Path) -> dict[str, str]:
         "COMETAPI_MCP_CONFIG": str(config),
         "COMETAPI_MCP_KEY_DIR": str(directory / "keys"),
         "COMETAPI_MCP_STATE": str(directory / "journal.sqlite3"),
+        "COMETAPI_MCP_REPLAY": "0",  # its recording would stay
     }
     return {name: value for name, value in os.environ.items() if not name.startswith("COMETAPI_")} | own
 
