@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parent.parent / "comet_mcp"
 PARTS = (
     *("errors", "text", "clock", "redaction", "sdk"),
     *("domain", "policy", "concurrency", "threads", "keychain"),
-    *("api", "settings", "clients"),
+    *("api", "settings", "clients", "commands"),
     *("journal", "secret_store"),
     "services",
     *("audit", "confirmation", "deliveries"),

@@ -7,16 +7,13 @@ argument of its own or on standard input.
 from __future__ import annotations
 
 import html
-import shlex
-import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 
 import click
 
+from comet_mcp.commands import CommandError, run, words_of
 from comet_mcp.errors import ArgumentError, CometError
-from comet_mcp.settings import for_others
 from comet_mcp.text import escaped, quoted
 
 Notify = Callable[[str], None]
@@ -46,19 +43,9 @@ def way_of(text: str) -> Notify:
         return _on_stderr
     if text == "desktop":
         return _on_desktop
-    if text.startswith(_COMMAND) and (words := _words(text.removeprefix(_COMMAND))):
+    if text.startswith(_COMMAND) and (words := words_of(text.removeprefix(_COMMAND))):
         return lambda said: _run(words, said)
     raise ArgumentError(f'{quoted(text)} is no way to be told. Give stderr, desktop or "command:PROGRAM ARGUMENT ...".')
-
-
-def _words(line: str) -> list[str] | str:
-    """A command line's words. On Windows a program takes its line apart itself."""
-    if sys.platform == "win32":
-        return line.strip()
-    try:
-        return shlex.split(line)
-    except ValueError as error:
-        raise ArgumentError(f"The command {quoted(line)} can't be read: {error}.") from None
 
 
 def _on_stderr(text: str) -> None:
@@ -77,21 +64,7 @@ def _on_desktop(text: str, platform: str = sys.platform) -> None:
 
 def _run(command: list[str] | str, text: str) -> None:
     """Run a program with a text on its standard input, without our own settings. Raises CometError."""
-    name = command if isinstance(command, str) else command[0]
-    if isinstance(command, list) and shutil.which(command[0]) is None:
-        raise CometError(f"There is no program {quoted(name)}, so the notice was not given.", code="not_notified")
     try:
-        done = subprocess.run(  # noqa: S603 - the person's own command, or one of three of the system's
-            command,
-            input=text.encode(),
-            env=for_others(),
-            stdout=subprocess.DEVNULL,
-            timeout=_WITHIN,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise CometError(f"{quoted(name)} did not end within {_WITHIN} seconds.", code="not_notified") from None
-    except OSError as error:
-        raise CometError(f"{quoted(name)} can't be started: {error.strerror}.", code="not_notified") from None
-    if done.returncode:
-        raise CometError(f"{quoted(name)} ended with {done.returncode}.", code="not_notified")
+        run(command, text, within=_WITHIN)
+    except CommandError as error:
+        raise CometError(f"{error} The notice was not given.", code="not_notified") from None
