@@ -33,6 +33,7 @@ from comet_mcp.services.core import Core
 from comet_mcp.services.create import Creator
 from comet_mcp.services.delete import Deleter
 from comet_mcp.services.delivery import Delivery, Told
+from comet_mcp.services.elsewhere import ElsewherePlaces
 from comet_mcp.services.finding import RowFinder
 from comet_mcp.services.identity import Identity
 from comet_mcp.services.lease import Leases
@@ -116,7 +117,7 @@ class Services:
         store = key_store(settings)
         quota = Quota(journal, identity, PolicyEnforcer(settings.policy, settings.units, clock))
         core = Core(api, journal, identity, clock, server)
-        secrets = Secrets(core, store, redactor, env_files(settings))
+        secrets = Secrets(core, store, redactor, env_files(settings), ElsewherePlaces(core, settings))
         delivery = Delivery(journal, server, clock, disconnected)
         progress = Progress(core)
         finder = RowFinder(core, secrets, progress)

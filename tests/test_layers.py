@@ -48,6 +48,7 @@ ALONE = {
     "packaging": {"doctor/program.py"},
     "uvicorn": {"sandbox/server.py", "sandbox/connection.py"},
     "keyring": {"keychain.py"},
+    "nacl": {"secret_store/github.py"},
     "dotenv": {"secret_store/dotenv.py"},
     "filelock": {"secret_store/directory.py", "journal/holders.py"},
     "time": {"clock.py", "sandbox/front.py", "sandbox/sandbox.py"},

@@ -487,3 +487,20 @@ def test_the_folders_of_programs_are_full_paths_with_commas_between_or_a_list_in
     assert understood({"HOME": home}, {"mcp": {"env_dirs": [str(tmp_path)]}}).env_dirs == (tmp_path,)
     (said,) = understood({"COMETAPI_ACCESS_TOKEN": "made-up-token", "COMETAPI_MCP_ENV_DIRS": "shop"}, {}).problems
     assert said.startswith("COMETAPI_MCP_ENV_DIRS must be a full path")
+
+
+def test_places_are_split_where_another_begins_and_a_token_of_github_is_read_only_where_one_is_its() -> None:
+    text = "github:me/shop/*,command:put --tags=a,b --to x , command:cat *,"
+    environment = {"COMETAPI_MCP_PLACES": text, "GH_TOKEN": "ghp_madeUpToken0123"}
+    found = understood(environment, {})
+    assert found.places == ("github:me/shop/*", "command:put --tags=a,b --to x", "command:cat *")
+    assert "ghp_madeUpToken0123" in found.known_secrets
+    assert "ghp_madeUpToken0123" not in str(found)
+    in_file = understood({"GH_TOKEN": "ghp_madeUpToken0123"}, {"mcp": {"places": ["command:a", "command:b"]}})
+    assert (in_file.places, in_file.github_token) == (("command:a", "command:b"), None)
+
+
+@pytest.mark.parametrize("text", ["*", "vault:x", "github:", "command: ", "github:*/shop/X", "command:a\nb"])
+def test_what_is_no_place_is_a_problem(text: str) -> None:
+    (said,) = understood({"COMETAPI_ACCESS_TOKEN": "made-up-token", "COMETAPI_MCP_PLACES": text}, {}).problems
+    assert said.startswith("COMETAPI_MCP_PLACES must be places with commas between")

@@ -115,6 +115,9 @@ def said_of(settings: Settings) -> Iterator[str]:
     if settings.env_dirs and "save" in (*unasked, *asked):
         folders = ", ".join(quoted(str(folder), 300) for folder in settings.env_dirs)
         yield f"Key values may be put into dotenv files in and below {folders} (mcp.env_dirs)."
+    if settings.places:
+        places = ", ".join(quoted(place, 300) for place in settings.places)
+        yield f"A rotation may put the new value into places elsewhere that had the old one: {places} (mcp.places)."
     if settings.disable_tools:
         left_out = [name for name in get_args(ToolName) if name in settings.disable_tools]
         yield f"Tools left out: {', '.join(left_out)} (mcp.disable_tools)."

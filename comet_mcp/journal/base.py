@@ -57,10 +57,21 @@ class KeyLease:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A file of a person's choice into which a key's value was put, and the variable that it is there."""
+    """Where a person had a key's value put: a file, and the variable that it is there.
+
+    Or a place for programs elsewhere, as `domain.elsewhere` writes it; it has no variable.
+    """
 
     path: str
     variable: str
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether it is no file of this machine."""
+        return not self.variable
+
+    def __str__(self) -> str:
+        return self.path if self.is_elsewhere else f"{self.path} (as {self.variable})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +92,7 @@ class Reads:
         reveals: When values were revealed, in Unix seconds.
         key_lease: Who changes the key `key_id`.
         places: The (id, time of creation) of a key of which it is asked where its value was put.
+        holders: A place of which it is asked which keys' values may be there, of whatever account.
         shares: The shares of the calls of one API, by its origin.
         accounts: Every account, and the one that an alias stands for.
         alias: A digest of an access token.
@@ -99,6 +111,7 @@ class Reads:
     reveals: bool = False
     key_lease: bool = False
     places: tuple[int, int] | None = None
+    holders: Place | None = None
     shares: str | None = None
     accounts: bool = False
     alias: str | None = None
@@ -118,6 +131,7 @@ class Rows:
     reveals: list[float] = field(default_factory=list)
     key_lease: KeyLease | None = None
     places: list[Place] = field(default_factory=list)
+    holders: list[tuple[int, int]] = field(default_factory=list)
     shares: list[Share] = field(default_factory=list)
     accounts: list[Account] = field(default_factory=list)
     known_as: str | None = None
@@ -191,6 +205,15 @@ class DropPlace:
 
 
 @dataclass(frozen=True, slots=True)
+class TakePlace:
+    """A place that has the value of this key now, and so that of no other."""
+
+    key_id: int
+    key_created: int
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
 class PutShares:
     """A server's shares of an API's calls, instead of those that it had. Those that count no more at `at` go."""
 
@@ -239,6 +262,7 @@ Write = (
     | PutKeyLease
     | PutPlace
     | DropPlace
+    | TakePlace
     | PutShares
     | PutAccount
     | UseNonce

@@ -27,6 +27,7 @@ from comet_mcp.journal.base import (
     Reads,
     Rows,
     Share,
+    TakePlace,
     UseNonce,
     Write,
 )
@@ -66,6 +67,9 @@ def read(db: sqlite3.Connection, reads: Reads) -> Rows:
     if reads.places is not None:
         query = "SELECT path, variable FROM place WHERE account = ? AND key_id = ? AND key_created = ? ORDER BY rowid"
         rows.places = [Place(*found) for found in db.execute(query, (reads.account, *reads.places))]
+    if reads.holders is not None:
+        query = "SELECT key_id, key_created FROM place WHERE path = ? AND variable = ? ORDER BY rowid"
+        rows.holders = list(db.execute(query, (reads.holders.path, reads.holders.variable)))
     _read_shared(db, reads, rows)
     return rows
 
@@ -174,6 +178,13 @@ def _(entry: DropPlace, db: sqlite3.Connection, account: str | None) -> None:
     values = (account, entry.key_id, entry.key_created, entry.place.path, entry.place.variable)
     which = "account = ? AND key_id = ? AND key_created = ? AND path = ? AND variable = ?"
     db.execute(f"DELETE FROM place WHERE {which}", values)  # noqa: S608 - a constant
+
+
+@_write.register
+def _(entry: TakePlace, db: sqlite3.Connection, account: str | None) -> None:
+    values = (entry.place.path, entry.place.variable, account, entry.key_id, entry.key_created)
+    others = "path = ? AND variable = ? AND NOT (account = ? AND key_id = ? AND key_created = ?)"
+    db.execute(f"DELETE FROM place WHERE {others}", values)  # noqa: S608 - a constant
 
 
 @_write.register

@@ -8,7 +8,8 @@ nothing.
     result    the tool's result: plaintext to the model, only where the operator says so
     none      nowhere
 
-Beside the store, a value goes into dotenv files of the person's own programs (env_files), where git ignores them (git).
+Beside the store, a value goes into dotenv files of the person's own programs (env_files), where git ignores them (git),
+and to places for programs elsewhere (elsewhere): secrets of GitHub (github), what a command takes (command).
 """
 
 from comet_mcp.secret_store.base import NOWHERE, Forgotten, KeyStore, Saved, Target

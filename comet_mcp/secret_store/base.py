@@ -50,14 +50,16 @@ DEFAULT = Target()
 class Forgotten(NamedTuple):
     """The places a key's value was removed from, and those where it still stands because they are not ours.
 
-    `cleared` has the files, each with its variable, into which it was put as a person chose and where it is no more;
-    `put` those where it may be still. `doubt` is a sentence where it is not known whether it was removed.
+    `cleared` has the places into which it was put as a person chose and where it is no more; `put` the files where it
+    may be still, each with its variable, and `elsewhere` the places of other machines. `doubt` is a sentence where it
+    is not known whether it was removed.
     """
 
     removed: list[str]
     left: list[str]
     cleared: str = ""
     put: str = ""
+    elsewhere: str = ""
     doubt: str = ""
 
     def __str__(self) -> str:
@@ -66,7 +68,8 @@ class Forgotten(NamedTuple):
         left = f"It is still in {', '.join(self.left)}: remove the line there." if self.left else ""
         cleared = f"It was cleared from {self.cleared}." if self.cleared else ""
         put = f"It was put into {self.put}: remove the line there." if self.put else ""
-        return " ".join(filter(None, (removed, left, cleared, put, self.doubt)))
+        elsewhere = f"It may be in {self.elsewhere} still: remove it there." if self.elsewhere else ""
+        return " ".join(filter(None, (removed, left, cleared, put, elsewhere, self.doubt)))
 
 
 NOWHERE = Forgotten([], [])

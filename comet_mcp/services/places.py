@@ -1,4 +1,4 @@
-"""Files of a person's choice into which the values of keys were put: noted in the journal before each write.
+"""Places of a person's choice into which the values of keys were put: noted in the journal before each write.
 
 A rotation puts the new key's value where the old one's is; a deleted key's is cleared. Only a line that holds the key's
 own value is touched, so each can be done once more after a server was killed in the middle.
@@ -16,17 +16,19 @@ from pydantic import SecretStr
 
 from comet_mcp.concurrency import Deadline
 from comet_mcp.domain.key import Key, with_prefix
-from comet_mcp.errors import CometError, SlowStoreError, StoreError
+from comet_mcp.errors import CometError, JournalError, SlowStoreError, StoreError
 from comet_mcp.journal.base import Decision, DropPlace, Place, PutPlace, Reads, Step
 from comet_mcp.secret_store.base import Outcome
 from comet_mcp.secret_store.env_files import EnvFiles, Found, Spot
 from comet_mcp.services.core import Core
+from comet_mcp.services.elsewhere import NOT_LISTED, ElsewherePlaces
 from comet_mcp.threads import LateError, Threads
 
 _T = TypeVar("_T")
 _WITHIN = 2.0
 """Seconds for one use of a file, or for looking into all of them."""
 _PUT_WITHIN = 8.0
+_ELSEWHERE_WITHIN = 5.0
 _MOST_LEFT = 4
 
 log = logging.getLogger(__name__)
@@ -34,18 +36,23 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class HandedOver:
-    """The places that have the new key's value, and those that may still have the old one's, each with the reason."""
+    """The places that have the new key's value, and those that may still have the old one's, each with the reason.
+
+    `to_come` are those of the latter that another call can be expected to reach, for programs elsewhere.
+    """
 
     done: list[Place] = field(default_factory=list)
     left: list[tuple[Place, str]] = field(default_factory=list)
+    to_come: list[Place] = field(default_factory=list)
 
 
 class Places:
     """The places of one account's keys. Never a value is noted."""
 
-    def __init__(self, core: Core, files: EnvFiles) -> None:
+    def __init__(self, core: Core, files: EnvFiles, elsewhere: ElsewherePlaces) -> None:
         self._journal, self._identity = core.journal, core.identity
         self._files = files
+        self.elsewhere = elsewhere
         self._threads = Threads(_MOST_LEFT)
 
     async def spot(self, file: str, variable: str) -> Spot:
@@ -67,26 +74,46 @@ class Places:
         """Whether what is in a file is a key's value."""
         return there == with_prefix(value)
 
-    async def hand_over(self, old: Key, new: Key, value: SecretStr, places: list[Place]) -> HandedOver:
+    async def hand_over(
+        self, old: Key, new: Key, value: SecretStr, places: list[Place], deadline: Deadline
+    ) -> HandedOver:
         """Put the new key's value wherever the old one's is. What has another value, or none, is left as it is."""
         outcome = HandedOver()
         for place in places:
             try:
-                there = await self._ask(partial(self._files.value_at, place), _WITHIN)
-                if there is None or not (self.is_same(there, value) or _is_of(there, old)):
+                if place.is_elsewhere:
+                    await self.elsewhere.put(new, place, value, _some_of(deadline))
+                elif not await self._renew(old, new, place, value):
                     continue
-                await self.put(new, place, value, there)
-            except StoreError as error:
+            except (StoreError, JournalError) as error:
                 outcome.left.append((place, str(error.args[0])))
+                if place.is_elsewhere and error.code != NOT_LISTED:
+                    outcome.to_come.append(place)
             else:
                 outcome.done.append(place)
         return outcome
 
-    async def clear(self, key_id: int, created: int, row: Key | None) -> tuple[list[Place], list[Place]]:
+    async def _renew(self, old: Key, new: Key, place: Place, value: SecretStr) -> bool:
+        """Put the new key's value into a file that has the old one's, or has it already. Returns whether it does."""
+        there = await self._ask(partial(self._files.value_at, place), _WITHIN)
+        if there is None or not (self.is_same(there, value) or _is_of(there, old)):
+            return False
+        await self.put(new, place, value, there)
+        return True
+
+    async def clear(
+        self, key_id: int, created: int, row: Key | None, deadline: Deadline
+    ) -> tuple[list[Place], list[Place]]:
         """Clear the value of a key that is gone. Returns where that was done, and where it may still be."""
-        done, left = [], []
+        done: list[Place] = []
+        left: list[Place] = []
         for place in await self.of(key_id, created, row):
             try:
+                if place.is_elsewhere:
+                    is_gone = await self.elsewhere.clear(key_id, created, place, _some_of(deadline))
+                    if is_gone is not None:
+                        (done if is_gone else left).append(place)
+                    continue
                 there = await self._ask(partial(self._files.value_at, place), _WITHIN)
                 if there is None:
                     continue
@@ -94,7 +121,7 @@ class Places:
                     left.append(place)
                     continue
                 await self._ask(partial(self._files.clear, place, there), _PUT_WITHIN)
-            except StoreError:
+            except (StoreError, JournalError):
                 left.append(place)  # named: the person mends it
             else:
                 done.append(place)
@@ -152,6 +179,11 @@ class Places:
             raise SlowStoreError(f"Its disk has not answered in {late.seconds:.0f} s.") from None
 
 
+def _some_of(deadline: Deadline) -> float:
+    """Seconds for one place elsewhere: others, and the old key's end, need time too."""
+    return min(_ELSEWHERE_WITHIN, deadline.left / 2)
+
+
 def _is_of(value: SecretStr, row: Key) -> bool:
     """Whether a value is surely the key's: its record shows some of it, and that fits."""
     shown = row.key.get_secret_value()
@@ -160,6 +192,8 @@ def _is_of(value: SecretStr, row: Key) -> bool:
 
 def _may_hold(place: Place, row: Key | None) -> bool:
     """Whether the place has the value, or can't be looked into."""
+    if place.is_elsewhere:
+        return True
     from comet_mcp.secret_store.files import value_at  # noqa: PLC0415 - few choose files
 
     try:
@@ -202,4 +236,4 @@ def _has_parts(text: str, parts: list[str]) -> bool:
 
 def listed(places: list[Place]) -> str:
     """The places, to go on a sentence."""
-    return ", ".join(f"{place.path} (as {place.variable})" for place in places)
+    return ", ".join(map(str, places))

@@ -124,7 +124,8 @@ class Rotator:
                 "rotate_api_key again once that is mended."
             )
             return done
-        await hand_over(self._secrets, old, done, deadline)
+        if not await hand_over(self._secrets, old, done, deadline, waits=retirement.end == "grace"):
+            return done
         if await self._retirer.end(retirement, done, deadline):
             await self._note_retired(done)
         return done
@@ -199,7 +200,7 @@ class Rotator:
             f"To replace it once more, rotate key {row.id}."
         )
         if retirement is not None and new.saved is not None:
-            await hand_over(self._secrets, old, done, deadline)  # where that failed before
+            await hand_over(self._secrets, old, done, deadline, waits=False)  # where that failed before
         if retirement is None:
             gone = await self._deleter.gone(old.id, deadline, old)
             done.steps.append(f"Key {old.id} is gone. {gone.forgotten}".strip())

@@ -33,6 +33,7 @@ from comet_mcp.secret_store import NOWHERE, Forgotten, KeyStore, Saved, Target
 from comet_mcp.secret_store.base import DEFAULT
 from comet_mcp.secret_store.env_files import EnvFiles
 from comet_mcp.services.core import Core
+from comet_mcp.services.elsewhere import ElsewherePlaces
 from comet_mcp.services.places import Places, fits, listed
 from comet_mcp.threads import LateError, Threads
 
@@ -53,11 +54,13 @@ _MOST_LEFT = 8
 class Secrets:
     """The values of one account's keys."""
 
-    def __init__(self, core: Core, store: KeyStore, redactor: Redactor, files: EnvFiles) -> None:
+    def __init__(
+        self, core: Core, store: KeyStore, redactor: Redactor, files: EnvFiles, elsewhere: ElsewherePlaces
+    ) -> None:
         self._api, self._journal, self._identity = core.api, core.journal, core.identity
         self._clock = core.clock
         self.store = store
-        self.places = Places(core, files)
+        self.places = Places(core, files, elsewhere)
         self._redactor = redactor
         self.finding = Pending()
         """The creates that look for their rows: a reveal waits for them, since calls are few."""
@@ -172,15 +175,16 @@ class Secrets:
             deadline: Of the call.
             row: Its last record; without one the other places are named, not cleared.
         """
-        cleared, left = await self.places.clear(key_id, created, row) if created is not None else ([], [])
+        cleared, left = await self.places.clear(key_id, created, row, deadline) if created is not None else ([], [])
         try:
             forgotten = await self._ask_store(lambda: self.store.forget(key_id), deadline.left)
         except SlowStoreError as error:
             forgotten = Forgotten([], [], doubt=f"Whether its value was removed too is not known: {error.args[0]}")
         except StoreError:
             forgotten = NOWHERE  # it is of no use to anybody any more
-        others = [place for place in left if place.path not in forgotten.left]
-        return forgotten._replace(cleared=listed(cleared), put=listed(others))
+        others = [place for place in left if place.path not in forgotten.left and not place.is_elsewhere]
+        elsewhere = listed([place for place in left if place.is_elsewhere])
+        return forgotten._replace(cleared=listed(cleared), put=listed(others), elsewhere=elsewhere)
 
     async def _ask_store(self, work: Callable[[], _T], seconds: float) -> _T:
         """What the store does, which may wait for a person or for a disk. Raises SlowStoreError if it is too slow."""

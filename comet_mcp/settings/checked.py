@@ -17,6 +17,7 @@ from comet_mcp.errors import SettingsError
 from comet_mcp.policy.policy import Policy
 from comet_mcp.settings.hints import how_to_mend
 from comet_mcp.settings.table import (
+    GITHUB_API,
     MAX_TIMEOUT,
     PUBLIC_API,
     AuditMode,
@@ -63,6 +64,10 @@ class Settings:
     key_dir: Path = field(default_factory=lambda: at_home(".config", "cometapi", "keys"))
     key_variables: frozenset[str] = frozenset()
     env_dirs: tuple[Path, ...] = ()
+    places: tuple[str, ...] = ()
+    github_api: str = GITHUB_API
+    github_token: SecretStr | None = None
+    """The person's GH_TOKEN, which is read only where a place of GitHub is listed."""
     state: Path = field(default_factory=default_state)
     units: Units = Units(is_assumed=True)  # noqa: RUF009 - frozen
     timezone: tzinfo = MACHINE_ZONE
@@ -115,11 +120,12 @@ class Settings:
 
     @property
     def known_secrets(self) -> list[str]:
-        """What no text may repeat: the access token, and the proxy's password as it is, in an address and as sent.
+        """What no text may repeat: the access tokens, and the proxy's password as it is, in an address and as sent.
 
         A name without a password is one.
         """
-        known = [self.access_token.get_secret_value()] if self.access_token else []
+        tokens = (self.access_token, self.github_token)
+        known = [token.get_secret_value() for token in tokens if token]
         url = urlsplit(self.proxy.get_secret_value()) if self.proxy else None
         if url is not None and (secret := url.password or url.username):
             name, password = unquote(url.username or ""), unquote(url.password or "")

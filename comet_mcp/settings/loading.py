@@ -16,6 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
+from pydantic import SecretStr
+
+from comet_mcp.domain.elsewhere import is_of_github
 from comet_mcp.policy.reading import read_policy
 from comet_mcp.policy.rule import TABLE, flag
 from comet_mcp.settings import hints, values
@@ -108,6 +111,7 @@ def understood(
     if missing_token:
         problems.insert(0, missing_token)
     base = Settings(state=Path())
+    places = read("COMETAPI_MCP_PLACES", values.places, base.places)
     return Settings(
         access_token=token,
         base_url=read("COMETAPI_BASE_URL", lambda text: values.base_url(text, allow_http=allow_http), base.base_url),
@@ -116,6 +120,9 @@ def understood(
         key_dir=given.place("COMETAPI_MCP_KEY_DIR", base.key_dir),
         key_variables=read("COMETAPI_MCP_KEY_VARIABLES", values.variable_names, frozenset()),
         env_dirs=read("COMETAPI_MCP_ENV_DIRS", values.paths, ()),
+        places=places,
+        github_api=read("COMETAPI_MCP_GITHUB_API", values.github_api, base.github_api),
+        github_token=SecretStr(environ.get("GH_TOKEN", "")) if any(map(is_of_github, places)) else None,
         state=given.place("COMETAPI_MCP_STATE", default_state()),
         units=read("COMETAPI_MCP_UNITS_PER_USD", values.units_per_usd, base.units),
         timezone=read("COMETAPI_MCP_TIMEZONE", values.timezone, base.timezone),

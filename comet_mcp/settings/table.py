@@ -11,6 +11,7 @@ from comet_mcp.errors import TOKEN_PAGE
 from comet_mcp.policy.rules import RULES
 
 PUBLIC_API = "https://api.cometapi.com"
+GITHUB_API = "https://api.github.com"
 MAX_TIMEOUT = 15.0
 VARIABLE = r"[A-Za-z_][A-Za-z0-9_]{0,99}"
 """The name of an environment variable, as every shell takes it."""
@@ -91,6 +92,17 @@ SETTINGS = (
         "COMETAPI_MCP_ENV_DIRS",
         "mcp.env_dirs",
         "Folders in and below which save_api_key may write dotenv files unasked, full paths separated by commas.",
+    ),
+    Setting(
+        "COMETAPI_MCP_PLACES",
+        "mcp.places",
+        "Where save --to may put values: github:OWNER/REPO/SECRET or command:LINE, whole or ending in *, with commas.",
+    ),
+    Setting(
+        "COMETAPI_MCP_GITHUB_API",
+        "mcp.github_api",
+        "Address of GitHub's API, for GitHub Enterprise; https, unless it is this machine.",
+        GITHUB_API,
     ),
     Setting(
         "COMETAPI_MCP_STATE",

@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from comet_mcp.domain.elsewhere import is_entry
 from comet_mcp.domain.identity import is_loopback, plain_path
 from comet_mcp.domain.money import PER_USD, Units
 from comet_mcp.policy.rule import WrongValueError
-from comet_mcp.settings.table import MAX_TIMEOUT, PUBLIC_API, VARIABLE, ToolName
+from comet_mcp.settings.table import GITHUB_API, MAX_TIMEOUT, PUBLIC_API, VARIABLE, ToolName
 from comet_mcp.text import printable
 
 _T = TypeVar("_T")
@@ -41,12 +42,12 @@ def access_token(text: str) -> SecretStr:
     return SecretStr(text)
 
 
-def base_url(text: str, *, allow_http: bool) -> str:
+def base_url(text: str, *, allow_http: bool, example: str = PUBLIC_API) -> str:
     """Scheme, host and path, without a trailing slash or /v1.
 
     Shown values are safe: a URL with a name or password in it is refused before anything of it is quoted.
     """
-    example = f"give an address such as {PUBLIC_API}"
+    example = f"give an address such as {example}"
     try:
         url = urlsplit(text.strip())
         host, port = url.hostname, url.port
@@ -65,6 +66,14 @@ def base_url(text: str, *, allow_http: bool) -> str:
         )
     name = f"[{host}]" if ":" in host else host
     return f"{url.scheme}://{name}{f':{port}' if port else ''}{plain_path(url.path)}"
+
+
+def github_api(text: str) -> str:
+    """The address of GitHub's API, to which a token goes: https, or this machine's."""
+    address = base_url(text, allow_http=True, example=GITHUB_API)
+    if address.startswith("http:") and not is_loopback(urlsplit(address).hostname or ""):
+        raise WrongValueError("is plain http to another machine, which would send GH_TOKEN unencrypted; use https")
+    return address
 
 
 def user_id(text: str) -> str:
@@ -120,6 +129,18 @@ def path(text: str) -> Path:
 def paths(text: str) -> tuple[Path, ...]:
     """Full paths, separated by commas."""
     return tuple(path(part.strip()) for part in text.split(",") if part.strip())
+
+
+def places(text: str) -> tuple[str, ...]:
+    """Places elsewhere, separated by commas; a comma inside a command separates nothing."""
+    entries = [entry.strip() for entry in re.split(r",\s*(?=github:|command:|\s*$)", text)]
+    found = tuple(entry for entry in entries if entry)
+    if not all(map(is_entry, found)):
+        raise WrongValueError(
+            'must be places with commas between, such as "github:OWNER/REPO/SECRET_NAME" or "command:pass insert -m '
+            'shop"; a * may stand at the end of each'
+        )
+    return found
 
 
 def units_per_usd(text: str) -> Units:

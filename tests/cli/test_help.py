@@ -68,7 +68,7 @@ def test_the_first_help_names_every_command_with_what_it_does(tmp_path: Path) ->
         (["policy", "--all", "check", "x"], "cometapi-mcp policy: --all goes without check."),
         (["install", "cursr"], "'cursr' is no client that this command knows. Did you mean cursor?"),
         (["completion"], "cometapi-mcp completion: Missing argument"),
-        (["save", "x"], "cometapi-mcp save: Missing option '--file'."),
+        (["save", "x"], "cometapi-mcp save: Give one of --file and --to."),
         (["run\x1b[2J"], r"cometapi-mcp: No such command 'run\x1b[2J'."),
         (["keys", "--\u202eevil"], "No such option"),
     ],

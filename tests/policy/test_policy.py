@@ -834,3 +834,10 @@ def test_the_command_names_the_folders_whose_dotenv_files_may_be_written(saves: 
     shown = command(tmp_path, COMETAPI_ACCESS_TOKEN="made-up", COMETAPI_MCP_ENV_DIRS=str(tmp_path), **variables)
     said = f"Key values may be put into dotenv files in and below {quoted(str(tmp_path), 300)} (mcp.env_dirs)."
     assert (said in shown.stdout.splitlines()) is saves
+
+
+def test_the_command_names_the_places_elsewhere_into_which_a_rotation_may_put_a_value(tmp_path: Path) -> None:
+    places = "github:me/shop/*, command:tee /a,b"
+    shown = command(tmp_path, COMETAPI_ACCESS_TOKEN="made-up", COMETAPI_MCP_PLACES=places)
+    said = 'had the old one: "github:me/shop/*", "command:tee /a,b" (mcp.places).'
+    assert [line for line in shown.stdout.splitlines() if line.endswith(said)]
