@@ -21,9 +21,9 @@ from comet_mcp.journal.sqlite import SQLiteJournal
 from comet_mcp.sandbox import Key
 from comet_mcp.services.delivery import Told
 from comet_mcp.services.retire import Retirement, Rotated
-from tests.e2e.steps import let_pass, served
+from tests.e2e.steps import let_pass, served, started
 from tests.github import HANGS, TOKEN, Fault, GitHub
-from tests.support import Home, data_of
+from tests.support import Home, data_of, in_process
 
 PLACE = "github:me/shop/COMETAPI_KEY"
 SETTLED = 61
@@ -362,3 +362,24 @@ async def test_nothing_is_begun_with_too_little_time_and_the_next_call_goes_on(
     assert "Too little time was left in this call." in " ".join(done["warnings"])
     assert (len(github.calls), row.expired_time) == (calls, -1)
     assert PLACE in " ".join((await rotate(home, row))["steps"])
+
+
+def test_a_server_at_its_most_talkative_writes_neither_value_nor_token(home: Home, github: GitHub) -> None:
+    kept, log = home.directory / "kept", home.directory / "log"
+    listing(home, home.extra["COMETAPI_MCP_GITHUB_API"], keeping(kept))
+    home.extra["COMETAPI_MCP_LOG"] = "DEBUG"
+    row = home.sandbox.add_key("shop", remain_quota=500_000)
+    for place in (PLACE, keeping(kept)):
+        assert in_process("save", "shop", "--to", place, environment=home.environment).returncode == 0
+    with log.open("wb") as errors, started(home.environment, stderr=errors) as server:
+        server.initialize()
+        server.call("rotate_api_key", {"id": row.id})
+        server.close()
+    new = value(home, 2)
+    assert {github.secrets["COMETAPI_KEY"], kept.read_text(encoding="utf-8")} == {new}
+    written = server.written + log.read_bytes()
+    written += b"".join(path.read_bytes() for path in home.state.parent.iterdir() if path.is_file())
+    assert b"rotate_api_key" in log.read_bytes(), "the debug log is on"
+    assert PLACE.encode() in written
+    for secret in (row.key, new.removeprefix("sk-"), TOKEN):
+        assert not [part for part in (secret, secret[:20], secret[-20:]) if part.encode() in written]
