@@ -1,4 +1,4 @@
-"""`cometapi-mcp setup`: from an empty home to a client whose server makes keys, by options or by answers."""
+"""`cometapi-mcp setup`, by options or by answers. What it leads to is started in tests/release/test_way_in.py."""
 
 from __future__ import annotations
 
@@ -9,15 +9,12 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
-from mcp import Client, StdioServerParameters, stdio_client
 
 from comet_mcp.cli.beginner_policy import POLICIES, words
-from comet_mcp.clients.table import BY_NAME
 from comet_mcp.settings import understood
 from tests.cli.conftest import Memory
-from tests.support import Home, data_of, error_of, in_process
+from tests.support import Home, in_process
 
 KEY = ("--key", "blog", "--budget", "5", "--lifetime", "30d")
 
@@ -53,46 +50,6 @@ class Person:
 @pytest.fixture
 def person(home: Home, bare: dict[str, str], config: Path) -> Person:
     return Person(home, bare, config)
-
-
-@pytest.mark.parametrize(("name", "profile"), [("cursor", ""), ("codex", ""), ("cursor", "work")])
-async def test_options_alone_lead_from_an_empty_home_to_a_client_whose_server_makes_keys(
-    name: str, profile: str, person: Person
-) -> None:
-    options = ("--profile", profile) if profile else ()
-    done = await anyio.run_process(
-        [
-            *(sys.executable, "-m", "comet_mcp", "setup", *options, "--token-stdin", "--base-url", person.home.url),
-            *("--client", name, "--policy", "personal", *KEY),
-        ],
-        env=person.environment,
-        input=person.home.sandbox.access_token.encode(),
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert person.home.sandbox.access_token.encode() not in done.stdout
-    assert [row.name for row in person.home.sandbox.keys] == ["blog"]
-    path = person.home.directory / (".cursor/mcp.json" if name == "cursor" else ".codex/config.toml")
-    text = path.read_text(encoding="utf-8")
-    assert person.home.sandbox.access_token not in text
-    entry = json.loads(text)["mcpServers"] if name == "cursor" else tomllib.loads(text)["mcp_servers"]
-    entry = entry["cometapi"]
-    passed = BY_NAME[name].passes
-    environment = {
-        variable: value
-        for variable, value in person.environment.items()
-        if passed is None or variable in (*passed, "SYSTEMROOT", "USERPROFILE")
-    }
-    start = StdioServerParameters(
-        command=entry["command"], args=entry["args"], env={**environment, **entry.get("env", {})}
-    )
-    async with Client(stdio_client(start)) as client:
-        plan = data_of(await client.call_tool("plan_api_key", {"name": "shop", "budget_usd": 2, "lifetime": "1 day"}))
-        key = data_of(await client.call_tool("create_api_key", plan["create_api_key"]))
-        assert key["secret"]["stored_in"] == "file"
-        too_much = {**plan["create_api_key"], "name": "more", "remain_quota": 30 * 500_000}
-        assert "max_budget_usd" in error_of(await client.call_tool("create_api_key", too_much))
-    assert [row.name for row in person.home.sandbox.keys] == ["blog", "shop"]
 
 
 def test_it_may_be_repeated_and_changes_nothing_then(person: Person) -> None:
