@@ -13,7 +13,7 @@ import click
 from comet_mcp import settings as configuration
 from comet_mcp.audit import chain
 from comet_mcp.cli.audit_views import Chosen, say, show_calls
-from comet_mcp.cli.terminal import examples
+from comet_mcp.cli.terminal import Group, examples
 from comet_mcp.clock import SYSTEM
 from comet_mcp.domain.lifetimes import duration
 from comet_mcp.errors import ArgumentError
@@ -54,6 +54,7 @@ def _head(context: click.Context, parameter: click.Parameter, text: str | None) 
 
 @click.group(
     "audit",
+    cls=Group,
     invoke_without_command=True,
     epilog=examples(
         "cometapi-mcp audit --since 7d",

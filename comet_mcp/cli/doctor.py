@@ -14,7 +14,7 @@ from comet_mcp import __version__
 from comet_mcp import settings as configuration
 from comet_mcp.cli.options import profile_option
 from comet_mcp.cli.policy import said_of
-from comet_mcp.cli.terminal import examples
+from comet_mcp.cli.terminal import examples, hung
 from comet_mcp.clients.table import Client
 from comet_mcp.doctor import configuration as of_settings
 from comet_mcp.doctor import places, program
@@ -96,9 +96,9 @@ def _show(findings: list[Finding]) -> None:
     name = max(len(finding.check) for finding in findings)
     state = max(len(finding.state) for finding in findings)
     for finding in findings:
-        click.echo(f"{finding.state:{state}}  {finding.check:{name}}  {finding.says}")
+        click.echo(hung(f"{finding.state:{state}}  {finding.check:{name}}  ", finding.says))
         if finding.cure:
-            click.echo(f"{'':{state}}  {'':{name}}  -> {finding.cure}")
+            click.echo(hung(f"{'':{state}}  {'':{name}}  -> ", finding.cure))
     count = {kind: sum(finding.state == kind for finding in findings) for kind in ("problem", "warning")}
     said = [f"{number} {kind}{'s' * (number != 1)}" for kind, number in count.items() if number]
     click.echo(f"\n{' and '.join(said)}." if said else "\nAll is well.")

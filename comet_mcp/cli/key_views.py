@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import tzinfo
 from decimal import Decimal
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from comet_mcp.cli.people import from_now, local, seconds_of
-from comet_mcp.cli.terminal import Column, console, draws_blocks, show_table, tell, width_of
+from comet_mcp.cli.terminal import Column, console, draws_blocks, hung, show_table, tell, width_of
 from comet_mcp.text import printable, quoted
 
 if TYPE_CHECKING:
@@ -121,12 +120,11 @@ def show_facts(facts: Iterable[tuple[str, str]], *, aside: bool = False) -> None
         facts: They.
         aside: Whether they are beside what was asked for, and go to stderr.
     """
-    out, facts = console(stderr=aside), list(facts)
+    facts = list(facts)
     widest = max(width_of(name) for name, _ in facts)
     for name, text in facts:
         start = f"{name}{' ' * (widest - width_of(name))}  "
-        lines = textwrap.wrap(text, max(out.width - len(start), 20)) if out.is_terminal else [text]
-        click.echo(start + f"\n{' ' * len(start)}".join(lines or [""]), err=aside)
+        click.echo(hung(start, text, stderr=aside), err=aside)
 
 
 def show_json(data: Any) -> None:

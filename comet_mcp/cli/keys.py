@@ -11,7 +11,7 @@ from comet_mcp.cli import key_changes
 from comet_mcp.cli.calls import Calls, with_calls
 from comet_mcp.cli.key_options import KEY, as_json, which
 from comet_mcp.cli.key_views import facts_of, moment, say, show_facts, show_json, show_keys
-from comet_mcp.cli.terminal import examples
+from comet_mcp.cli.terminal import Group, examples
 from comet_mcp.clock import SYSTEM
 from comet_mcp.domain.selection import Order
 from comet_mcp.text import printable
@@ -24,6 +24,7 @@ _WORKS, _DOES_NOT, _UNKNOWN = 0, 1, 3
 
 @click.group(
     "keys",
+    cls=Group,
     invoke_without_command=True,
     epilog=examples(
         "cometapi-mcp keys",

@@ -12,7 +12,7 @@ import click
 
 from comet_mcp import __version__
 from comet_mcp.cli.beginning import use_profile
-from comet_mcp.cli.terminal import examples, run_command
+from comet_mcp.cli.terminal import Group, examples, run_command
 
 
 class _Entry(NamedTuple):
@@ -44,7 +44,7 @@ COMMANDS = {
 """Every command, in the order of the help."""
 
 
-class Commands(click.Group):
+class Commands(Group):
     """A group whose commands are loaded one by one, by name. Its help is printed without loading any."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

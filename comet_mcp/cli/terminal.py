@@ -35,6 +35,20 @@ WRONG_USAGE, INTERRUPTED, CLOSED_PIPE = 2, 130, 141
 _SOON = 0.4
 """Seconds after which a person is told what is waited for."""
 _LONGEST_LINE = 2000
+_CALLED = "comet_mcp.called"
+"""Where click's contexts share what the command that runs is called."""
+
+
+class Group(click.Group):
+    """A group whose commands are told by their whole name where they fail."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is meant by the first word. Raises NoSuchCommand, with those that are spelt alike."""
+        found = super().resolve_command(ctx, args)
+        ctx.meta[_CALLED] = f"{ctx.command_path} {found[0]}"
+        return found
 
 
 def run_command(command: click.Command, arguments: Sequence[str], name: str | None = None) -> int:
@@ -53,7 +67,7 @@ def run_command(command: click.Command, arguments: Sequence[str], name: str | No
             except CometError as error:
                 raise click.ClickException(why(error)) from None
             finally:
-                path = " ".join(filter(None, (path, context.invoked_subcommand)))
+                path = context.meta.get(_CALLED, path)
         sys.stdout.flush()
     except click.exceptions.Exit as leaving:
         return leaving.exit_code
@@ -241,6 +255,16 @@ def show_table(columns: Sequence[Column], rows: Sequence[Sequence[str | Text]]) 
     for row in rows:
         table.add_row(*(row[at] for at in shown))
     out.print(table)
+
+
+def hung(start: str, text: str, *, stderr: bool = False) -> str:
+    """A line that begins so; on a terminal, what has no room in it goes on below the text, no word cut."""
+    stream = sys.stderr if stderr else sys.stdout
+    if not _is_terminal(stream):
+        return start + text
+    room = max(shutil.get_terminal_size().columns - width_of(start), 20)
+    lines = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False)
+    return start + f"\n{' ' * width_of(start)}".join(lines or [""])
 
 
 _GAP = 2

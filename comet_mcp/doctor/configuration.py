@@ -80,7 +80,11 @@ def _sources(settings: Settings, client: Client | None) -> Iterator[str]:
     if variables:
         environment = f"the environment that {client.title} gives" if client else "the environment"
         yield f"from {environment}: {', '.join(variables)}"
-    yield from (f"{variable} from {source}" for variable, source in given.items() if variable not in variables)
+    in_file = [settings.in_file[variable] for variable in given if variable in settings.in_file]
+    if in_file:
+        yield f"from the config file {quoted(str(settings.config), 300)}: {', '.join(in_file)}"
+    told = {*variables, *settings.in_file}
+    yield from (f"{variable} from {source}" for variable, source in given.items() if variable not in told)
     yield "all others are the default" if given else "all are the default"
 
 

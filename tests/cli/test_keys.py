@@ -244,12 +244,12 @@ def test_errors_name_commands_and_no_tool(many: Home) -> None:
     missing = keys(many, "show", "nobody")
     assert (missing.returncode, missing.stdout) == (1, "")
     assert missing.stderr == (
-        'cometapi-mcp keys: No API key is named "nobody". Run `cometapi-mcp keys` to see the names.\n'
+        'cometapi-mcp keys show: No API key is named "nobody". Run `cometapi-mcp keys` to see the names.\n'
     )
     many.extra["COMETAPI_MCP_READ_ONLY"] = "1"
     refused = keys(many, "new", "x", "--budget", "5", "--lifetime", "2h", "--yes")
     assert refused.stderr == (
-        "cometapi-mcp keys: The settings do not allow this (COMETAPI_MCP_READ_ONLY). Nothing was done.\n"
+        "cometapi-mcp keys new: The settings do not allow this (COMETAPI_MCP_READ_ONLY). Nothing was done.\n"
     )
 
 

@@ -17,6 +17,7 @@ from comet_mcp.sandbox import Sandbox
 from comet_mcp.server import TOOLS
 from tests.doctor.faults import FAULTS
 from tests.doctor.machine import ELSEWHERE, Machine
+from tests.support import in_process
 
 
 @pytest.fixture
@@ -71,6 +72,23 @@ def test_a_person_reads_one_line_a_check_with_the_cure_below_it(machine: Machine
     assert fault.cure in lines[at + 1]
     assert lines[-1] == "1 warning." if status == 0 else "problem" in lines[-1]
     assert not [secret for secret in machine.secrets() if secret in said]
+
+
+def test_on_a_terminal_what_has_no_room_goes_on_below_itself_and_no_word_is_cut(machine: Machine) -> None:
+    wide = in_process("doctor", "--no-start", environment=machine.environ).stdout
+    narrow = in_process("doctor", "--no-start", environment=machine.environ, columns=60).stdout
+    assert narrow.split() == wide.split()
+    lines = narrow.splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("ok") and " settings " in line)
+    column = lines[at].index("from the config file")
+    assert lines[at + 1][:column].isspace()
+    assert all(len(line) <= 60 or len(line[column:].split()) == 1 for line in lines)
+
+
+def test_settings_of_the_config_file_are_named_as_they_are_there(machine: Machine) -> None:
+    _, findings = machine.findings("--no-start")
+    (said,) = (finding["says"] for finding in findings if finding["check"] == "settings")
+    assert said.endswith(": access_token, base_url, user_id, mcp.state; all others are the default")
 
 
 def test_a_token_that_only_a_client_s_entry_has_is_that_which_is_looked_at(machine: Machine) -> None:
