@@ -24,7 +24,7 @@ def main() -> int:
         print(f"{NEEDS} {problem}", file=sys.stderr)
         return 1
     place = HERE / ".venv"
-    print(f"Installing into {place}", flush=True)
+    print(f"Installing into {place}, which takes up to a minute", flush=True)
     source = ["-e", f"{HERE}[dev]"] if arguments else [str(HERE)]
     for step in (
         ["-m", "venv", "--without-pip", "--clear", str(place)],
@@ -34,7 +34,7 @@ def main() -> int:
             print(f"This failed: {sys.executable} {' '.join(step)}", file=sys.stderr)
             return 1
     command = Path(".venv", "Scripts" if sys.platform == "win32" else "bin", "cometapi-mcp")
-    print(f"Done. {command} demo shows what it does; {command} --help lists the rest.", flush=True)
+    print(f"Done. Next: {command} setup. {command} demo shows what it does, without an account.", flush=True)
     return 0
 
 

@@ -30,7 +30,8 @@ def make_key(name: str, budget: float, lifetime: str) -> None:
         plan = await calls("plan_api_key", name=name, budget_usd=budget, lifetime=lifetime)
         key = await calls("create_api_key", **body_of(calls, plan))
         say(calls.said(warning) for warning in key.get("warnings") or [])
-        done = f"The key {quoted(key['name'])} (id {key['id']}) was made: {plan['budget']}, ends {plan['ends']}."
+        ends = calls.said(plan["ends"])
+        done = f"The key {quoted(key['name'])} (id {key['id']}) was made: {plan['budget']}, ends {ends}."
         for line in (done, *where(key.get("secret"), key["name"])):
             click.echo(line)
 

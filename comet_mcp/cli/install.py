@@ -101,10 +101,12 @@ def _list(environ: Mapping[str, str]) -> int:
         click.echo("No MCP client was found. For one that is not in its usual place: cometapi-mcp install --print")
         return 1
     width = max(len(client.name) for client in there)
+    states = {client.name: _state(client, path_of(client, environ)) for client in there}
     for client in there:
-        path = path_of(client, environ)
-        click.echo(f"{client.name:{width}}  {_state(client, path):15}  {path}")
-    click.echo(f"\nTo add it: cometapi-mcp install {there[0].name}")
+        click.echo(f"{client.name:{width}}  {states[client.name]:15}  {path_of(client, environ)}")
+    others = [client.name for client in CLIENTS if client not in there]
+    lacking = [name for name, state in states.items() if state != _HAS]
+    click.echo(f"\nTo add it: cometapi-mcp install {(lacking or ['NAME'])[0]}\nIt knows these too: {', '.join(others)}")
     return 0
 
 
@@ -144,7 +146,7 @@ def _apply_one(edit: Edit, *, yes: bool, dry_run: bool) -> None:
     if not yes:
         if not sys.stdin.isatty():
             raise SettingsError("nobody can be asked here. Give --yes to write it, or --dry-run to see it only.")
-        if not click.confirm("Write it?", default=True):
+        if not click.confirm("Write it?" if edit.entry is not None else "Take it out?", default=True):
             click.echo("Left as it was.")
             return
     copy = write(edit)

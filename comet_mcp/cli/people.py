@@ -70,6 +70,7 @@ _AGAIN = re.compile(rf"(UTC[+-]\d\d:\d\d|UTC) \({_TIME.pattern}\)")
 _YOURS = (
     ("only if the user accepts", "only if you accept"),
     ("The user has to confirm", "You have to confirm"),
+    (": ask which, and give that date", ": give the date that is meant"),
     ("the user's", "your"),
     ("list_models", "the API's console"),
     ("get_account", "the API's console"),

@@ -26,7 +26,7 @@ from comet_mcp.secret_store.base import KEY_VARIABLE, needed_base_url
 from comet_mcp.settings import Settings
 from comet_mcp.text import quoted
 
-_DONE = {"created": "is a new file and has", "changed": "has", "kept": "had already"}
+_DONE = {"created": "is a new file and has", "changed": "has", "kept": "has already"}
 _ELSEWHERE_WITHIN = 30.0
 """Seconds for a place elsewhere: a person waits, and may be asked by its command."""
 

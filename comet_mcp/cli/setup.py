@@ -14,6 +14,7 @@ from comet_mcp.cli.setup_steps import (
     is_logged_in,
     log_in,
     make_key,
+    say_what_next,
     take_back,
 )
 from comet_mcp.cli.terminal import can_ask, examples
@@ -88,5 +89,5 @@ def command(
     choose_policy(policy, yes=yes)
     if not no_key:
         make_key(key_name, budget, lifetime, yes=yes)
-    click.echo("\nAll of it may be run again; cometapi-mcp setup --undo takes it back.")
+    say_what_next()
     return status

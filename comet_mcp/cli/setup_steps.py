@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shutil import which
 from typing import get_args
 
 import click
@@ -13,6 +14,7 @@ from comet_mcp.cli.login import said_of, show_login
 from comet_mcp.cli.logout import log_out
 from comet_mcp.cli.people import why
 from comet_mcp.cli.terminal import can_ask
+from comet_mcp.clients.start import DISTRIBUTION, Start
 from comet_mcp.clients.table import BY_NAME, Client
 from comet_mcp.errors import ArgumentError, PolicyError
 from comet_mcp.settings import load
@@ -117,7 +119,7 @@ def make_key(name: str | None, budget: float | None, lifetime: str | None, *, ye
         _title("A first key")
     if budget is None:
         budget = click.prompt(
-            "How many US dollars may it spend", type=click.FloatRange(0, min_open=True), default=5.0, err=True
+            "How many US dollars may it spend", type=click.FloatRange(0, min_open=True), default=5, err=True
         )
     if lifetime is not None:
         first_key.make_key(name, budget, lifetime)
@@ -145,6 +147,15 @@ def take_back(*, yes: bool) -> int:
     if _agreed("Remove the access token from this machine?", yes=yes):
         log_out()
     return status
+
+
+def say_what_next() -> None:
+    """What there is to do now: a word to the assistant, and where this command is if no shell finds it."""
+    click.echo("\nAll of it may be run again; cometapi-mcp setup --undo takes it back.")
+    if which(DISTRIBUTION) is None:
+        click.echo(f"No shell finds {DISTRIBUTION} by its name yet: it is {Start.of_this({}).command}")
+    if installed():
+        click.echo('Now ask your assistant: "Make me a key for the blog summariser: five dollars, thirty days."')
 
 
 def _agreed(question: str, *, yes: bool) -> bool:

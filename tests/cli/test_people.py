@@ -18,6 +18,10 @@ from comet_mcp.settings import load
             "No API key has id 7. Run `cometapi-mcp keys` to see the ids.",
         ),
         (
+            "can mean 1 May or 2 May: ask which, and give that date.",
+            "can mean 1 May or 2 May: give the date that is meant.",
+        ),
+        (
             "Its value was not read: call save_api_key with id 7.",
             "Its value was not read: run `cometapi-mcp keys save 7`.",
         ),

@@ -36,7 +36,7 @@ def test_a_key_goes_into_a_file_by_its_id_or_name_and_its_value_is_not_printed(h
         f"The program needs this too: OPENAI_BASE_URL={home.url}/v1\n"
     )
     assert file.read_text(encoding="utf-8") == f"OPENAI_API_KEY=sk-{row.key}\n"
-    assert "had already" in save(home, "staging", "--file", ".env").stdout
+    assert "has already" in save(home, "staging", "--file", ".env").stdout
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from comet_mcp.cli.beginner_policy import POLICIES, words
+from comet_mcp.clients.start import Start
 from comet_mcp.settings import understood
 from tests.cli.conftest import Memory
 from tests.support import Home, in_process
@@ -50,6 +51,14 @@ class Person:
 @pytest.fixture
 def person(home: Home, bare: dict[str, str], config: Path) -> Person:
     return Person(home, bare, config)
+
+
+def test_its_end_says_what_to_do_now_and_where_the_command_is(person: Person) -> None:
+    done = person.begin("--client", "cursor", "--policy", "none", "--no-key", PATH="")
+    assert "Now ask your assistant: " in done.stdout
+    assert f"No shell finds cometapi-mcp by its name yet: it is {Start.of_this({}).command}" in done.stdout
+    found = person.setup("--no-clients", "--policy", "none", "--no-key", PATH=str(Path(sys.executable).parent))
+    assert "No shell finds" not in found.stdout
 
 
 def test_it_may_be_repeated_and_changes_nothing_then(person: Person) -> None:

@@ -194,6 +194,9 @@ def test_without_a_client_those_that_are_there_are_listed(capsys: pytest.Capture
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split()[:2] == ["cursor", "found"]
     assert lines[1].split()[:3] == ["codex", "has", "this"]
+    assert "To add it: cometapi-mcp install cursor" in lines
+    assert lines[-1].startswith("It knows these too: claude-desktop, ")
+    assert "codex" not in lines[-1]
     assert [client.name for client in CLIENTS if is_there(client, os.environ)] == ["cursor", "codex"]
 
 
