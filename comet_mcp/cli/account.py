@@ -17,7 +17,7 @@ from comet_mcp.api.client import CometAPI
 from comet_mcp.api.models import Account
 from comet_mcp.cli.config_file import ConfigFile
 from comet_mcp.cli.people import why
-from comet_mcp.cli.terminal import can_ask, progress
+from comet_mcp.cli.terminal import can_ask, progress, tell
 from comet_mcp.errors import TOKEN_PAGE, CometError, RefusedError, SettingsError, UnauthorizedError
 from comet_mcp.policy.rule import WrongValueError, filled
 from comet_mcp.redaction import Redactor
@@ -44,7 +44,7 @@ def read_token(*, piped: bool = False) -> SecretStr:
     """
     if piped or not can_ask():
         return _from_pipe()
-    click.echo(f"The access token is on {TOKEN_PAGE}. What you paste is not shown.", err=True)
+    tell(f"The access token is on {TOKEN_PAGE}. What you paste is not shown.", aside=True)
     for left in reversed(range(_TRIES)):
         try:
             return _parsed(getpass("Access token: ", stream=sys.stderr))

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from comet_mcp.cli.options import profile_option
+from comet_mcp.cli.terminal import hung
 from comet_mcp.clients import jsonc
 from comet_mcp.clients.file import Edit, block, entry_in, installing, is_there, path_of, uninstalling, write
 from comet_mcp.clients.start import Start
@@ -106,7 +107,8 @@ def _list(environ: Mapping[str, str]) -> int:
         click.echo(f"{client.name:{width}}  {states[client.name]:15}  {path_of(client, environ)}")
     others = [client.name for client in CLIENTS if client not in there]
     lacking = [name for name, state in states.items() if state != _HAS]
-    click.echo(f"\nTo add it: cometapi-mcp install {(lacking or ['NAME'])[0]}\nIt knows these too: {', '.join(others)}")
+    click.echo(f"\nTo add it: cometapi-mcp install {(lacking or ['NAME'])[0]}")
+    click.echo(hung("It knows these too: ", ", ".join(others)))
     return 0
 
 

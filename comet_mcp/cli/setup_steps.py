@@ -13,7 +13,7 @@ from comet_mcp.cli.install import found, installed, put_into, take_out_of
 from comet_mcp.cli.login import said_of, show_login
 from comet_mcp.cli.logout import log_out
 from comet_mcp.cli.people import why
-from comet_mcp.cli.terminal import can_ask
+from comet_mcp.cli.terminal import can_ask, hung, tell
 from comet_mcp.clients.start import DISTRIBUTION, Start
 from comet_mcp.clients.table import BY_NAME, Client
 from comet_mcp.errors import ArgumentError, PolicyError
@@ -56,7 +56,7 @@ def add_to(clients: list[Client], *, yes: bool) -> int:
         click.echo("No MCP client was found. For another one: cometapi-mcp install --print")
         return 0
     if not clients and not yes:
-        click.echo("Found: " + ", ".join(f"{client.name} ({client.title})" for client in there))
+        click.echo(hung("Found: ", ", ".join(f"{client.name} ({client.title})" for client in there)))
         clients = _asked_for(there)
     elif not clients:
         clients = there
@@ -90,7 +90,7 @@ def choose_policy(policy: str | None, *, yes: bool) -> None:
         for name in POLICIES:
             click.echo(f"{name}:")
             for line in beginner_policy.words(name):
-                click.echo(f"    {line}")
+                click.echo(hung("    ", line))
         click.echo(f"{NONE}: all stays as it is")
         choice = click.Choice([*POLICIES, NONE])
         policy = click.prompt("Which one", type=choice, default=usual, show_choices=False, err=True)
@@ -101,7 +101,7 @@ def choose_policy(policy: str | None, *, yes: bool) -> None:
     stays = beginner_policy.put(name)
     click.echo(f"The policy {name} is in the config file {load().config}:")
     for line in beginner_policy.words(name):
-        click.echo(f"    {line}")
+        click.echo(hung("    ", line))
     if stays:
         click.echo(f"Lines of your own stay as they are: {', '.join(stays)}.")
 
@@ -153,9 +153,9 @@ def say_what_next() -> None:
     """What there is to do now: a word to the assistant, and where this command is if no shell finds it."""
     click.echo("\nAll of it may be run again; cometapi-mcp setup --undo takes it back.")
     if which(DISTRIBUTION) is None:
-        click.echo(f"No shell finds {DISTRIBUTION} by its name yet: it is {Start.of_this({}).command}")
+        tell(f"No shell finds {DISTRIBUTION} by its name yet: it is {Start.of_this({}).command}")
     if installed():
-        click.echo('Now ask your assistant: "Make me a key for the blog summariser: five dollars, thirty days."')
+        tell('Now ask your assistant: "Make me a key for the blog summariser: five dollars, thirty days."')
 
 
 def _agreed(question: str, *, yes: bool) -> bool:

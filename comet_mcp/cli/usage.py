@@ -20,7 +20,7 @@ from comet_mcp import settings as configuration
 from comet_mcp.cli.finding import find_row
 from comet_mcp.cli.options import profile_option
 from comet_mcp.cli.people import for_people, trouble
-from comet_mcp.cli.terminal import Column, examples, progress, show_table
+from comet_mcp.cli.terminal import Column, examples, progress, show_table, tell
 from comet_mcp.concurrency import Deadline
 from comet_mcp.context import Services
 from comet_mcp.domain.span_words import span_of
@@ -90,7 +90,7 @@ def command(span: str, by: str | None, key: str | None, top: int, *, as_json: bo
         _draw(answers, settings, top)
     told = [note for answer in answers for note in _notes(answer, settings)]
     for note in dict.fromkeys(told):
-        click.echo(f"cometapi-mcp usage: {note}", err=True)
+        tell(f"cometapi-mcp usage: {note}", aside=True)
     return int(any(answer.usage.read.gaps for answer in answers))
 
 
@@ -105,7 +105,7 @@ async def _read(settings: Settings, span: str, key: str | None, asked: list[tupl
             row, told = await find_row(app, key)
             key_id = row.id
             if told:
-                click.echo(f"cometapi-mcp usage: {told}", err=True)
+                tell(f"cometapi-mcp usage: {told}", aside=True)
         questions = [Question(wanted, by, key_id) for by in asked]
         return [_Answer(question, await app.usage.read(question, deadline)) for question in questions]
     finally:

@@ -80,11 +80,16 @@ def _sources(settings: Settings, client: Client | None) -> Iterator[str]:
     if variables:
         environment = f"the environment that {client.title} gives" if client else "the environment"
         yield f"from {environment}: {', '.join(variables)}"
-    in_file = [settings.in_file[variable] for variable in given if variable in settings.in_file]
+    file = f"the config file {quoted(str(settings.config), 300)}"
+    in_file: dict[str, list[str]] = {}
+    for variable, source in given.items():
+        if source.endswith(f" of {file}"):
+            name, _, place = source.removesuffix(f" of {file}").partition(" ")
+            in_file.setdefault(place, []).append(name)
+        elif variable not in variables:
+            yield f"{variable} from {source}"
     if in_file:
-        yield f"from the config file {quoted(str(settings.config), 300)}: {', '.join(in_file)}"
-    told = {*variables, *settings.in_file}
-    yield from (f"{variable} from {source}" for variable, source in given.items() if variable not in told)
+        yield f"from {file}: " + "; ".join(f"{', '.join(names)} {place}" for place, names in in_file.items())
     yield "all others are the default" if given else "all are the default"
 
 

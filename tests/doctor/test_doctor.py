@@ -88,7 +88,7 @@ def test_on_a_terminal_what_has_no_room_goes_on_below_itself_and_no_word_is_cut(
 def test_settings_of_the_config_file_are_named_as_they_are_there(machine: Machine) -> None:
     _, findings = machine.findings("--no-start")
     (said,) = (finding["says"] for finding in findings if finding["check"] == "settings")
-    assert said.endswith(": access_token, base_url, user_id, mcp.state; all others are the default")
+    assert said.endswith(": access_token, base_url, user_id at the top; state in [mcp]; all others are the default")
 
 
 def test_a_token_that_only_a_client_s_entry_has_is_that_which_is_looked_at(machine: Machine) -> None:
