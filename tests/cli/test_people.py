@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from comet_mcp.cli.people import for_people, from_now, local, trouble
+from comet_mcp.cli.people import for_people, trouble
+from comet_mcp.domain.told_times import from_now, local
 from comet_mcp.settings import load
 
 
