@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import tzinfo
@@ -15,11 +14,11 @@ import click
 from comet_mcp.cli.terminal import Column, console, draws_blocks, hung, show_table, tell, width_of
 from comet_mcp.domain.told_times import from_now, local, seconds_of
 from comet_mcp.text import printable, quoted
+from comet_mcp.tools.key_words import left_of
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-_LEFT = re.compile(r"(-?)\$([\d,.]+)(?: of \$([\d,.]+))? left")
 _STYLES = {"works": "green", "disabled": "yellow", "expired": "red", "used up": "red"}
 _BAR = 8
 _NAME_SHOWN = 60
@@ -69,11 +68,10 @@ def bar(budget: str) -> Text:
     """How much of a budget is left, as a bar; "" where there is none."""
     from rich.text import Text  # noqa: PLC0415 - as above
 
-    found = _LEFT.fullmatch(budget)
+    found = left_of(budget)
     if found is None:
         return Text("-")
-    left = Decimal(found[2].replace(",", "")) * (-1 if found[1] else 1)
-    total = Decimal(found[3].replace(",", "")) if found[3] else left
+    left, total = found
     share = min(max(left / total, Decimal(0)), Decimal(1)) if total > 0 else Decimal(0)
     filled = min(max(int(share * _BAR + Decimal("0.5")), int(left > 0)), _BAR)
     full, empty = ("█", "░") if draws_blocks(console()) else ("#", "-")

@@ -5,6 +5,9 @@ What a key does not limit is said ("any", "never", "unlimited"), not left out: n
 
 from __future__ import annotations
 
+import re
+from decimal import Decimal
+
 from comet_mcp.domain.addresses import AddressList
 from comet_mcp.domain.forecast import HOUR, Forecast
 from comet_mcp.domain.key import Key
@@ -15,6 +18,7 @@ from comet_mcp.text import quoted
 
 ANY, NONE, UNUSED = "any", "none", "never"
 
+_LEFT = re.compile(r"(-?)\$([\d,.]+)(?: of \$([\d,.]+))? left")
 _LONGEST = 200
 """Characters of a name: the API's own have 50 bytes."""
 
@@ -39,6 +43,15 @@ def budget(row: Key, units: Units) -> str:
         return "unlimited"
     of = f" of {units.usd(row.total)}" if row.used_quota else ""
     return f"{units.usd(row.remain_quota)}{of} left"
+
+
+def left_of(words: str) -> tuple[Decimal, Decimal] | None:
+    """The dollars that a budget in words has left, and those it had; None where it has no limit."""
+    found = _LEFT.fullmatch(words)
+    if found is None:
+        return None
+    left = Decimal(found[2].replace(",", "")) * (-1 if found[1] else 1)
+    return left, Decimal(found[3].replace(",", "")) if found[3] else left
 
 
 def runs_out(found: Forecast | None, units: Units) -> str | None:
