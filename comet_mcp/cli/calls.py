@@ -89,13 +89,20 @@ class Calls:
         self.person.says_yes = True
 
 
-def with_calls(work: Callable[[Calls], Awaitable[_T]], *, yes: bool = False, asks: bool = False) -> _T:
+def with_calls(
+    work: Callable[[Calls], Awaitable[_T]],
+    *,
+    yes: bool = False,
+    asks: bool = False,
+    answers: Callable[[str], Awaitable[bool]] | None = None,
+) -> _T:
     """What `work` gives, with the tools of the server that the settings describe.
 
     Args:
         work: Calls them.
         yes: Whether every question counts as answered with yes.
         asks: Whether a person is asked before each write, whatever the settings say.
+        answers: Asks the person a tool's question elsewhere than in the terminal, and tells whether they say yes.
 
     Raises:
         SettingsError: A setting is missing or wrong.
@@ -112,7 +119,7 @@ def with_calls(work: Callable[[Calls], Awaitable[_T]], *, yes: bool = False, ask
         settings = replace(settings, confirm="writes")
     if settings.secrets == "result":  # no command prints a value
         settings = replace(settings, secrets="none")
-    return anyio.run(_worked, settings, _Person(yes, settings), work)
+    return anyio.run(_worked, settings, _Person(yes, settings, answers), work)
 
 
 async def _worked(settings: Settings, person: _Person, work: Callable[[Calls], Awaitable[_T]]) -> _T:
@@ -140,10 +147,11 @@ async def _worked(settings: Settings, person: _Person, work: Callable[[Calls], A
 
 @dataclass
 class _Person:
-    """The person in the terminal: what they were asked, and what they said."""
+    """The person in the terminal, or where `answers` asks them: what they were asked, and what they said."""
 
     says_yes: bool
     settings: Settings
+    answers: Callable[[str], Awaitable[bool]] | None = None
     outcome: str = field(default="", init=False)
     waiting: Waiting | None = field(default=None, init=False)
 
@@ -152,7 +160,10 @@ class _Person:
         from mcp_types import ElicitResult  # noqa: PLC0415 - see the module's docstring
 
         del context
-        if not self.says_yes:
+        if self.answers is not None:
+            question = for_people(params.message, self.settings.timezone)
+            self.outcome = "" if await self.answers(question) else "no"
+        elif not self.says_yes:
             self.outcome = self._answer(params.message)
         if self.outcome:
             # a quick no of a person must not be taken for that of a client which asks nobody

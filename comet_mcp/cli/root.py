@@ -36,6 +36,7 @@ COMMANDS = {
     "tidy": _Entry("tidy", "Delete keys that have ended, and those that runs left behind."),
     "policy": _Entry("policy", "Show what agents may do, or judge a key."),
     "usage": _Entry("usage", "Show what was spent, by day, key and model."),
+    "board": _Entry("board", "Show keys and spending on one page, in the browser or a file."),
     "watch": _Entry("watch", "Tell when a key or the balance runs low."),
     "audit": _Entry("audit", "Show, verify or prune the audit trail."),
     "sandbox": _Entry("sandbox", "Run a pretend CometAPI on this machine."),

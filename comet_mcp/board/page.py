@@ -1,0 +1,163 @@
+"""The board as one HTML page: readable without a script, which adds search, sorting and, where it may, changes.
+
+Style and script stand in the page, and its content security policy names them by their digests: nothing else runs,
+and nothing is loaded from anywhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from string import Template
+from xml.etree.ElementTree import Element
+
+from comet_mcp.board import charts
+from comet_mcp.board.data import DAYS, Board, Series
+from comet_mcp.board.elements import element, html_of
+from comet_mcp.board.keys import table
+from comet_mcp.domain.told_times import local
+from comet_mcp.text import printable
+
+_KINDS = (("model", "model"), ("key", "key"))
+
+
+def document(board: Board | None, *, is_live: bool = False) -> str:
+    """The page.
+
+    Args:
+        board: What it shows; None for a live page, which asks for it.
+        is_live: Whether it is served by the program, may ask it for what is new, and offers changes.
+    """
+    return Template(_asset("board.html")).substitute(
+        policy=security_policy(is_live=is_live),
+        style=_asset("board.css"),
+        script=_asset("board.js"),
+        mode="live" if is_live else "saved",
+        content=content(board) if board else "",
+    )
+
+
+def security_policy(*, is_live: bool) -> str:
+    """The content security policy of the page."""
+    connect = "'self'" if is_live else "'none'"
+    return (
+        f"default-src 'none'; style-src {_digest('board.css')}; script-src {_digest('board.js')}; "
+        f"connect-src {connect}; base-uri 'none'; form-action 'none'"
+    )
+
+
+def content(board: Board, *, may_change: bool = False) -> str:
+    """What stands in the page's main part."""
+    return "".join(map(html_of, _parts(board, may_change=may_change)))
+
+
+@cache
+def _asset(name: str) -> str:
+    return (files("comet_mcp.board") / name).read_text(encoding="utf-8")
+
+
+def _digest(name: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(_asset(name).encode()).digest()).decode()}'"
+
+
+def _parts(board: Board, *, may_change: bool) -> list[Element]:
+    notes = [element("li", printable(note, 2000)) for note in board.notes]
+    return [
+        element("p", f"{board.account}, as of {local(board.at, board.zone)}", class_="about"),
+        _figures(board),
+        *([element("ul", *notes, class_="notes")] if notes else []),
+        _spending(board),
+        _keys(board, may_change=may_change),
+    ]
+
+
+def _figures(board: Board) -> Element:
+    """The figures to be seen first."""
+    working = sum(key.works for key in board.keys)
+    worrying = sum(any(mark.is_serious for mark in key.marks) for key in board.keys)
+    figures = [
+        ("Keys", f"{len(board.keys)}", f"{working} work{'s' * (working == 1)}"),
+        ("To look at", f"{worrying}", "keys with a mark" if worrying != 1 else "key with a mark"),
+        (f"Spent in {DAYS} days", charts.cost(board.total, board.units), ""),
+    ]
+    if board.before:
+        amount, _, span = board.before.partition(" (")
+        figures.append((f"The {DAYS} days before", amount, span.partition(")")[0]))
+    return element(
+        "dl",
+        *(
+            element("div", element("dt", title), element("dd", figure, element("small", more) if more else None))
+            for title, figure, more in figures
+        ),
+        class_="figures",
+    )
+
+
+def _spending(board: Board) -> Element:
+    """Spending by day, stacked by model or by key; a choice that needs no script."""
+    choice: list[Element] = []
+    for at, (kind, word) in enumerate(_KINDS):
+        button = element("input", type="radio", name="stack", id=f"by-{kind}", checked=at == 0)
+        choice += [button, element("label", f"by {word}", for_=f"by-{kind}")]
+    return element(
+        "section",
+        element("h2", "Spending by day", id="spending"),
+        *choice,
+        _stacked("model", board.by_model, board),
+        _stacked("key", board.by_key, board),
+        aria_labelledby="spending",
+        class_="spending",
+    )
+
+
+def _stacked(kind: str, series: Sequence[Series], board: Board) -> Element:
+    if not any(one.total for one in series):
+        return element("p", f"Nothing was spent in these {DAYS} days.", class_=f"stacked {kind}")
+    worth = board.units
+    totals = [sum(one.units[at] for one in series) for at in range(len(board.days))]
+    most = max(range(len(totals)), key=totals.__getitem__)
+    label = (
+        f"Spending on each of {DAYS} days, by {kind}: {charts.cost(sum(totals), worth)} in all, most on "
+        f"{board.days[most]:%Y-%m-%d} with {charts.cost(totals[most], worth)}"
+    )
+    dearest = [_share(number, one, sum(totals), board) for number, one in enumerate(series)]
+    title = element("caption", f"The dearest {kind}s")
+    return element(
+        "div",
+        charts.stack(board.days, series, worth, label),
+        element("table", title, element("tbody", *dearest), class_="dearest"),
+        class_=f"stacked {kind}",
+    )
+
+
+def _share(number: int, one: Series, total: int, board: Board) -> Element:
+    part = f"{100 * one.total / total:.0f} %" if total > 0 else ""
+    swatch = element("svg", element("rect", width=10, height=10, class_=f"c{number}"), class_="swatch",
+                     viewBox="0 0 10 10", aria_hidden="true")  # fmt: skip
+    return element(
+        "tr",
+        element("th", swatch, element("bdi", one.name), scope="row"),
+        element("td", charts.cost(one.total, board.units)),
+        element("td", part),
+    )
+
+
+def _keys(board: Board, *, may_change: bool) -> Element:
+    if not board.keys:
+        made = element("code", "cometapi-mcp keys new NAME")
+        return element(
+            "section", element("h2", "Keys"), element("p", "The account has no API keys. To make one: ", made)
+        )
+    states = sorted({key.said["state"] for key in board.keys})
+    options = [element("option", "any", value=""), *(element("option", one, value=one) for one in states)]
+    search = element("label", "Search ", element("input", type="search", id="search", autocomplete="off"))
+    state = element("label", "State ", element("select", *options, id="state"))
+    marked = element("label", element("input", type="checkbox", id="marked"), " only those to look at")
+    tools = element("div", search, state, marked, element("output", id="count", for_="search state marked"),
+                    class_="tools", hidden=True)  # fmt: skip
+    wide = element("div", table(board, may_change=may_change), class_="wide", role="region", tabindex=0,
+                   aria_labelledby="keys-title")  # fmt: skip
+    return element("section", element("h2", "Keys", id="keys-title"), tools, wide)

@@ -1,0 +1,215 @@
+"""`cometapi-mcp board`: a file to read, and a page that this machine's person alone may ask."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from comet_mcp.clock import SYSTEM
+from comet_mcp.sandbox.faults import Fault
+from tests.board.live import Live, live
+from tests.services.spend import DAY, spent
+from tests.support import Home, in_process
+
+MakeHome = Callable[..., Home]
+USD = 500_000
+HOSTILE = '"><img src=x onerror=alert(1)>'
+
+STRANGERS: list[dict[str, str]] = [
+    {"Host": "evil.example"},
+    {"Host": "localhost:1"},
+    {"Origin": "http://evil.example"},
+    {"Origin": "null"},
+    {"Origin": ""},
+    {"X_Board_Session": "made-up"},
+    {"X_Board_Session": ""},
+]
+IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
+    ({"action": "top_up", "amount": "lots"}, '"0.50"'),
+    ({"action": "end"}, "the day"),
+    ({"action": "steal"}, "does not do"),
+    ({"action": "delete", "id": 999}, "There is no key 999"),
+]
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C can't be sent to one process there")
+
+
+@pytest.fixture
+def home(make_home: MakeHome) -> Home:
+    home = make_home(dialect="gateway", COMETAPI_MCP_TIMEZONE="UTC")
+    now = int(SYSTEM.now())
+    blog = home.sandbox.add_key("blog", expired_time=now + 30 * DAY, remain_quota=4 * USD, used_quota=USD)
+    home.sandbox.add_key(HOSTILE, unlimited_quota=True, expired_time=-1)
+    for ago, model, usd in ((60, "gpt-4.1", 1), (2 * DAY, "o3", 3), (40 * DAY, "o3", 2)):
+        spent(home.sandbox, blog.id, model, usd * USD, ago, token_name="blog")
+    return home
+
+
+@pytest.fixture
+def board(home: Home) -> Iterator[Live]:
+    with live(home) as board:
+        board.begin()
+        yield board
+
+
+def saved(home: Home, **options: Any) -> str:
+    path = home.directory / "report.html"
+    done = in_process("board", "--save", str(path), environment=home.environment, **options)
+    assert done.returncode == 0, done.stderr
+    assert "report.html" in done.stdout
+    return path.read_text(encoding="utf-8")
+
+
+def test_a_saved_page_tells_keys_and_spending_without_a_script(home: Home) -> None:
+    text = re.sub(r"<style>.*?</style>|<script>.*?</script>", "", saved(home), flags=re.DOTALL)
+    for said in ("blog", "$4.00 of $5.00 left", "$1.00 spent in all", "no budget", "no end", "any address", "o3"):
+        assert said in text, said
+    assert "$4.00 in all, most on" in text
+    assert text.count("<svg") >= 5
+
+
+def test_a_name_is_text(home: Home) -> None:
+    page = saved(home)
+    assert HOSTILE not in page
+    assert "&lt;img src=x" in page
+
+
+def test_a_saved_page_holds_no_value_and_is_its_owners_alone(home: Home) -> None:
+    page = saved(home)
+    for key in home.sandbox.keys:
+        assert key.key not in page
+    assert home.sandbox.access_token not in page
+    if sys.platform != "win32":
+        assert (home.directory / "report.html").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_saved_page_may_load_and_send_nothing(home: Home) -> None:
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', saved(home))
+    assert policy is not None
+    assert policy[1].startswith("default-src 'none'; style-src 'sha256-")
+    assert "connect-src 'none'" in policy[1]
+    assert "unsafe" not in policy[1]
+
+
+def test_what_could_not_be_read_of_spending_is_told_on_the_page(home: Home) -> None:
+    home.sandbox.faults.order(Fault.parse("log:status=500*50"))
+    page = saved(home)
+    assert "What was spent could not be read" in page
+    assert "$4.00 of $5.00 left" in page
+
+
+def test_a_file_that_can_not_be_written_is_told(home: Home) -> None:
+    (home.directory / "folder").mkdir()
+    done = in_process("board", "--save", str(Path("folder")), environment=home.environment)
+    assert done.returncode == 1
+    assert "is a folder" in done.stderr
+
+
+@posix
+def test_the_page_is_served_empty_and_its_content_only_to_who_has_the_token(board: Live) -> None:
+    status, page, headers = board.send("GET", "/")
+    assert status == 200
+    assert "blog" not in page
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert "connect-src 'self'" in headers["content-security-policy"]
+    html = board.ask("/board")["html"]
+    assert "blog" in html
+    assert HOSTILE not in html
+    again = board.send("POST", "/session", {"token": board.token})
+    assert again[0] == 403
+    assert "served once" in again[1]
+
+
+@posix
+def test_a_request_of_somebody_else_is_refused_and_a_wrong_one_does_nothing(board: Live, home: Home) -> None:
+    wish = {"action": "disable", "id": 1}
+    for headers in STRANGERS:
+        for path in ("/board", "/action", "/answer"):
+            assert board.send("POST", path, wish, **headers)[0] == 403, headers
+    wrong: list[Any] = [[], {"action": "delete"}, {"action": "delete", "id": "1"}, {**wish, "x": 2}, "x" * 5000]
+    for body in wrong:
+        assert board.send("POST", "/action", body)[0] in (400, 403), body
+    assert "No question is open" in board.ask("/answer", agrees=True)["error"]
+    for fields, said in IMPOSSIBLE:
+        assert said in board.ask("/action", **{"id": 1} | fields)["error"]
+    assert [key.status for key in home.sandbox.keys] == [1, 1]
+
+
+@posix
+def test_a_wrong_token_gives_no_session(home: Home) -> None:
+    with live(home) as board:
+        assert board.send("POST", "/session", {"token": "made-up"})[0] == 403
+        assert board.send("POST", "/session", {"token": ""})[0] == 403
+        assert board.send("GET", "/", Host="evil.example")[0] == 403
+        board.begin()
+    assert board.ended["status"] == 0
+    assert "Traceback" not in board.ended["errors"]
+
+
+@posix
+def test_a_change_is_asked_about_and_made_after_the_second_step(board: Live, home: Home) -> None:
+    asked = board.ask("/action", action="top_up", id=1, amount="2")
+    assert "$4.00" in asked["question"]
+    assert home.sandbox.keys[0].remain_quota == 4 * USD
+    done = board.ask("/answer", agrees=True)
+    assert "was changed" in done["done"]
+    assert home.sandbox.keys[0].remain_quota == 6 * USD
+    assert "$6.00 of $7.00 left" in board.ask("/board")["html"]
+    trail = in_process("audit", environment=home.environment).stdout
+    assert "update_api_key" in trail
+
+
+@posix
+def test_each_action_does_what_it_says(board: Live, home: Home) -> None:
+    def do(action: str, key: int = 1, **fields: str) -> str:
+        asked = board.ask("/action", action=action, id=key, **fields)
+        assert "question" in asked, asked
+        return str(board.ask("/answer", agrees=True).get("done"))
+
+    assert "disabled" in do("disable")
+    assert home.sandbox.keys[0].status == 2
+    assert "works" in do("enable")
+    before = home.sandbox.keys[0].expired_time
+    do("end", day="2030-01-31")
+    assert home.sandbox.keys[0].expired_time > before
+    assert "Key 3 was made with the same scope" in do("rotate")
+    assert len(home.sandbox.keys) == 3
+    assert "was deleted" in do("delete", 2)
+    assert [key.id for key in home.sandbox.keys] == [1, 3]
+
+
+@posix
+def test_a_no_another_change_or_a_reload_does_nothing(board: Live, home: Home) -> None:
+    board.ask("/action", action="delete", id=1)
+    assert "Nothing was done" in board.ask("/answer", agrees=False)["error"]
+    board.ask("/action", action="delete", id=1)
+    assert "question" in board.ask("/action", action="delete", id=2)
+    board.ask("/board")
+    assert "No question is open" in board.ask("/answer", agrees=True)["error"]
+    assert len(home.sandbox.keys) == 2
+
+
+@posix
+def test_the_policy_holds_for_the_page(make_home: MakeHome) -> None:
+    home = make_home(dialect="gateway", COMETAPI_MCP_POLICY_MAX_BUDGET_USD="5")
+    home.sandbox.add_key("blog", expired_time=int(SYSTEM.now()) + DAY, remain_quota=4 * USD)
+    with live(home) as board:
+        board.begin()
+        assert "5" in board.ask("/action", action="top_up", id=1, amount="100")["error"]
+    assert home.sandbox.keys[0].remain_quota == 4 * USD
+
+
+@posix
+def test_a_reader_is_offered_no_change(make_home: MakeHome) -> None:
+    home = make_home(dialect="gateway", COMETAPI_MCP_READ_ONLY="1")
+    home.sandbox.add_key("blog")
+    with live(home) as board:
+        board.begin()
+        assert 'class="change"' not in board.ask("/board")["html"]
+        assert "error" in board.ask("/action", action="delete", id=1)
+    assert len(home.sandbox.keys) == 1
