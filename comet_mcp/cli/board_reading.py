@@ -19,8 +19,12 @@ from comet_mcp.services.usage import Question
 from comet_mcp.settings import Settings
 from comet_mcp.tools.usage_views import UsageLine, notes, previous
 
-_MOST = 5000
-"""Keys that the page shows; the newest."""
+_MOST = 1000
+"""Keys that the page shows: as many as the API holds."""
+_FIRST = 100
+"""Keys that end first, of which it is asked when they run out: a page of them is one question."""
+_MOST_IDLE = 300
+"""Unused keys that are marked."""
 _WITHIN = 120.0
 """Seconds for the log: a person has more time than a client."""
 
@@ -35,8 +39,8 @@ class Reading:
     async def board(self, *, is_new: bool = True) -> Board:
         """The board of now; with what was spent as it was read before, unless `is_new`. Raises CometError."""
         calls, settings = self.calls, self.calls.settings
-        page = await pages(calls, {"sort": "ends"}, _MOST)
-        idle = await pages(calls, {"state": "works", "unused_for": IDLE}, _MOST)
+        page = await _keys(calls)
+        idle = await pages(calls, {"state": "works", "unused_for": IDLE}, _MOST_IDLE)
         if is_new or self._spent is None:
             self._spent = await _spent(settings)
         told = [calls.said(note) for note in page.get("notes") or []]
@@ -51,6 +55,17 @@ class Reading:
             zone=settings.timezone,
             units=settings.units,
         )
+
+
+async def _keys(calls: Calls) -> dict[str, Any]:
+    """The page of all keys. Those that end first come with when they run out, and for many that is not asked."""
+    first = await pages(calls, {"sort": "ends"}, _FIRST)
+    if first["total"] <= len(first["items"]):
+        return first
+    every = await pages(calls, {}, _MOST)
+    known = {key["id"]: key for key in first["items"]}
+    rest = [key for key in every["items"] if key["id"] not in known]
+    return {**every, "items": [*first["items"], *rest]}
 
 
 def _account(settings: Settings) -> str:

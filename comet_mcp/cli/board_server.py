@@ -11,7 +11,6 @@ from __future__ import annotations
 import hmac
 import secrets
 import socket
-import webbrowser
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -28,6 +27,7 @@ from uvicorn import Config, Server
 
 from comet_mcp.board.page import content, document, security_policy
 from comet_mcp.cli.board_changes import Action, Answer, Changes
+from comet_mcp.cli.board_opening import Opener
 from comet_mcp.cli.board_reading import Reading
 from comet_mcp.cli.calls import Calls
 from comet_mcp.cli.people import why
@@ -79,7 +79,7 @@ async def serve(calls: Calls, changes: Changes, *, opens: bool) -> None:
             address = f"http://{desk.host}/#{desk.token}"
             click.echo(f"The board, for one browser: {address}\nCtrl-C ends it.", err=True)
             if opens:
-                tasks.start_soon(_open, address)
+                tasks.start_soon(_open, desk.opener, address)
             config = Config(
                 desk.app(),
                 lifespan="off",
@@ -93,11 +93,12 @@ async def serve(calls: Calls, changes: Changes, *, opens: bool) -> None:
             try:
                 await Server(config).serve([listener])
             finally:
+                desk.opener.forget()
                 tasks.cancel_scope.cancel()
 
 
-async def _open(address: str) -> None:
-    if not await anyio.to_thread.run_sync(webbrowser.open, address, abandon_on_cancel=True):
+async def _open(opener: Opener, address: str) -> None:
+    if not await anyio.to_thread.run_sync(opener.open, address, abandon_on_cancel=True):
         click.echo("No browser could be opened. Open that address yourself.", err=True)
 
 
@@ -118,6 +119,7 @@ class Desk:
     host: str
     token: str = field(default_factory=secrets.token_urlsafe, init=False)
     """Serves once."""
+    opener: Opener = field(default_factory=Opener, init=False)
     _session: str = field(default="", init=False)
     _one_at_a_time: anyio.Lock = field(default_factory=anyio.Lock, init=False)
 
@@ -177,6 +179,7 @@ class Desk:
         if not _same(given.token, self.token):
             raise _RefusedError("This address served once. Run cometapi-mcp board again to see your keys.")
         self.token, self._session = "", secrets.token_urlsafe()
+        await anyio.to_thread.run_sync(self.opener.forget)
         return {"session": self._session}
 
     async def _board(self, request: Request) -> Answer:

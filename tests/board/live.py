@@ -57,9 +57,9 @@ class Live:
 
 
 @contextmanager
-def live(home: Home) -> Iterator[Live]:
+def live(home: Home, *, opens: bool = False) -> Iterator[Live]:
     """A board that is served while the context lasts, and ends by Ctrl-C."""
-    command = [sys.executable, "-m", "comet_mcp", "board", "--no-open"]
+    command = [sys.executable, "-m", "comet_mcp", "board", *([] if opens else ["--no-open"])]
     process = subprocess.Popen(
         command, env=home.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True, encoding="utf-8", cwd=home.directory,

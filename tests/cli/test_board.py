@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,15 @@ def test_a_file_that_can_not_be_written_is_told(home: Home) -> None:
     assert "is a folder" in done.stderr
 
 
+def wait_for(path: Path) -> bool:
+    """Whether a file comes to be, and has something in it, within ten seconds."""
+    for _ in range(200):
+        if path.exists() and path.read_text().count("\n") > 4:
+            return True
+        threading.Event().wait(0.05)
+    return False
+
+
 @posix
 def test_the_page_is_served_empty_and_its_content_only_to_who_has_the_token(board: Live) -> None:
     status, page, headers = board.send("GET", "/")
@@ -213,3 +223,22 @@ def test_a_reader_is_offered_no_change(make_home: MakeHome) -> None:
         assert 'class="change"' not in board.ask("/board")["html"]
         assert "error" in board.ask("/action", action="delete", id=1)
     assert len(home.sandbox.keys) == 1
+
+
+@posix
+def test_the_browser_is_opened_without_the_token_in_a_command_line(home: Home) -> None:
+    seen = home.directory / "seen"
+    browser = home.directory / "browser"
+    code = "import sys, urllib.parse as u; page = open(u.unquote(u.urlsplit(sys.argv[1]).path)).read()"
+    browser.write_text(f"#!{sys.executable}\n{code}\nopen({str(seen)!r}, 'w').write(sys.argv[1] + '\\n' + page)\n")
+    browser.chmod(0o700)
+    home.extra["BROWSER"] = f"{browser} %s"
+    with live(home, opens=True) as board:
+        assert wait_for(seen)
+        address, page = seen.read_text().split("\n", 1)
+        (file,) = home.directory.glob("cometapi-board-*.html")
+        assert address == file.as_uri()
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert f"url={board.address}" in page
+        board.begin()
+        assert not file.exists()
