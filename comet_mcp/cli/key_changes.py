@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from comet_mcp.cli.calls import Calls, with_calls
-from comet_mcp.cli.key_options import KEY, Dollars, addresses, as_json, entries, which, yes
+from comet_mcp.cli.key_options import KEY, Dollars, addresses, as_json, limits, which, yes
 from comet_mcp.cli.key_views import say, show_facts, show_json, where
 from comet_mcp.cli.terminal import can_ask, examples
 from comet_mcp.errors import ArgumentError, CometError, PolicyError
@@ -31,7 +31,9 @@ _FRIENDLY = ("name", "status")
 @click.option("--lifetime", default="", metavar="WORDS", help='"2h", "until Friday", "2027-09-03", "never".')
 @click.option("--budget", type=Dollars(), help="What it may spend, in US dollars.")
 @click.option("--unlimited", is_flag=True, help="Without a budget: it may spend the whole balance.")
-@click.option("--models", multiple=True, metavar="NAME", help="Only these models, in your words; else all.")
+@click.option(
+    "--models", multiple=True, metavar="NAME", callback=limits, help="Only these models, in your words; else all."
+)
 @click.option(
     "--ips",
     multiple=True,
@@ -63,7 +65,7 @@ def new(*, name: str, yes: bool, is_json: bool, **given: Any) -> None:
             lifetime=lifetime,
             budget_usd=budget,
             unlimited=unlimited,
-            models=entries(given["models"]),
+            models=given["models"],
             ips=given["ips"],
             group=given["group"],
         )
@@ -121,7 +123,7 @@ def _planned(body: dict[str, Any], plan: dict[str, Any]) -> list[tuple[str, str]
 @click.option("--budget", type=Dollars(), help="What it may still spend, in US dollars.")
 @click.option("--add-budget", type=Dollars(), help="Adds to that; a negative amount takes off.")
 @click.option("--unlimited", is_flag=True, help="Without a budget.")
-@click.option("--models", multiple=True, metavar="ID", help="Only these models.")
+@click.option("--models", multiple=True, metavar="ID", callback=limits, help="Only these models.")
 @click.option("--all-models", is_flag=True, help="Every model.")
 @click.option("--ips", multiple=True, metavar="ADDRESS", callback=addresses, help="Only from these addresses.")
 @click.option("--all-ips", is_flag=True, help="From every address.")
@@ -157,7 +159,7 @@ def _fields(given: dict[str, Any]) -> dict[str, Any]:
     for one, other in (("models", "all_models"), ("ips", "all_ips"), ("budget", "unlimited")):
         if given[one] and given[other]:
             raise click.UsageError(f"Give --{one} or --{other.replace('_', '-')}, not both.")
-    models, ips = entries(given["models"]), given["ips"]
+    models, ips = given["models"], given["ips"]
     fields = {
         "name": given["name"],
         "lifetime": given["lifetime"],

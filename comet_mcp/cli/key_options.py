@@ -41,9 +41,20 @@ def entries(texts: tuple[str, ...]) -> list[str]:
     return [entry.strip() for text in texts for entry in text.split(",") if entry.strip()]
 
 
+def limits(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> list[str]:
+    """The entries of an option that limits a key. Raises BadParameter where it is given and names nothing.
+
+    A script's variable that is not set must not make a key without the limit.
+    """
+    given = entries(texts)
+    if texts and not given:
+        raise click.BadParameter("It names nothing. Without a limit, leave the option out.", context, parameter)
+    return given
+
+
 def addresses(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> list[str]:
     """The addresses and ranges that are given. Raises BadParameter for what is none."""
-    given = entries(texts)
+    given = limits(context, parameter, texts)
     if wrong := AddressList.of(given).wrong:
         said = f'{quoted(wrong[0])} is no IP address or range, such as "198.51.100.10" or "203.0.113.0/24".'
         raise click.BadParameter(said, context, parameter)

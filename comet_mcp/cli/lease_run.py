@@ -25,6 +25,7 @@ from pydantic import SecretStr
 
 from comet_mcp import settings as configuration
 from comet_mcp.audit.trail import Note
+from comet_mcp.cli.key_options import limits
 from comet_mcp.cli.people import trouble, why
 from comet_mcp.cli.program import Signals, end_as, start
 from comet_mcp.cli.run import CANNOT_EXECUTE, NOT_FOUND, environment_with
@@ -61,8 +62,8 @@ class _Wish:
     program: Sequence[str]
     lease: int
     budget: float
-    models: str
-    ips: str
+    models: list[str]
+    ips: list[str]
     group: str
     openai: bool
     kill: bool
@@ -107,8 +108,20 @@ def _dollars(context: click.Context, parameter: click.Parameter, text: str) -> f
     "--lease", required=True, metavar="TIME", callback=_seconds, help="How long the run may use the key: 15m."
 )
 @click.option("--budget", required=True, metavar="DOLLARS", callback=_dollars, help="What it may spend: 0.50.")
-@click.option("--models", default="", metavar="LIST", help="Model ids, separated by commas; without it every model.")
-@click.option("--ips", default="", metavar="LIST", help="Addresses or ranges, separated by commas; without it all.")
+@click.option(
+    "--models",
+    multiple=True,
+    metavar="LIST",
+    callback=limits,
+    help="Model ids, separated by commas; without it every model.",
+)
+@click.option(
+    "--ips",
+    multiple=True,
+    metavar="LIST",
+    callback=limits,
+    help="Addresses or ranges, separated by commas; without it all.",
+)
 @click.option("--group", default="", help="A group of the account.")
 @click.option("--openai", is_flag=True, help="Set OPENAI_API_KEY and OPENAI_BASE_URL too.")
 @click.option("--kill", is_flag=True, help="End the program when the lease ends.")
@@ -118,8 +131,8 @@ def command(
     *,
     lease: int,
     budget: float,
-    models: str,
-    ips: str,
+    models: list[str],
+    ips: list[str],
     group: str,
     openai: bool,
     kill: bool,
@@ -289,7 +302,7 @@ def _body(wish: _Wish, settings: Settings, until: float) -> KeySpec:
     if not 0 < quota <= MAX_QUOTA:
         units = settings.units
         raise ArgumentError(f"--budget must be from {units.usd(1)}, one quota unit, to {units.usd(MAX_QUOTA)}.")
-    addresses = AddressList.of(wish.ips.replace(",", " ").split())
+    addresses = AddressList.of(wish.ips)
     if addresses.wrong:
         raise ArgumentError(f"--ips has the entry {quoted(addresses.wrong[0])}, which is no IP address or range.")
     latest = settings.policy.latest_end(None, until - wish.lease)
@@ -300,7 +313,7 @@ def _body(wish: _Wish, settings: Settings, until: float) -> KeySpec:
         expired_time=end if latest is None or latest < int(until) else min(end, latest),
         remain_quota=quota,
         model_limits_enabled=bool(wish.models),
-        model_limits=wish.models,
+        model_limits=",".join(wish.models),
         allow_ips=addresses.text or None,
         group=wish.group,
     )

@@ -166,6 +166,16 @@ def test_a_script_makes_a_key_with_yes_and_is_told_what_is_open_without_it(home:
     assert (data["name"], [row.id for row in home.sandbox.keys]) == ("ci", [data["id"]])
 
 
+@pytest.mark.parametrize("option", ["--models", "--ips"])
+@pytest.mark.parametrize("nothing", ["", " ", ","])
+def test_a_limit_that_names_nothing_makes_and_changes_no_key(home: Home, option: str, nothing: str) -> None:
+    home.sandbox.add_key("old", remain_quota=500_000)
+    for words in (["new", "x", "--budget", "5", "--lifetime", "2h"], ["update", "old", "--add-budget", "1"]):
+        done = keys(home, *words, option, nothing, "--yes")
+        assert (done.returncode, f"'{option}': It names nothing." in done.stderr) == (2, True)
+    assert records(home) == [(1, Status.ENABLED, 500_000)]
+
+
 def test_a_value_is_never_printed_whatever_the_settings_are_for_agents(home: Home) -> None:
     home.extra["COMETAPI_MCP_SECRETS"] = "result"
     done = keys(home, "new", "x", "--budget", "5", "--lifetime", "2h", "--yes", "--json")

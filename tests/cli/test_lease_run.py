@@ -260,6 +260,8 @@ def test_both_writes_are_in_the_trail(home: Home) -> None:
         (["--lease", "15m", "--budget", "much", "--", "true"], "Give US dollars, such as 0.50."),
         (["--lease", "15m", "--budget", "0", "--", "true"], "Give US dollars, such as 0.50."),
         (["--lease", "15m", "--budget", "1", "blog", "--", "true"], "Got unexpected extra argument (blog)"),
+        (["--lease", "15m", "--budget", "1", "--models", "", "--", "true"], "'--models': It names nothing."),
+        (["--lease", "15m", "--budget", "1", "--ips", " ,", "--", "true"], "'--ips': It names nothing."),
     ],
 )
 def test_a_wrong_command_line_is_told_what_is_wrong(words: list[str], said: str, home: Home) -> None:
