@@ -68,7 +68,8 @@ def run_command(command: click.Command, arguments: Sequence[str], name: str | No
                 raise click.ClickException(why(error)) from None
             finally:
                 path = context.meta.get(_CALLED, path)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it is None where the caller closed it
+            sys.stdout.flush()
     except click.exceptions.Exit as leaving:
         return leaving.exit_code
     except click.ClickException as error:
@@ -80,6 +81,10 @@ def run_command(command: click.Command, arguments: Sequence[str], name: str | No
     except BrokenPipeError:
         _leave_pipe()
         return CLOSED_PIPE
+    except OSError as error:  # such as a full disk under what it prints
+        _leave_pipe()
+        _say(f"{path}: It could not go on ({error.strerror or error}). What was asked for may have been done.")
+        return 1
     return int(status or 0)
 
 
@@ -103,14 +108,17 @@ def tell(text: str, *, aside: bool = False) -> None:
 
 def _say(text: str) -> None:
     """The last lines of a command that ends early."""
-    with suppress(BrokenPipeError):
+    with suppress(OSError):
         tell(text, aside=True)
 
 
 def _leave_pipe() -> None:
-    """Let nothing more go into a pipe that nobody reads: Python would complain of it at its end."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Let nothing more go where nothing can be written: Python would complain of it at its end."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def examples(*lines: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import subprocess
 import sys
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from comet_mcp import __version__
-from comet_mcp.cli import demo
+from comet_mcp.cli import demo, root
 from tests.support import in_process
 
 ROOT = Path(__file__).parent.parent.parent
@@ -40,6 +42,29 @@ def test_the_help_names_every_command(tmp_path: Path) -> None:
     shown = run("--help", home=tmp_path)
     assert shown.returncode == 0
     assert all(word in shown.stdout for word in ("demo", "sandbox", "COMETAPI_", "config.toml"))
+
+
+class _Full(io.RawIOBase):
+    """A file on a full disk."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, _: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_output_that_cannot_be_written_is_told_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(_Full(), write_through=True))
+    assert root.main(["--version"]) == 1
+    assert f"It could not go on ({os.strerror(errno.ENOSPC)})." in capsys.readouterr().err
+
+
+def test_a_command_whose_output_was_closed_by_its_caller_ends_as_usual(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    assert root.main(["completion", "bash"]) == 0
 
 
 def test_an_unknown_command_is_refused_on_stderr_with_where_the_help_is(tmp_path: Path) -> None:
