@@ -89,12 +89,12 @@ def _loaded(cache: Cache | None) -> Callable[[Taken | None], int]:
     )
     # a start that has something to tell a person has to tell it, and the next one is to look again
     records = cache if settings.replay and not problems else None
-    files = digests(settings.files) if records else {}
+    files = digests(settings.files) if records else None
     gc.freeze()
     gc.enable()
 
     async def exchange(taken: Taken | None) -> None:
-        recorder = Recorder(records, files, taken.recording if taken else None) if records else None
+        recorder = None if files is None or records is None else Recorder(records, files, taken and taken.recording)
         async with stdio_streams(ending, deliveries, Handover(taken, recorder), taken) as (read, write):
             await server.run(read, write, server.create_initialization_options())
 

@@ -152,14 +152,22 @@ def recorded(path: Path) -> Recording | None:
         return None
 
 
-def digests(paths: Iterable[Path]) -> dict[str, str]:
-    """What each of the files holds, as a digest; "" for one that is not there or can't be read."""
-    return {str(path): _content(path) for path in paths}
+def digests(paths: Iterable[Path]) -> dict[str, str] | None:
+    """What each of the files holds, as a digest; "" for one that is not there or can't be read.
+
+    None where one is a pipe or the like: what is read here would be missing where the settings are read.
+    """
+    found = {str(path): _content(path) for path in paths}
+    contents = {path: content for path, content in found.items() if content is not None}
+    return contents if contents == found else None
 
 
-def _content(path: Path) -> str:
+def _content(path: Path) -> str | None:
     try:
-        return _digest(path.read_bytes())
+        if not stat.S_ISREG(path.stat().st_mode):
+            return None
+        with path.open("rb") as file:
+            return _digest(file.read(_LARGEST))
     except OSError:
         return ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
 import signal
 import subprocess
@@ -191,3 +192,21 @@ def test_a_call_after_a_replayed_handshake_makes_a_key(make_home: MakeHome) -> N
         out, _ = process.communicate(timeout=LONG)
     assert [json.loads(line)["id"] for line in out.splitlines()] == [1, 2, 3]
     assert len(home.sandbox.keys) == 1
+
+
+def test_a_config_that_comes_through_a_pipe_is_read_once_and_nothing_is_recorded(make_home: MakeHome) -> None:
+    sent = [opening(VERSIONS[0], 1), message("tools/list", 2)]
+    home = make_home()
+    pipe = home.directory / "config"
+    home.extra["COMETAPI_MCP_CONFIG"] = str(pipe)
+    text = "[mcp]\nread_only = true\n"
+    pipe.write_text(text)
+    pipe.chmod(0o600)
+    expected = written(home, sent)
+    pipe.unlink()
+    os.mkfifo(pipe, 0o600)
+    for _ in range(2):
+        process = started(home)
+        with pipe.open("w") as config:  # waits for the one who reads
+            config.write(text)
+        assert process.communicate(b"".join(sent), timeout=LONG)[0].splitlines(keepends=True) == expected[0]

@@ -189,14 +189,21 @@ def test_a_recording_of_another_user_is_as_good_as_none(cache: Cache, monkeypatc
     assert replayed(cache, opening())[0] == []
 
 
-@pytest.mark.parametrize("then", ["other", None])
+@pytest.mark.parametrize("then", ["other", None, "a pipe"])
 def test_a_recording_holds_for_the_config_files_as_they_were(cache: Cache, tmp_path: Path, then: str | None) -> None:
     config = tmp_path / "config.toml"
     config.write_text("as it was")
     record(cache, files=recordings.digests([config]))
     assert replayed(cache, opening())[0]
-    config.unlink() if then is None else config.write_text(then)
+    config.unlink() if then != "other" else config.write_text(then)
+    if then == "a pipe":
+        os.mkfifo(config)
     assert replayed(cache, opening())[0] == []
+
+
+def test_a_config_that_can_be_read_only_once_is_not_read_for_a_recording(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "config")
+    assert recordings.digests([tmp_path / "config"]) is None
 
 
 @pytest.mark.parametrize("variable", ["COMETAPI_MCP_READ_ONLY", "COMETAPI_MCP_REPLAY", "PYTHONPATH", "HOME", "TZ"])
