@@ -71,11 +71,12 @@ class Recorder:
     Args:
         cache: Where it goes.
         files: The config files that the answers depend on, each with the digest of what it holds.
-        recording: The one that this start was answered from.
+        recording: The one that this start was answered from; it goes on where it is of the same files.
     """
 
     def __init__(self, cache: Cache, files: Mapping[str, str], recording: Recording | None = None) -> None:
-        self._cache, self._files, self._recording = cache, files, recording
+        self._cache, self._files = cache, files
+        self._recording = recording if recording is not None and recording.files == files else None
         self._open: dict[str | int, Request] = {}
         self._begun = self._over = self._is_new = False
 

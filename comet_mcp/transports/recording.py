@@ -41,7 +41,7 @@ class Request(NamedTuple):
     id_text: bytes
     method: str
     asked: str
-    """The method and the parameters, in one form for all that mean the same."""
+    """A digest of the method and the parameters, in one form for all that mean the same. A client's may be secret."""
 
 
 def request_in(line: bytes) -> Request | None:
@@ -53,12 +53,11 @@ def request_in(line: bytes) -> Request | None:
         method, params = message["method"], message.get("params")
         if method != OPENING and method not in METHODS:
             return None
-        asked = json.dumps([method, params], sort_keys=True, ensure_ascii=False)
-        asked.encode()  # no lone surrogate
+        asked = json.dumps([method, params], sort_keys=True, ensure_ascii=False).encode()  # no lone surrogate
         id_text = _id_text(message["id"])
     except (ValueError, TypeError, RecursionError):
         return None
-    return None if id_text is None else Request(message["id"], id_text, method, asked)
+    return None if id_text is None else Request(message["id"], id_text, method, _digest(asked))
 
 
 def is_plain_initialized(line: bytes) -> bool:
@@ -98,6 +97,7 @@ class Recording:
         self.path = path
         self.files = dict(files)
         self._answers = dict(answers or {})
+        self._size = sum(map(len, self._answers.values()))
 
     def answer(self, request: Request) -> bytes | None:
         """The line that answers it; None where none is known."""
@@ -105,15 +105,18 @@ class Recording:
         return None if rest is None else _BEFORE_ID + request.id_text + rest.encode()
 
     def add(self, request: Request, line: bytes) -> bool:
-        """Keep what the server answered, where that is a result. Whether it was not known before."""
+        """Keep what the server answered, where that is a result and there is room. Whether it was not known before."""
         begin = _BEFORE_ID + request.id_text
         if not line.startswith(begin + b',"result":') or request.asked in self._answers:
             return False
+        if self._size + len(line) > _LARGEST // 2:  # as JSON within JSON it may take twice as much
+            return False
+        self._size += len(line)
         self._answers[request.asked] = line.removeprefix(begin).decode()
         return True
 
     def save(self) -> None:
-        """Write it, whole or not at all, and drop the oldest where there are many."""
+        """Write it, whole or not at all, and drop the oldest where there are many. Raises OSError."""
         text = json.dumps({"files": self.files, "answers": self._answers}).encode()
         if len(text) > _LARGEST:
             return
@@ -121,12 +124,13 @@ class Recording:
         beside = self.path.with_name(f"{self.path.name}.{os.getpid()}")
         beside.unlink(missing_ok=True)
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(_digest(text).encode() + b"\n" + text)
-        beside.replace(self.path)
-        kept = sorted(self.path.parent.iterdir(), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-        for path in kept[MOST:]:
-            path.unlink(missing_ok=True)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(_seal(self.path, text) + b"\n" + text)
+            beside.replace(self.path)
+        finally:
+            beside.unlink(missing_ok=True)
+        _drop_all_but_newest(self.path.parent)
 
     def drop(self) -> None:
         """Forget it."""
@@ -143,13 +147,26 @@ def recorded(path: Path) -> Recording | None:
             if not stat.S_ISREG(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
                 return None
             digest, _, text = file.read(_LARGEST + 100).partition(b"\n")
-        if digest.decode() != _digest(text):
+        if digest != _seal(path, text):
             return None
         content = json.loads(text)
         recording = Recording(path, content["files"], content["answers"])
         return recording if recording.files == digests(Path(name) for name in recording.files) else None
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
+
+
+def _seal(path: Path, text: bytes) -> bytes:
+    """What tells that a file is whole, and the one that it was written as."""
+    return _digest(path.name.encode() + b"\n" + text).encode()
+
+
+def _drop_all_but_newest(folder: Path) -> None:
+    with os.scandir(folder) as entries:
+        found = [(entry.stat(follow_symlinks=False).st_mtime_ns, entry.path) for entry in entries]
+    for _, path in sorted(found, reverse=True)[MOST:]:
+        with contextlib.suppress(OSError):  # it is no file, or another server has dropped it
+            Path(path).unlink()
 
 
 def digests(paths: Iterable[Path]) -> dict[str, str] | None:
@@ -190,7 +207,7 @@ class Cache:
 
     def path_of(self, opening: Request) -> Path:
         """Where the recording for that opening is."""
-        return self.folder / f"{self._basis}-{_digest(opening.asked.encode())[:32]}"
+        return self.folder / f"{self._basis}-{opening.asked[:32]}"
 
 
 def _cache_folder() -> Path:

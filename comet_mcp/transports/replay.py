@@ -65,7 +65,7 @@ def cache_for_this_start() -> Cache | None:
     """The recordings, where a program is at the other end; None in a terminal, with files, and on Windows."""
     try:
         return Cache() if is_piped() else None
-    except OSError:  # a folder that Python takes modules from is gone, say the one it was started in
+    except (OSError, RuntimeError):  # a folder that Python takes modules from is gone, or the user has no home
         return None
 
 

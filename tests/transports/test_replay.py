@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from comet_mcp.transports import recording as recordings
+from comet_mcp.transports import replay
 from comet_mcp.transports.handover import Handover, Recorder
 from comet_mcp.transports.recording import MOST, Cache, Recording, recorded, request_in
 from comet_mcp.transports.replay import Taken, _answer
@@ -171,7 +172,7 @@ def spoil(path: Path, how: str) -> None:
         os.mkfifo(path)
     else:
         text = json.dumps({"odd": how}).encode()
-        path.write_bytes(recordings._digest(text).encode() + b"\n" + text)
+        path.write_bytes(recordings._seal(path, text) + b"\n" + text)
 
 
 @pytest.mark.parametrize(
@@ -251,7 +252,88 @@ def test_recordings_are_few_and_private(cache: Cache) -> None:
     assert not replayed(cache, opening(name="client 0"))[0]
 
 
+def test_a_recording_under_the_name_of_another_is_as_good_as_none(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_before = record(cache).path
+    monkeypatch.setenv("COMETAPI_MCP_READ_ONLY", "1")
+    of_now = Cache()
+    of_before.replace(record(of_now).path)
+    assert replayed(of_now, opening())[0] == []
+
+
+def test_what_a_client_says_of_itself_stands_in_no_recording(cache: Cache) -> None:
+    path = record(cache, "tools/list", client="made-up-secret").path
+    assert b"made-up-secret" not in path.read_bytes()
+    assert b"made-up-secret" not in path.name.encode()
+
+
+def test_a_disk_that_is_full_leaves_nothing_behind(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    recording = record(cache)
+    before = recording.path.read_bytes()
+
+    def full(self: Path, _target: Path) -> None:
+        assert self.exists()
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="no space left"):
+        recording.save()
+    assert [(path, path.read_bytes()) for path in cache.folder.iterdir()] == [(recording.path, before)]
+
+
+def test_what_lies_in_the_folder_beside_does_not_keep_recordings_from_being_few(cache: Cache) -> None:
+    (cache.folder / "a folder").mkdir(parents=True)
+    (cache.folder / "to nowhere").symlink_to("nothing")
+    for path in cache.folder.iterdir():
+        os.utime(path, (1, 1), follow_symlinks=False)
+    for number in range(MOST + 3):
+        record(cache, client=f"client {number}")
+    assert len([path for path in cache.folder.iterdir() if path.is_file()]) == MOST
+
+
+def test_a_user_without_a_home_is_served_without_recordings(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home(_: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "expanduser", no_home)
+    monkeypatch.setattr(replay, "is_piped", lambda: True)
+    assert replay.cache_for_this_start() is None
+
+
 # What is recorded.
+
+
+def test_a_client_that_asks_the_same_in_ever_other_words_fills_no_memory(cache: Cache) -> None:
+    recorder = Recorder(cache, {})
+    recorder.read(opening())
+    recorder.answered(0, answer_to(0))
+    for number in range(1, 200):
+        recorder.read(line("tools/list", number, other=number))
+        recorder.answered(number, answer_to(number, json.dumps("x" * 10_000)))
+    assert recorder._recording
+    assert sum(map(len, recorder._recording._answers.values())) < 150_000
+    recorder.end()
+    assert len(replayed(cache, opening(), line("tools/list", 1, other=1))[0]) == 2
+
+
+def test_a_start_under_other_settings_than_those_it_was_answered_by_does_not_add_to_them(
+    cache: Cache, tmp_path: Path
+) -> None:
+    config = tmp_path / "config"
+    of_now = recordings.digests([config])
+    config.write_text("as it was")
+    recording = record(cache, files=recordings.digests([config]))
+    assert of_now
+    recorder = Recorder(cache, of_now, recording)
+    for number, text in enumerate([opening(), line("tools/list", 1)]):
+        recorder.read(text)
+        recorder.answered(number, answer_to(number))
+    recorder.end()
+    assert replayed(cache, opening(), line("tools/list", 1))[0] == []
+    config.unlink()
+    assert replayed(cache, opening(), line("tools/list", 1))[0] == [answer_to(0), answer_to(1)]
 
 
 @pytest.mark.parametrize(
