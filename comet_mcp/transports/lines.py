@@ -36,10 +36,11 @@ def size_of(line: Line) -> int:
 class Cutter:
     """Cuts what comes into lines. Blank ones are dropped, and a byte order mark that some clients begin with."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, at_start: bool = True) -> None:
+        """`at_start` is whether nothing came before."""
         self._rest = bytearray()
         self._skipping: bytes | None = None
-        self._at_start = True
+        self._at_start = at_start
 
     def cut(self, data: bytes) -> Iterator[Line]:
         """The lines that end in these bytes."""

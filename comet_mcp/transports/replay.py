@@ -26,6 +26,9 @@ _T = TypeVar("_T")
 _LONGEST = 64 * 1024
 """Bytes of a line that can be one of the handshake."""
 
+_MOST = 64
+"""Lines that are answered. No client asks more before it calls, and each is kept until the server has answered it."""
+
 _TURN = 0.0005
 """Seconds until the loading thread lets this one have its turn; Python's own are ten times as many."""
 
@@ -41,6 +44,8 @@ class Taken:
         """What was read after them."""
         self.answers: dict[str | int, bytes] = {}
         """The lines that were written, by the ids of the requests."""
+        self.unwritten = b""
+        """The end of the last of them, where the client has not read so far."""
         self.recording: Recording | None = None
 
 
@@ -100,8 +105,14 @@ class _Loading(Generic[_T]):
 def _answer(taken: Taken, cache: Cache, done: int) -> None:
     """Answer what the recording knows until there comes something else, or the server is there."""
     wire = taken.wire[0].fileno()
-    while done not in (ready := select.select([wire, done], [], [])[0]):
-        data = os.read(wire, _LONGEST) if wire in ready else b""
+    something = select.poll()  # select.select can't, where a client has left many files open for its programs
+    for descriptor in (wire, done):
+        something.register(descriptor, select.POLLIN)
+    while done not in dict(something.poll()):
+        try:
+            data = os.read(wire, _LONGEST)
+        except ConnectionResetError:
+            return
         if not data:
             if not taken.rest and taken.answers:
                 os._exit(0)  # all is answered, and nothing else can come
@@ -111,6 +122,8 @@ def _answer(taken: Taken, cache: Cache, done: int) -> None:
             if not _is_answered(taken, cache, taken.rest[:end].strip()):
                 return
             taken.rest = taken.rest[end + 1 :]
+            if taken.unwritten or len(taken.lines) >= _MOST:
+                return
         if len(taken.rest) > _LONGEST:
             return
 
@@ -130,14 +143,18 @@ def _is_answered(taken: Taken, cache: Cache, line: bytes) -> bool:
         return False
     taken.lines.append(line)
     taken.answers[request.id] = answer
-    _write(taken.wire[1].fileno(), answer)
+    taken.unwritten = _not_written(taken.wire[1].fileno(), answer)
     return True
 
 
-def _write(descriptor: int, text: bytes) -> None:
-    left = memoryview(text)
+def _not_written(descriptor: int, text: bytes) -> bytes:
+    """Write as much of a line as the client has room for; gives what is left."""
+    os.set_blocking(descriptor, False)
     try:
-        while left:
-            left = left[os.write(descriptor, left) :]
-    except BrokenPipeError:
+        while text:
+            text = text[os.write(descriptor, text) :]
+    except BlockingIOError:
+        return text
+    except (BrokenPipeError, ConnectionResetError):
         os._exit(0)  # nobody is there any more, and nothing was begun
+    return b""

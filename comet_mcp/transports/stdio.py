@@ -88,6 +88,8 @@ async def stdio_streams(
             loop.add_signal_handler(number, ending.begin, number)
     if use_pipes:
         await loop.connect_write_pipe(lambda: connection.output, wire_out)
+        if taken is not None and taken.unwritten:
+            connection.output.transport.write(taken.unwritten)
         await loop.connect_read_pipe(lambda: _Input(connection, taken.rest if taken else b""), wire_in)
     else:
         ThreadWriting(wire_out, connection.output)
@@ -218,7 +220,7 @@ class _Input(asyncio.Protocol):
 
     def __init__(self, connection: _Connection, read_before: bytes = b"") -> None:
         self._connection = connection
-        self._cutter = Cutter()
+        self._cutter = Cutter(at_start=not connection.handover.lines)
         self._read_before = read_before
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

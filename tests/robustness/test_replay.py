@@ -75,7 +75,7 @@ def drawn(seed: int) -> list[bytes]:
     return [text[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
 
 
-def started(home: Home, **extra: str) -> subprocess.Popen[bytes]:
+def started(home: Home, *, close_fds: bool = True, **extra: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "comet_mcp"],
         env={**home.environment, **extra},
@@ -83,6 +83,7 @@ def started(home: Home, **extra: str) -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        close_fds=close_fds,
     )
 
 
@@ -210,3 +211,69 @@ def test_a_config_that_comes_through_a_pipe_is_read_once_and_nothing_is_recorded
         with pipe.open("w") as config:  # waits for the one who reads
             config.write(text)
         assert process.communicate(b"".join(sent), timeout=LONG)[0].splitlines(keepends=True) == expected[0]
+
+
+def test_a_client_that_reads_nothing_and_closes_its_end_is_left(make_home: MakeHome) -> None:
+    home = make_home()
+    sent = [opening(VERSIONS[0], 1), *(message("tools/list", number) for number in range(2, 30))]
+    written(home, sent[:2])
+    process = started(home)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(b"".join(sent))
+    process.stdin.close()
+    process.wait(LONG)
+    whole = written(home, sent, COMETAPI_MCP_REPLAY="0")[0]
+    read = process.stdout.read()
+    assert read
+    assert b"".join(whole).startswith(read)
+    process.stdout.close()
+    assert process.stderr is not None
+    process.stderr.close()
+
+
+@pytest.mark.parametrize("replay", ["0", "1"])
+def test_a_client_that_reads_late_gets_every_answer_once(make_home: MakeHome, replay: str) -> None:
+    home = make_home()
+    sent = [opening(VERSIONS[0], 1), *(message("tools/list", number) for number in range(2, 100))]
+    written(home, sent[:2], COMETAPI_MCP_REPLAY="1")
+    process = started(home, COMETAPI_MCP_REPLAY=replay)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(b"".join(sent))
+    process.stdin.flush()
+    sleep(1.5)
+    lines = [process.stdout.readline() for _ in sent]
+    assert sorted(json.loads(line)["id"] for line in lines) == list(range(1, 100))
+    out, said = process.communicate(timeout=LONG)
+    assert (out, said) == (b"", b"")
+
+
+def test_a_client_that_leaves_many_files_open_is_answered(make_home: MakeHome) -> None:
+    import resource  # noqa: PLC0415 - Windows has none
+
+    home = make_home()
+    sent = [opening(VERSIONS[0], 1), message("tools/list", 2)]
+    expected = written(home, sent)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))
+    first, second = os.pipe()
+    os.set_inheritable(second, True)
+    many = [os.dup(second) for _ in range(1100)]
+    for descriptor in many:
+        os.set_inheritable(descriptor, True)
+    try:
+        process = started(home, close_fds=False)
+        out, said = process.communicate(b"".join(sent), timeout=LONG)
+    finally:
+        for descriptor in (first, second, *many):
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (out.splitlines(keepends=True), said, process.returncode) == expected
+
+
+def test_a_byte_order_mark_in_the_middle_is_no_more_one_after_a_recording(make_home: MakeHome) -> None:
+    home = make_home()
+    sent = [opening(VERSIONS[0], 1), b"\xef\xbb\xbf" + message("ping", 2)]
+    written(home, [*sent[:1], message("ping", 2)])
+    assert sorted(written(home, sent)[0]) == sorted(written(home, sent, COMETAPI_MCP_REPLAY="0")[0])

@@ -131,6 +131,37 @@ def test_the_first_line_that_is_anything_else_ends_it_for_good(cache: Cache, aft
     assert taken.lines == [opening()]
 
 
+def test_no_more_lines_are_kept_than_a_handshake_has(cache: Cache) -> None:
+    record(cache, "ping")
+    many = [line("ping", number) for number in range(1, 500)]
+    answers, taken = replayed(cache, opening(), *many)
+    assert len(answers) == len(taken.lines) < 100
+
+
+def test_what_a_client_does_not_read_is_left_for_the_server_to_write(cache: Cache) -> None:
+    large = json.dumps("x" * 50_000)
+    recorder = Recorder(cache, {})
+    for number, text in enumerate([opening(), line("tools/list", 1)]):
+        recorder.read(text)
+        recorder.answered(number, answer_to(number, large))
+    recorder.end()
+    (ours_in, theirs_out), (theirs_in, ours_out), (done, tell) = os.pipe(), os.pipe(), os.pipe()
+    sent = [opening(), *(line("tools/list", number) for number in range(1, 9))]
+    os.write(theirs_out, b"".join(text + b"\n" for text in sent))
+    with os.fdopen(ours_in, "rb", 0) as inward, os.fdopen(ours_out, "wb", 0) as outward:
+        taken = Taken((inward, outward))
+        answering = threading.Thread(target=_answer, args=(taken, cache, done), daemon=True)
+        answering.start()
+        answering.join(5)
+        assert not answering.is_alive()
+    with os.fdopen(theirs_in, "rb") as written:
+        assert written.read() + taken.unwritten == b"".join(taken.answers.values())
+    assert b"".join(text + b"\n" for text in taken.lines) + taken.rest == b"".join(text + b"\n" for text in sent)
+    assert len(taken.lines) < len(sent)
+    for descriptor in (theirs_out, done, tell):
+        os.close(descriptor)
+
+
 def test_parameters_that_are_written_in_another_order_mean_the_same(cache: Cache) -> None:
     record(cache)
     other = (
