@@ -105,10 +105,10 @@ async def test_setup_in_an_empty_home_leads_to_a_client_whose_server_makes_keys(
     shell = {name: value for name, value in home.environment.items() if not name.startswith("COMETAPI")}
     monkeypatch.setattr("mcp.client.stdio.DEFAULT_INHERITED_ENV_VARS", ())  # the SDK's client adds none of its own
     begun = os.times()
-    *_, setup = commands()
+    command, *words = shlex.split(commands()[-1])
     done = await anyio.run_process(
         [
-            *shlex.split(setup.replace(".venv/bin", Path(sysconfig.get_path("scripts")).as_posix())),
+            *(str(Path(sysconfig.get_path("scripts"), Path(command).name)), *words),
             *("--token-stdin", "--base-url", home.url, *(("--profile", profile) if profile else ())),
             *("--client", client, "--policy", "personal", "--no-key"),
         ],
