@@ -19,8 +19,8 @@ DAYS = 30
 """Days of spending that the board shows, today among them."""
 SPAN = f"last {DAYS} days"
 """The same for get_usage."""
-IDLE = "90 days"
-"""For list_api_keys: unused for so long, a key is one to look at."""
+IDLE_DAYS = 90
+"""Unused for so many days, a key is one to look at."""
 _SOON = 7 * 86_400
 """Seconds: what ends or runs out within them does so soon."""
 _LITTLE = 0.1
@@ -103,7 +103,7 @@ class Told:
 
     keys: Sequence[Mapping[str, Any]]
     idle: Iterable[int] = ()
-    """Ids of the keys that list_api_keys has found unused for `IDLE`."""
+    """Ids of the working keys that were not used for `IDLE_DAYS`."""
     lines: Sequence[Mapping[str, Any]] = ()
     before: str | None = None
     notes: Sequence[str] = ()
@@ -165,7 +165,7 @@ def _marks(said: Mapping[str, str], ends: float | None, left: float | None, now:
         "ends soon": ends is not None and ends < now + _SOON,
         "no budget": left is None,
         "no end": ends is None,
-        f"unused for {IDLE}": is_idle,
+        f"unused for {IDLE_DAYS} days": is_idle,
     }
     serious = [Mark(text) for text, holds in found.items() if holds]
     return [*serious, *([Mark("any address", is_serious=False)] if said["addresses"] == ANY else [])]

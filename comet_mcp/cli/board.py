@@ -5,14 +5,18 @@ from __future__ import annotations
 from contextlib import closing, suppress
 from pathlib import Path
 
+import anyio
 import click
 
+from comet_mcp import settings as configuration
 from comet_mcp.board.page import document
 from comet_mcp.cli.board_reading import Reading
-from comet_mcp.cli.calls import Calls, with_calls
+from comet_mcp.cli.calls import with_calls
 from comet_mcp.cli.options import profile_option
+from comet_mcp.cli.people import trouble
 from comet_mcp.cli.terminal import examples, progress
 from comet_mcp.clients.file import read_text, write_text
+from comet_mcp.errors import SettingsError
 from comet_mcp.text import quoted
 
 
@@ -33,7 +37,12 @@ def command(path: Path | None, *, no_open: bool) -> None:
     page is served on this machine alone, until Ctrl-C. No value of a key is in it.
     """
     if path is not None:
-        with_calls(lambda calls: _saved(calls, path))
+        settings = configuration.load()
+        if wrong := trouble(settings):
+            raise SettingsError(wrong)
+        with progress("Reading keys and the log ..."):
+            board = anyio.run(Reading(settings).board)
+        write_text(path, read_text(path), document(board))
         click.echo(f"The page is in {quoted(str(path), 300)}.")
         return
     from comet_mcp.cli.board_changes import Changes  # noqa: PLC0415 - a file needs no web server
@@ -41,10 +50,3 @@ def command(path: Path | None, *, no_open: bool) -> None:
 
     with closing(Changes()) as changes, suppress(KeyboardInterrupt):
         with_calls(lambda calls: serve(calls, changes, opens=not no_open), asks=True, answers=changes.asked)
-
-
-async def _saved(calls: Calls, path: Path) -> None:
-    """Write the page to a file."""
-    with progress("Reading keys and the log ..."):
-        page = document(await Reading(calls).board())
-    write_text(path, read_text(path), page)

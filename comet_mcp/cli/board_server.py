@@ -124,7 +124,7 @@ class Desk:
     _one_at_a_time: anyio.Lock = field(default_factory=anyio.Lock, init=False)
 
     def __post_init__(self) -> None:
-        self._reading = Reading(self.calls)
+        self._reading = Reading(self.calls.settings)
         self._may_change = not self.calls.settings.read_only
 
     def app(self) -> Starlette:

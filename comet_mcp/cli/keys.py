@@ -67,7 +67,7 @@ def command(context: click.Context, /, *, is_json: bool, limit: int, **filters: 
         wanted["state"] = state.replace("-", " ")
 
     async def listed(calls: Calls) -> None:
-        page = await pages(calls, wanted, limit)
+        page = await _pages(calls, wanted, limit)
         keys, notes = page["items"], [calls.said(note) for note in page.get("notes") or []]
         if is_json:
             show_json({"total": page["total"], "keys": keys, "notes": notes})
@@ -84,7 +84,7 @@ def _is_given(context: click.Context, name: str) -> bool:
     return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
 
 
-async def pages(calls: Calls, wanted: Mapping[str, Any], limit: int) -> dict[str, Any]:
+async def _pages(calls: Calls, wanted: Mapping[str, Any], limit: int) -> dict[str, Any]:
     """The first page of a list with the keys of as many others as are wanted, each key once."""
     size = min(limit, _PAGE)
     first = page = await calls("list_api_keys", page_size=size, **wanted)

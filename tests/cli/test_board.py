@@ -104,6 +104,13 @@ def test_what_could_not_be_read_of_spending_is_told_on_the_page(home: Home) -> N
     assert "$4.00 of $5.00 left" in page
 
 
+def test_many_keys_take_few_calls(home: Home) -> None:
+    for number in range(250):
+        home.sandbox.add_key(f"job {number}")
+    assert saved(home).count('class="name"') == 252
+    assert home.sandbox.count("list") <= 4
+
+
 def test_a_file_that_can_not_be_written_is_told(home: Home) -> None:
     (home.directory / "folder").mkdir()
     done = in_process("board", "--save", str(Path("folder")), environment=home.environment)
