@@ -1,16 +1,24 @@
-"""A key as a resource, `cometapi://keys/{id}`, for clients that attach resources."""
+"""A key as a resource, `cometapi://keys/{id}`, for clients that attach resources; the board for those that show pages.
+
+The board is an MCP App. Its page has nothing of the account in it, so a client may keep it; it asks for what it shows
+as another resource, which is made anew for each reading. Both are made of `comet_mcp.board`, loaded when one is read.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from mcp_types import (
     ReadResourceResult,
+    Resource,
     ResourceTemplate,
     TextResourceContents,
 )
 from pydantic_core import to_json
 
+from comet_mcp.concurrency import Deadline
 from comet_mcp.context import Services
 from comet_mcp.errors import NotFoundError
 from comet_mcp.text import quoted
@@ -25,8 +33,37 @@ KEY = ResourceTemplate(
 )
 
 
+APPS = "io.modelcontextprotocol/ui"
+"""The extension for pages that clients show."""
+_APP = "text/html;profile=mcp-app"
+BOARD = Resource(
+    name="board",
+    title="CometAPI keys",
+    uri="ui://cometapi/board",
+    description="Keys and spending on one page; no values.",
+    mime_type=_APP,
+)
+_PART = 0.8
+"""The part of a call's time after which no more of the log is read."""
+_CONTENT = f"{BOARD.uri}/content"
+"""What the page asks for."""
+SHOWN_BY = {"list_api_keys": {"ui": {"resourceUri": BOARD.uri}}, "get_usage": {"ui": {"resourceUri": BOARD.uri}}}
+"""The tools that open the board, with what tells a client so."""
+
+
+def shows_apps(extensions: Mapping[str, Any] | None) -> bool:
+    """Whether a client with these extensions shows pages."""
+    settings = (extensions or {}).get(APPS)
+    kinds = settings.get("mimeTypes") if isinstance(settings, dict) else None
+    return isinstance(kinds, list) and _APP in kinds
+
+
 async def read_resource(app: Services, uri: str) -> ReadResourceResult:
-    """The key of that address. Raises NotFoundError where there is none."""
+    """The key, or the page, of that address. Raises NotFoundError where there is none."""
+    if uri in (BOARD.uri, _CONTENT):
+        html = _page() if uri == BOARD.uri else await _content(app)
+        kind = _APP if uri == BOARD.uri else "text/html"
+        return ReadResourceResult(contents=[TextResourceContents(uri=uri, mime_type=kind, text=html)])
     found = re.fullmatch(r"cometapi://keys/([1-9][0-9]{0,17})", uri)
     if found is None:
         raise NotFoundError(
@@ -35,3 +72,17 @@ async def read_resource(app: Services, uri: str) -> ReadResourceResult:
     key = KeyRecord.of(await app.api.get_token(int(found[1])), app.units, app.clock.now())
     text = to_json(key.as_json()).decode()
     return ReadResourceResult(contents=[TextResourceContents(uri=uri, mime_type="application/json", text=text)])
+
+
+def _page() -> str:
+    from comet_mcp.board.page import document  # noqa: PLC0415 - see the module's docstring
+
+    return document(None, mode="app")
+
+
+async def _content(app: Services) -> str:
+    from comet_mcp.board.page import content  # noqa: PLC0415 - as above
+    from comet_mcp.board.reading import read_board, read_spent  # noqa: PLC0415
+
+    deadline = Deadline(app.clock, app.settings.timeout * _PART)
+    return content(await read_board(app, deadline, await read_spent(app, deadline)))

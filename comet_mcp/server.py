@@ -126,9 +126,12 @@ class _Surface:
         self.left_out = {tool.name: settings.source(by) for tool in TOOLS if (by := left_out_by(tool, settings))}
         self.offered = {tool.name: tool for tool in TOOLS if tool.name not in self.left_out}
 
-    async def list_tools(self, _context: _Request, _params: PaginatedRequestParams | None) -> ListToolsResult:
+    async def list_tools(self, context: _Request, _params: PaginatedRequestParams | None) -> ListToolsResult:
         self.listed.set()
-        return ListToolsResult(tools=[tool.description for tool in self.offered.values()])
+        tools = [tool.description for tool in self.offered.values()]
+        if _shows_apps(context):
+            tools = [tool.model_copy(update={"meta": resources.SHOWN_BY.get(tool.name)}) for tool in tools]
+        return ListToolsResult(tools=tools)
 
     async def call_tool(self, context: _Request, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
         if params.name in self.left_out:  # a result, since many clients keep a protocol error from the model
@@ -138,8 +141,9 @@ class _Surface:
             raise MCPError(INVALID_PARAMS, f"There is no tool {quoted(params.name)}. Call tools/list.")
         return await answer(tool, context, params)
 
-    async def list_resources(self, _context: _Request, _params: PaginatedRequestParams | None) -> ListResourcesResult:
-        return ListResourcesResult(resources=[])  # the keys are many: the template finds them
+    async def list_resources(self, context: _Request, _params: PaginatedRequestParams | None) -> ListResourcesResult:
+        # the keys are many: the template finds them
+        return ListResourcesResult(resources=[resources.BOARD] if _shows_apps(context) else [])
 
     async def list_templates(
         self, _context: _Request, _params: PaginatedRequestParams | None
@@ -243,6 +247,11 @@ def create_server(
     )
     server.middleware.clear()  # the SDK's tracing, which costs a span a message where nobody collects them
     return server
+
+
+def _shows_apps(context: _Request) -> bool:
+    capabilities = context.session.client_capabilities
+    return resources.shows_apps(capabilities.extensions if capabilities else None)
 
 
 def _instructions(offered: Container[str]) -> str:

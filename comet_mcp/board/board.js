@@ -1,7 +1,7 @@
 "use strict";
 (() => {
   const at = (id) => document.getElementById(id);
-  const isLive = document.body.dataset.mode === "live";
+  const mode = document.body.dataset.mode;
 
   // What a person looks for, kept while the page is filled anew.
   const view = { text: "", state: "", marked: false, column: -1, down: false, stack: "by-model" };
@@ -102,9 +102,12 @@
     at("reload").disabled = false;
     tell(got.error || "");
     if (got.error) return;
-    // Made by the same program, in which every name is text; no script in it would run.
-    const made = new DOMParser().parseFromString(got.html, "text/html");
-    at("board").replaceChildren(...made.body.childNodes);
+    put(got.html);
+  }
+
+  // The HTML is made by the same program, in which every name is text; no script in it would run.
+  function put(html) {
+    at("board").replaceChildren(...new DOMParser().parseFromString(html, "text/html").body.childNodes);
     enhance();
   }
 
@@ -167,6 +170,54 @@
     await fill(false);
   }
 
-  if (isLive) start();
+  // And here: the page in a chat, which asks the client that shows it (MCP Apps).
+  const waiting = new Map();
+  let isOpened = false;
+
+  function request(method, params) {
+    const id = waiting.size + 1;
+    parent.postMessage({ jsonrpc: "2.0", id, method, params }, "*");
+    return new Promise((resolve) => { waiting.set(id, resolve); });
+  }
+
+  function notify(method, params) {
+    parent.postMessage({ jsonrpc: "2.0", method, params }, "*");
+  }
+
+  function hear(event) {
+    const told = event.data;
+    if (event.source !== parent || !told || told.jsonrpc !== "2.0") return;
+    if (told.method === "ui/notifications/tool-result") {
+      if (isOpened) read(); // the first is of the call that opened the page
+      isOpened = true;
+    } else if (told.method === "ui/resource-teardown") parent.postMessage({ jsonrpc: "2.0", id: told.id, result: {} }, "*");
+    else if (!told.method && waiting.has(told.id)) waiting.get(told.id)(told);
+  }
+
+  async function read() {
+    at("reload").disabled = true;
+    const got = await request("resources/read", { uri: "ui://cometapi/board/content" });
+    at("reload").disabled = false;
+    tell(got.error ? `The keys could not be read: ${got.error.message}` : "");
+    if (!got.error) put(got.result.contents[0].text);
+  }
+
+  async function show() {
+    addEventListener("message", hear);
+    tell("Reading the keys ...");
+    await request("ui/initialize", {
+      protocolVersion: "2026-01-26", appInfo: { name: "cometapi-board", version: "1" }, appCapabilities: {},
+    });
+    notify("ui/notifications/initialized", {});
+    new ResizeObserver(() => {
+      notify("ui/notifications/size-changed", { height: Math.ceil(document.documentElement.getBoundingClientRect().height) });
+    }).observe(document.body);
+    at("reload").hidden = false;
+    at("reload").addEventListener("click", read);
+    await read();
+  }
+
+  if (mode === "live") start();
+  else if (mode === "app") show();
   else enhance();
 })();

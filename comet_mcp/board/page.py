@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from string import Template
+from typing import Literal
 from xml.etree.ElementTree import Element
 
 from comet_mcp.board import charts
@@ -21,28 +22,30 @@ from comet_mcp.board.keys import table
 from comet_mcp.domain.told_times import local
 from comet_mcp.text import printable
 
+Mode = Literal["saved", "live", "app"]
 _KINDS = (("model", "model"), ("key", "key"))
 
 
-def document(board: Board | None, *, is_live: bool = False) -> str:
+def document(board: Board | None, *, mode: Mode = "saved") -> str:
     """The page.
 
     Args:
-        board: What it shows; None for a live page, which asks for it.
-        is_live: Whether it is served by the program, may ask it for what is new, and offers changes.
+        board: What it shows; None for a page that asks for it.
+        mode: Whether it is "saved" in a file; "live", served by the program that it asks; or an "app", which asks the
+            client that shows it.
     """
     return Template(_asset("board.html")).substitute(
-        policy=security_policy(is_live=is_live),
+        policy=security_policy(mode),
         style=_asset("board.css"),
         script=_asset("board.js"),
-        mode="live" if is_live else "saved",
+        mode=mode,
         content=content(board) if board else "",
     )
 
 
-def security_policy(*, is_live: bool) -> str:
+def security_policy(mode: Mode) -> str:
     """The content security policy of the page."""
-    connect = "'self'" if is_live else "'none'"
+    connect = "'self'" if mode == "live" else "'none'"
     return (
         f"default-src 'none'; style-src {_digest('board.css')}; script-src {_digest('board.js')}; "
         f"connect-src {connect}; base-uri 'none'; form-action 'none'"

@@ -144,8 +144,8 @@ class Desk:
     async def _page(self, request: Request) -> Response:
         if request.headers.get("host") != self.host:
             return PlainTextResponse("This page has another address.", 403, _HEADERS)
-        policy = security_policy(is_live=True) + "; frame-ancestors 'none'"
-        return HTMLResponse(document(None, is_live=True), headers=_HEADERS | {"Content-Security-Policy": policy})
+        policy = security_policy("live") + "; frame-ancestors 'none'"
+        return HTMLResponse(document(None, mode="live"), headers=_HEADERS | {"Content-Security-Policy": policy})
 
     def _guarded(self, work: Callable[[Request], Awaitable[Answer]]) -> Callable[[Request], Awaitable[Response]]:
         """Answers a request of the page itself, one at a time."""

@@ -109,4 +109,4 @@ def test_refunds_draw_nothing_below_the_line() -> None:
 
 
 def test_the_page_is_small() -> None:
-    assert len(document(None, is_live=True).encode()) < 40_000
+    assert len(document(None, mode="live").encode()) < 40_000
