@@ -46,7 +46,7 @@ class TokenPage(BaseModel):
     page: Number = 0
     page_size: Number = 0
     total: Number = 0
-    items: Annotated[list[Key], FailFast(), Field(max_length=MAX_KEYS)] = []
+    items: Annotated[list[Key], FailFast(), Field(max_length=MAX_KEYS)]
     size: int = 0
     """Bytes that it had on the way, which the API itself does not say."""
 
@@ -69,7 +69,7 @@ class Account(BaseModel):
     id: Number = 0
     username: str = ""
     group: str = ""
-    quota: Number = 0
+    quota: Number
     used_quota: Number = 0
     request_count: Number = 0
 
@@ -95,7 +95,7 @@ class LogPage(BaseModel):
     model_config = _LENIENT
 
     total: Number = 0
-    items: Annotated[list[LogRow], FailFast(), Field(max_length=_MAX_ROWS)] = []
+    items: Annotated[list[LogRow], FailFast(), Field(max_length=_MAX_ROWS)]
 
 
 class HourSum(BaseModel):

@@ -192,6 +192,6 @@ async def _account(settings: Settings) -> Account:
         if error.code != "no_such_call":
             raise
         await api.list_tokens(1, 1)  # an API without that call: a list needs the token as well
-        return Account()
+        return Account(quota=0)
     finally:
         await api.aclose()

@@ -136,6 +136,13 @@ def test_one_key_is_shown_with_its_times_in_the_persons_zone_and_no_value(many: 
     assert many.sandbox.keys[0].key not in shown.stdout + keys(many, "show", "1", "--json").stdout
 
 
+def test_an_answer_without_a_list_is_not_told_as_an_account_without_keys(many: Home) -> None:
+    many.sandbox.faults.add("list", "echo_after", times=9)
+    shown = keys(many)
+    assert (shown.returncode, shown.stdout) == (1, "")
+    assert "no API keys" not in shown.stderr
+
+
 def test_a_new_key_is_planned_from_words_shown_and_made_once_the_person_agrees(home: Home) -> None:
     answers = "until Friday\n$5\ny\n"
     done = keys(home, "new", "shop bot", "--models", "gpt 4.1 mini", columns=80, stdin=answers)

@@ -288,7 +288,7 @@ async def test_of_a_month_of_a_hundred_thousand_rows_no_more_than_a_few_pages_ar
         nonlocal most_held
         kind, page, size = given[0], *given[3:]
         if kind != CALLS:
-            return LogPage()
+            return LogPage(items=[])
         rows = [
             LogRow.model_construct(
                 created_at=now - 10 - 25 * n, token_id=n % 50, token_name=f"k{n % 50}", model_name=f"m{n % 7}", quota=1
