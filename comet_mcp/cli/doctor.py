@@ -99,6 +99,7 @@ def _show(findings: list[Finding]) -> None:
         click.echo(hung(f"{finding.state:{state}}  {finding.check:{name}}  ", finding.says))
         if finding.cure:
             click.echo(hung(f"{'':{state}}  {'':{name}}  -> ", finding.cure))
-    count = {kind: sum(finding.state == kind for finding in findings) for kind in ("problem", "warning")}
-    said = [f"{number} {kind}{'s' * (number != 1)}" for kind, number in count.items() if number]
-    click.echo(f"\n{' and '.join(said)}." if said else "\nAll is well.")
+    count = {kind: sum(finding.state == kind for finding in findings) for kind in ("problem", "warning", "not checked")}
+    plural = {"problem": "problems", "warning": "warnings"}
+    said = [f"{number} {plural.get(kind, kind) if number > 1 else kind}" for kind, number in count.items() if number]
+    click.echo(f"\n{', '.join(said)}." if said else "\nAll is well.")

@@ -226,7 +226,10 @@ def _unsaid(settings: Settings, error: CometError) -> Finding:
     if error.code == "no_such_call":
         cure = f"Correct {settings.source('COMETAPI_BASE_URL')}: it is the part before /api/."
         return Finding("account", "problem", f"{_first(error)}.", cure)
-    return Finding("account", "not checked", f"the API did not say: {_first(error)}")
+    says = f"Whether the access token works, the API did not say: {_first(error)}."
+    if isinstance(error, RateLimitedError):
+        return Finding("account", "warning", says, "Wait three minutes, then try again.")
+    return Finding("account", "problem", says, "Try again in some minutes: without this answer no tool works.")
 
 
 def _refused(settings: Settings, error: UnauthorizedError) -> Finding:

@@ -213,6 +213,18 @@ def a_token_that_is_not_accepted(machine: Machine) -> None:
     machine.write_config(access_token=f'"{ELSEWHERE}"')
 
 
+@fault("account", "the API did not say", "Try again in some minutes")
+def an_account_that_the_api_refuses_to_tell(machine: Machine) -> None:
+    for call in ("account", "list"):
+        machine.sandbox.faults.add(call, "refused", times=9)
+
+
+@fault("account", "the API did not say", "Wait three minutes", state="warning")
+def an_account_beyond_the_api_s_limit_of_calls(machine: Machine) -> None:
+    for call in ("account", "list"):
+        machine.sandbox.faults.add(call, "rate_limit", times=9)
+
+
 # The way to the API
 
 
