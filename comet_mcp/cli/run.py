@@ -188,18 +188,22 @@ async def _replaced(settings: Settings, row: Key, redactor: Redactor) -> _Found:
 
 
 def _checked_in_time(settings: Settings, stored: _Found, redactor: Redactor) -> _Found:
-    """A stored value beside its key's record, if that can be learnt soon. Raises what reading another value raises.
+    """A stored value beside its key's record, if that can be learnt soon.
 
     In a thread that is left behind: a name server that does not answer holds up whoever waits for the thread's end.
+
+    Raises:
+        NotFoundError: The account has no such key; of another account's at the same API the value may be here too.
+        CometError: What reading another value raises.
     """
-    read: list[Key | str] = []
+    read: list[Key | NotFoundError] = []
 
     async def ask() -> None:
         api = CometAPI(settings)
         try:
             read.append(await api.get_token(stored.key_id, seconds=_RECORD_WITHIN))
-        except NotFoundError:
-            read.append(f"the account has no key {stored.key_id}; if it was deleted, its requests will be refused.")
+        except NotFoundError as error:
+            read.append(error)
         except Exception:  # noqa: BLE001, S110 - whatever is wrong with the API, the program needs the value alone
             pass
         finally:
@@ -209,8 +213,11 @@ def _checked_in_time(settings: Settings, stored: _Found, redactor: Redactor) -> 
     thread.start()
     thread.join(2 * _RECORD_WITHIN)
     for said in read:
-        if isinstance(said, str):
-            return replace(stored, warning=said)
+        if isinstance(said, NotFoundError):
+            raise NotFoundError(
+                f"This account has no key {stored.key_id}, so nothing was started. A value is stored under that id: "
+                "the key was deleted, or is another account's, which --profile chooses."
+            )
         if not fits(stored.value, said):
             return anyio.run(_replaced, settings, said, redactor)
         return replace(stored, warning=_warning(said))
