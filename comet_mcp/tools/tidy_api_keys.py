@@ -49,11 +49,13 @@ async def _deletable(context: Context) -> tuple[list[Key], list[str]]:
     app, policy = context.app, context.app.settings.policy
     if policy.problems:
         raise policy.refusal([])
-    found, is_every = await ended_keys(app.api, app.clock.now())
+    found, is_every = await ended_keys(app.api, app.clock)
     leased = {(one.key_id, one.key_created) for one in await app.leases.open()} if await app.leases.any() else set()
     free = [row for row in found if (row.id, row.created_time) not in leased]  # the others end with their runs
     rows = [row for row in free if not policy.check_own(row)]
     notes = [] if is_every else ["Not all keys were looked at: the API lists too many."]
+    if not app.clock.was_heard:
+        notes.append("The API tells no time, so keys that have ended by this machine's clock alone were left out.")
     if others := len(free) - len(rows):
         notes.append(f"{others} more have ended, and the policy does not let this server delete them.")
     return rows, notes
@@ -65,7 +67,7 @@ async def _deleted(context: Context, rows: list[Key], notes: list[str]) -> list[
     for row in rows:
         try:
             last = await delete_noted(
-                app, row, context.deadline, TOOL.name, still=lambda now: is_ended(now, app.clock.now())
+                app, row, context.deadline, TOOL.name, still=lambda last: is_ended(last, app.clock)
             )
         except CometError as error:
             if not done:

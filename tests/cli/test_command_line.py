@@ -57,7 +57,7 @@ class _Full(io.RawIOBase):
 def test_output_that_cannot_be_written_is_told_in_a_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(_Full(), write_through=True))
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BufferedWriter(_Full()), write_through=True))
     assert root.main(["--version"]) == 1
     assert f"It could not go on ({os.strerror(errno.ENOSPC)})." in capsys.readouterr().err
 

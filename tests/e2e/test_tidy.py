@@ -8,11 +8,14 @@ from contextlib import closing
 from time import time
 from typing import Any
 
+import httpx
 import pytest
 from mcp import Client
 from mcp.client.session import ClientRequestContext
 from mcp_types import ElicitRequestParams, ElicitResult
 
+from comet_mcp.clock import Clock
+from comet_mcp.domain.key import Status
 from comet_mcp.sandbox import Key
 from comet_mcp.server import create_server
 from tests.e2e.life import connected, spend
@@ -185,3 +188,25 @@ async def test_a_policy_that_cannot_be_used_deletes_nothing(make_home: MakeHome)
         said = error_of(await client.call_tool("tidy_api_keys", {"dry_run": False}))
     assert said.startswith("[policy] The policy of this server can't be used")
     assert names(home) == ["old job"]
+
+
+class _Timeless(httpx.AsyncHTTPTransport):
+    """An API behind a proxy that passes no time on."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await super().handle_async_request(request)
+        response.headers.pop("date", None)
+        return response
+
+
+async def test_a_key_that_works_is_not_deleted_where_only_a_wrong_clock_of_this_machine_has_ended_it(
+    home: Home,
+) -> None:
+    home.sandbox.add_key("works", expired_time=int(time()) + 3600, remain_quota=500_000)
+    expired(home, "told by the API", status=Status.EXPIRED)
+    ahead = Clock(wall=lambda: time() + 7200)
+    async with Client(create_server(home.settings, transport=_Timeless(), clock=ahead)) as client:
+        found = await tidied(client, dry_run=False)
+    assert [key["name"] for key in found["keys"]] == ["told by the API"]
+    assert "The API tells no time" in found["notes"][0]
+    assert names(home) == ["works"]
