@@ -94,7 +94,9 @@ def _loaded(cache: Cache | None) -> Callable[[Taken | None], int]:
     gc.enable()
 
     async def exchange(taken: Taken | None) -> None:
-        recorder = None if files is None or records is None else Recorder(records, files, taken and taken.recording)
+        recorder = None
+        if records is not None and files is not None:
+            recorder = Recorder(records, files, taken.recording if taken else None)
         async with stdio_streams(ending, deliveries, Handover(taken, recorder), taken) as (read, write):
             await server.run(read, write, server.create_initialization_options())
 

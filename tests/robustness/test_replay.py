@@ -10,9 +10,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import sleep
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -75,7 +77,7 @@ def drawn(seed: int) -> list[bytes]:
     return [text[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
 
 
-def started(home: Home, *, close_fds: bool = True, **extra: str) -> subprocess.Popen[bytes]:
+def started(home: Home, **extra: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "comet_mcp"],
         env={**home.environment, **extra},
@@ -83,7 +85,6 @@ def started(home: Home, *, close_fds: bool = True, **extra: str) -> subprocess.P
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        close_fds=close_fds,
     )
 
 
@@ -263,7 +264,8 @@ def test_a_client_that_leaves_many_files_open_is_answered(make_home: MakeHome) -
     for descriptor in many:
         os.set_inheritable(descriptor, True)
     try:
-        process = started(home, close_fds=False)
+        with mock.patch.object(subprocess, "Popen", partial(subprocess.Popen, close_fds=False)):
+            process = started(home)
         out, said = process.communicate(b"".join(sent), timeout=LONG)
     finally:
         for descriptor in (first, second, *many):
