@@ -54,7 +54,9 @@ class Connections(httpx.AsyncBaseTransport):
         return None
 
     async def put_back(self, connection: httpcore.AsyncHTTPConnection) -> None:
-        """Keep a connection whose answer was read whole; close any other."""
+        """Keep a connection whose answer was read whole; close any other, and the oldest where its time is over."""
+        if self._idle and self._idle[0].has_expired():
+            await _close(self._idle.pop(0))
         if connection.is_idle():
             self._idle.append(connection)
         else:
