@@ -270,6 +270,7 @@ async def test_those_that_the_server_closed_are_closed_as_others_are_used() -> N
         for _ in range(4):
             await ask()
         assert len(transport._idle) == 1
+        await transport.aclose()
 
 
 async def test_tls_that_breaks_in_the_middle_of_an_answer_leaves_a_write_unclear() -> None:
