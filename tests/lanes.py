@@ -1,12 +1,16 @@
 """What runs by default, and what with `pytest -m long`.
 
-The second lane has the tests that kill, fuzz and break things in many processes, and most of one matrix: a case that is
-parametrized by the API's dialects runs by default in one of them, each case of a test in the next one, and there in all
-the others. So every case runs by default, and every dialect in about as many cases as the others.
+The second lane has the tests that kill, fuzz and break things in many processes, and most of each matrix:
+
+- A case that is parametrized by the API's dialects runs by default in one of them, each case of a test in the next one,
+  and there in all the others. So every dialect runs in about as many cases as the others.
+- Of a test that is parametrized by several things, each with each, as many cases run by default as it takes to have
+  every value of each thing in one of them, and the other combinations there.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from zlib import crc32
@@ -15,14 +19,18 @@ import pytest
 
 from comet_mcp.sandbox import DIALECTS, Dialect
 
+_Value = tuple[str, tuple[int, ...]]  # of which thing; the same object is the same value
+
 _TESTS = Path(__file__).parent
 _SLOW = (_TESTS / "robustness", _TESTS / "e2e" / "test_canary.py")
 
 
 def second(items: list[pytest.Item]) -> list[pytest.Item]:
     """Those of the second lane; some have its mark already."""
-    slow = (item for item in items if any(item.path.is_relative_to(path) for path in _SLOW))
-    return [*slow, *_in_other_dialects(items)]
+    slow = [item for item in items if any(item.path.is_relative_to(path) for path in _SLOW)]
+    elsewhere = {*slow, *_in_other_dialects(items)}
+    left = [item for item in items if item not in elsewhere and item.get_closest_marker("long") is None]
+    return [*elsewhere, *_other_combinations(left)]
 
 
 def _in_other_dialects(items: list[pytest.Item]) -> Iterator[pytest.Item]:
@@ -34,6 +42,37 @@ def _in_other_dialects(items: list[pytest.Item]) -> Iterator[pytest.Item]:
     for test, cases in tests.items():
         for number, same in enumerate(cases.values(), crc32(test.encode())):
             yield from (item for place, item in enumerate(same) if place != number % len(same))
+
+
+def _other_combinations(items: list[pytest.Item]) -> Iterator[pytest.Item]:
+    of_dialects = {item.nodeid.partition("[")[0] for item in items if _case(item)}
+    tests: dict[str, dict[pytest.Item, set[_Value]]] = {}
+    for item in items:
+        is_live = item.nodeid.partition("[")[0] in of_dialects and not _case(item)
+        if not is_live and len(values := _values(item)) > 1:
+            tests.setdefault(item.nodeid.partition("[")[0], {})[item] = values
+    for cases in tests.values():
+        ran: Counter[_Value] = Counter()
+        while missing := set().union(*cases.values()) - ran.keys():
+            # the case with most that has not run; of equal ones that whose values have run least
+            best = max(cases, key=lambda item: (len(cases[item] & missing), -sum(ran[value] for value in cases[item])))
+            ran.update(cases.pop(best))
+        yield from cases
+
+
+def _values(item: pytest.Item) -> set[_Value]:
+    """What varies independently in a test, each with its value in this case: parametrizations, and fixtures."""
+    call = getattr(item, "callspec", None)
+    if call is None:
+        return set()
+    together: dict[str, str] = {}
+    for mark in item.iter_markers("parametrize"):
+        names = mark.args[0].split(",") if isinstance(mark.args[0], str) else mark.args[0]
+        together |= {name.strip(): str(names) for name in names}
+    values: dict[str, list[object]] = {}
+    for name, value in call.params.items():
+        values.setdefault(together.get(name, name), []).append(value)
+    return {(names, tuple(map(id, given))) for names, given in values.items() if not any(map(_is_dialect, given))}
 
 
 def _case(item: pytest.Item) -> str:

@@ -21,7 +21,24 @@ def test_in_each(home, size): ...
 def test_in_one_each(home, size): ...
 @pytest.mark.parametrize("home", ["live", *{NAMES}])
 def test_on_a_live_server_too(home): ...
+@pytest.mark.parametrize("size", [[1], [2]])
+@pytest.mark.parametrize("home", ["live", *{NAMES}])
+def test_each_on_a_live_server_too(home, size): ...
 def test_in_none(): ...
+"""
+
+
+OF_MANY = """
+import pytest
+@pytest.fixture(params=["old", "new"])
+def era(request): ...
+@pytest.mark.parametrize("tool", ["make", "change", "delete"])
+@pytest.mark.parametrize(("said", "code"), [("no", 1), ("never", 1), ("later", 2), ("yes", 0)])
+def test_each_with_each(era, tool, said, code): ...
+@pytest.mark.parametrize("tool", ["make"])
+def test_of_an_era(era, tool): ...
+@pytest.mark.parametrize(("said", "code"), [("no", 1), ("never", 1), ("no", 2)])
+def test_of_rows(said, code): ...
 """
 
 
@@ -45,4 +62,16 @@ def test_what_has_no_dialect_or_has_one_for_each_case_runs_always(default: list[
 
 
 def test_a_live_server_that_was_named_is_never_left_out(default: list[str]) -> None:
-    assert "test_on_a_live_server_too[live]" in default
+    live = [f"test_each_on_a_live_server_too[live-size{number}]" for number in range(2)]
+    assert {"test_on_a_live_server_too[live]", *live} <= set(default)
+
+
+def test_of_combinations_as_many_run_as_have_every_value_of_each_thing(pytester: pytest.Pytester) -> None:
+    items = pytester.getitems(OF_MANY)
+    second = lanes.second(items)
+    ran = [item.name for item in items if item not in second]
+    words = [name.partition("[")[2].rstrip("]").split("-") for name in ran if name.startswith("test_each_with_each")]
+    assert len(words) == 4
+    assert [len(set(values)) for values in zip(*words, strict=True)] == [2, 4, 3, 3]
+    assert len([name for name in ran if name.startswith("test_of_an_era")]) == 2
+    assert len([name for name in ran if name.startswith("test_of_rows")]) == 3
