@@ -96,29 +96,18 @@ def test_a_config_file_with_the_token_that_others_can_read_is_told_on_stderr(tmp
     assert run(home=tmp_path, COMETAPI_MCP_CONFIG=str(config)).stderr == ""
 
 
-def test_the_demo_plays_the_main_job_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_the_demo_plays_the_main_job_with_no_settings_of_the_users_and_leaves_nothing_behind(tmp_path: Path) -> None:
     temporary = tmp_path / "tmp"
     temporary.mkdir()
-    shown = run("demo", home=tmp_path, TMPDIR=str(temporary), TEMP=str(temporary), TMP=str(temporary))
-    assert shown.returncode == 0, shown.stderr
-    assert shown.stderr == ""
-    assert "budget_usd" in shown.stdout
-    assert "refused: " in shown.stdout
-    assert "Key 1 was disabled." in shown.stdout
-    assert len(shown.stdout.splitlines()) <= 45
-    assert [path for path in tmp_path.rglob("*") if path != temporary] == []
-
-
-def test_the_demo_takes_no_settings_of_the_users_and_runs_nothing_of_the_directory_it_is_started_in(
-    tmp_path: Path,
-) -> None:
-    for module in ("anyio", "mcp", "comet_mcp"):
-        (tmp_path / f"{module}.py").write_text(f"print('planted {module}')\nraise SystemExit(9)\n", encoding="utf-8")
-    kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "TEMP") if name in os.environ}
-    command = [sys.executable, "-P", "-m", "comet_mcp", "demo"]  # as the installed script does
-    done = subprocess.run(
-        command,
-        env={**kept, "COMETAPI_BASE_URL": "https://unreachable.invalid", "COMETAPI_MCP_SECRETS": "none"},
+    planted = [tmp_path / f"{module}.py" for module in ("anyio", "mcp", "comet_mcp")]
+    for path in planted:  # nothing of the directory that it is started in is run
+        path.write_text(f"print('planted {path.stem}')\nraise SystemExit(9)\n", encoding="utf-8")
+    kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
+    users = {"COMETAPI_BASE_URL": "https://unreachable.invalid", "COMETAPI_MCP_SECRETS": "none"}
+    places = {"HOME": tmp_path, "USERPROFILE": tmp_path, "TMPDIR": temporary, "TEMP": temporary, "TMP": temporary}
+    shown = subprocess.run(
+        [sys.executable, "-P", "-m", "comet_mcp", "demo"],  # as the installed script does
+        env={**kept, **users, **{name: str(place) for name, place in places.items()}},
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -126,8 +115,13 @@ def test_the_demo_takes_no_settings_of_the_users_and_runs_nothing_of_the_directo
         check=False,
         stdin=subprocess.DEVNULL,
     )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "planted" not in done.stdout
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "budget_usd" in shown.stdout
+    assert "refused: " in shown.stdout
+    assert "Key 1 was disabled." in shown.stdout
+    assert "planted" not in shown.stdout
+    assert len(shown.stdout.splitlines()) <= 45
+    assert sorted(tmp_path.rglob("*")) == sorted([temporary, *planted])
 
 
 def test_a_demo_that_goes_wrong_says_so_and_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,7 +164,7 @@ def test_the_sandbox_prints_the_settings_that_point_at_it(tmp_path: Path) -> Non
     ],
 )
 def test_the_sandbox_refuses_a_wrong_option_with_the_choices(tmp_path: Path, arguments: list[str], said: str) -> None:
-    shown = run("sandbox", *arguments, home=tmp_path)
+    shown = in_process("sandbox", *arguments, environment={"HOME": str(tmp_path)})
     assert shown.returncode == 2
     assert said in shown.stderr
 

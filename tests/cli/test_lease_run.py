@@ -316,7 +316,7 @@ time.sleep(60)
 
 
 @needs_signals
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("name", ["SIGTERM", pytest.param("SIGINT", marks=pytest.mark.long)])
 def test_a_signal_is_the_programs_and_the_key_is_deleted_after_it(name: str, home: Home) -> None:
     number, ready = getattr(signal, name), home.directory / "ready"
     with started(home, "--", PYTHON, "-c", TRAP, str(ready), str(int(number)), start_new_session=True) as holder:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable
 
 import pytest
@@ -39,14 +38,7 @@ def bare(home: Home) -> dict[str, str]:
     return {name: text for name, text in home.environment.items() if not name.startswith("COMETAPI")}
 
 
-async def test_the_server_serves_the_profile_that_its_command_names(home: Home) -> None:
-    start = StdioServerParameters(command=sys.executable, args=["-m", "comet_mcp", "--profile", "work"], env=bare(home))
-    async with Client(stdio_client(start)) as client:
-        assert 'the one of the profile "work" at 127.0.0.1' in (client.instructions or "")
-        assert not (await client.call_tool("get_account", {})).is_error
-
-
-async def test_the_entry_that_install_writes_with_a_profile_starts_the_server_with_it(home: Home) -> None:
+async def test_the_entry_that_install_writes_with_a_profile_starts_the_server_that_serves_it(home: Home) -> None:
     assert main(["install", "cursor", "--profile", "work", "--yes"]) == 0
     written = json.loads((home.directory / ".cursor" / "mcp.json").read_text(encoding="utf-8"))
     entry = written["mcpServers"]["cometapi"]
@@ -55,7 +47,8 @@ async def test_the_entry_that_install_writes_with_a_profile_starts_the_server_wi
         command=entry["command"], args=entry["args"], env={**bare(home), **entry.get("env", {})}
     )
     async with Client(stdio_client(start)) as client:
-        assert 'of the profile "work"' in (client.instructions or "")
+        assert 'the one of the profile "work" at 127.0.0.1' in (client.instructions or "")
+        assert not (await client.call_tool("get_account", {})).is_error
 
 
 def test_install_refuses_a_profile_that_the_config_file_does_not_have(

@@ -422,10 +422,9 @@ if sys.platform != "win32":
         "number",
         [
             signal.SIGTERM,
-            signal.SIGKILL,
             *(
                 pytest.param(number, marks=pytest.mark.long)
-                for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+                for number in (signal.SIGKILL, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
             ),
         ],
     )

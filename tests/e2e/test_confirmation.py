@@ -629,6 +629,7 @@ async def test_other_calls_are_answered_while_a_person_reads(make: MakeHome, era
 # Over real stdio.
 
 
+@pytest.mark.parametrize("era", [MODERN, pytest.param(LEGACY, marks=pytest.mark.long)])
 async def test_a_real_client_that_asks_and_one_that_can_not_both_work_over_stdio(make: MakeHome, era: str) -> None:
     home, person = make(), Person()
     async with home.client(mode=era, elicitation_callback=person) as client:

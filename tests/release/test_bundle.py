@@ -93,6 +93,7 @@ async def test_unpacked_it_starts_as_its_manifest_says_and_makes_a_key(
     assert [row.name for row in home.sandbox.keys] == ["bundled"]
 
 
+@pytest.mark.long
 async def test_read_only_leaves_out_what_changes_something(make_home: Callable[..., Home], unpacked: Path) -> None:
     home = make_home()
     answers = {"access_token": home.sandbox.access_token, "read_only": True}

@@ -57,6 +57,7 @@ def test_the_sdks_client_makes_a_key(installed: Home, capsys: pytest.CaptureFixt
     assert '"name":"nightly report"' in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_the_agent_of_the_openai_agents_sdk_starts_the_server(installed: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, Any] = {}
 
@@ -81,6 +82,7 @@ def test_the_agent_of_the_openai_agents_sdk_starts_the_server(installed: Home, m
     assert installed.sandbox.keys == []
 
 
+@pytest.mark.long
 def test_the_agent_of_langchain_starts_a_server_in_another_environment(
     installed: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
