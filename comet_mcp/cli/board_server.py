@@ -155,6 +155,7 @@ class Desk:
             if headers.get("host") != self.host or headers.get("origin") != f"http://{self.host}":
                 return JSONResponse({"error": "Only the page itself may ask."}, 403, _HEADERS)
             try:
+                request.state.content = await _content(request)  # who sends it slowly keeps nobody waiting
                 async with self._one_at_a_time:
                     return JSONResponse(await work(request), headers=_HEADERS)
             except _RefusedError as error:
@@ -175,7 +176,7 @@ class Desk:
         return allowed
 
     async def _begin(self, request: Request) -> Answer:
-        given = await _body(request, _Token)
+        given = _body(request, _Token)
         if not _same(given.token, self.token):
             raise _RefusedError("This address served once. Run cometapi-mcp board again to see your keys.")
         self.token, self._session = "", secrets.token_urlsafe()
@@ -183,26 +184,31 @@ class Desk:
         return {"session": self._session}
 
     async def _board(self, request: Request) -> Answer:
-        wish = await _body(request, _Wish)
+        wish = _body(request, _Wish)
         await self.changes.drop()
         board = await self._reading.board(is_new=wish.is_new)
         return {"html": content(board, may_change=self._may_change)}
 
     async def _action(self, request: Request) -> Answer:
-        return await self.changes.begin(self.calls, self.tasks, await _body(request, Action))
+        return await self.changes.begin(self.calls, self.tasks, _body(request, Action))
 
     async def _answer(self, request: Request) -> Answer:
-        return await self.changes.answer(agrees=(await _body(request, _Agreement)).agrees)
+        return await self.changes.answer(agrees=_body(request, _Agreement).agrees)
 
 
-async def _body(request: Request, kind: type[_Body]) -> _Body:
-    """The request's body. Raises ValidationError."""
+async def _content(request: Request) -> bytes:
+    """The request's body. Raises _RefusedError."""
     content = b""
     async for piece in request.stream():
         content += piece
         if len(content) > _LONGEST:
             raise _RefusedError("That is too long.")
-    return kind.model_validate_json(content)
+    return content
+
+
+def _body(request: Request, kind: type[_Body]) -> _Body:
+    """What the request says. Raises ValidationError."""
+    return kind.model_validate_json(request.state.content)
 
 
 def _same(given: str, expected: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -155,6 +156,14 @@ def test_a_request_of_somebody_else_is_refused_and_a_wrong_one_does_nothing(boar
     for fields, said in IMPOSSIBLE:
         assert said in board.ask("/action", **{"id": 1} | fields)["error"]
     assert [key.status for key in home.sandbox.keys] == [1, 1]
+
+
+@posix
+def test_who_sends_a_request_slowly_keeps_nobody_waiting(board: Live) -> None:
+    head = f"POST /session HTTP/1.1\r\nHost: {board.host}\r\nOrigin: http://{board.host}\r\nContent-Length: 9\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", board.port)) as slow:
+        slow.sendall(head.encode() + b"{")
+        assert "blog" in board.ask("/board")["html"]
 
 
 @posix
