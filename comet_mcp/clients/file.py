@@ -194,6 +194,8 @@ def read_text(path: Path) -> str | None:
     try:
         if path.is_dir():
             raise SettingsError(f"{path} is a folder, where a file has to be.")
+        if path.exists() and not path.is_file():  # a pipe could be waited for without end, a device be replaced
+            raise SettingsError(f"{path} is no ordinary file. Nothing was changed.")
         content = path.read_bytes()
     except FileNotFoundError:
         return None

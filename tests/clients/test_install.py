@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from comet_mcp.cli.root import main
-from comet_mcp.clients.file import entry_in, is_there, path_of
+from comet_mcp.clients.file import entry_in, is_there, path_of, read_text, write_text
 from comet_mcp.clients.start import Start
 from comet_mcp.clients.table import BY_NAME, CLIENTS, Client
+from comet_mcp.errors import SettingsError
 
 SECRET = "made-up-secret-of-another-server"
 
@@ -181,6 +182,18 @@ def test_a_folder_in_the_file_s_place_is_named(capsys: pytest.CaptureFixture[str
     path.mkdir()
     assert main(["install", "cursor", "--yes"]) == 1
     assert "is a folder" in capsys.readouterr().err
+
+
+if sys.platform != "win32":
+
+    def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(SettingsError, match="is no ordinary file"):
+            read_text(tmp_path / "pipe")
+
+    def test_a_device_is_replaced_by_no_file() -> None:
+        with pytest.raises(SettingsError, match="is no ordinary file"):
+            write_text(Path(os.devnull), None, "made up")
 
 
 def test_without_a_client_those_that_are_there_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
