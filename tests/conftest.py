@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import hypothesis
 import pytest
 from jsonschema import Draft202012Validator
 
@@ -28,6 +29,10 @@ for _name, _handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signa
 
 
 _ROOT = Path(__file__).parent.parent
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("no clock", deadline=None)
+hypothesis.settings.load_profile("no clock")
 
 # Where nothing is written, each worker compiles every test anew, in each run: five seconds for each.
 sys.dont_write_bytecode = False

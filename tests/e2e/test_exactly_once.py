@@ -331,7 +331,7 @@ async def test_an_answer_with_the_keys_id_is_used_even_where_the_key_cannot_be_r
 async def test_a_key_that_the_api_changed_is_named_as_a_candidate_and_never_taken_on_its_name_alone(
     make_home: MakeHome, wanted: dict[str, Any], named: str
 ) -> None:
-    home = make_home(COMETAPI_MCP_TIMEOUT="4")
+    home = make_home(COMETAPI_MCP_TIMEOUT="8")
     home.sandbox.faults.add("create", "normalise")
     async with served(home) as client:
         result = await client.call_tool("create_api_key", wanted)
@@ -359,7 +359,7 @@ async def test_what_releases_are_known_to_change_is_no_difference_and_is_told(ho
 
 
 async def test_another_persons_key_of_nearly_the_same_name_is_never_handed_out(make_home: MakeHome) -> None:
-    home = make_home(COMETAPI_MCP_TIMEOUT="4")
+    home = make_home(COMETAPI_MCP_TIMEOUT="8")
     home.sandbox.faults.add("create", "late", value="600")
     async with served(home) as client:
         async with creating(client, BODY, lambda: home.sandbox.keys) as results:
@@ -529,7 +529,7 @@ async def test_an_equal_key_that_was_there_before_is_never_taken_for_the_new_one
 
 
 async def test_a_new_key_is_found_behind_many_that_others_made_meanwhile(make_home: MakeHome) -> None:
-    home = make_home(COMETAPI_MCP_TIMEOUT="4")
+    home = make_home(COMETAPI_MCP_TIMEOUT="8")
     home.sandbox.faults.add("create", "hang_after")
     async with served(home) as client, creating(client, BODY, lambda: home.sandbox.keys) as results:
         for number in range(130):

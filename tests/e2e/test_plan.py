@@ -192,7 +192,7 @@ async def test_a_balance_that_cannot_be_known_fails_neither_a_plan_nor_a_create_
 ) -> None:
     home.sandbox.faults.add("account", fault, times=5)
     arguments = {**PLAN, "budget_usd": 200, "models": []}
-    async with connected(home, COMETAPI_MCP_TIMEOUT="2") as client:
+    async with connected(home, COMETAPI_MCP_TIMEOUT="4") as client:
         plan = data_of(await client.call_tool("plan_api_key", arguments))
         key = data_of(await client.call_tool("create_api_key", plan["create_api_key"]))
     assert (plan["budget"], key["budget"]) == ("$200.00", "$200.00 left")

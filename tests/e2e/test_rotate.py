@@ -169,7 +169,7 @@ async def test_after_a_create_that_is_unclear_the_next_call_goes_on_with_that_ke
     old = full_key(home.sandbox)
     home.sandbox.faults.add("create", "reset_after")
     home.sandbox.faults.add("list", "status", times=100, after=1, value=503)
-    async with connected(home, COMETAPI_MCP_TIMEOUT="2") as client:
+    async with connected(home, COMETAPI_MCP_TIMEOUT="4") as client:
         said = error_of(await client.call_tool("rotate_api_key", {"id": old.id, "old_key": "disable"}))
         assert "[create_outcome_unknown]" in said
         assert old.status == 1
@@ -184,7 +184,7 @@ async def test_after_a_create_that_is_unclear_the_next_call_goes_on_with_that_ke
 async def test_after_a_create_that_was_accepted_but_not_listed_the_next_call_makes_no_third_key(home: Home) -> None:
     old = full_key(home.sandbox)
     home.sandbox.faults.add("create", "late", value=30)
-    async with connected(home, COMETAPI_MCP_TIMEOUT="2") as client:
+    async with connected(home, COMETAPI_MCP_TIMEOUT="4") as client:
         said = error_of(await client.call_tool("rotate_api_key", {"id": old.id, "old_key": "disable"}))
         assert "[created_id_unknown]" in said
         newest(home.sandbox).listed_from = 0.0  # the API lists it now
@@ -309,7 +309,7 @@ async def test_an_equal_create_that_is_unclear_keeps_its_key_when_another_is_rot
     old = full_key(home.sandbox)
     home.sandbox.faults.add("create", "reset_after")
     home.sandbox.faults.add("list", "status", times=100, after=1, value=503)
-    async with connected(home, COMETAPI_MCP_TIMEOUT="2") as client:
+    async with connected(home, COMETAPI_MCP_TIMEOUT="4") as client:
         assert "[create_outcome_unknown]" in error_of(await client.call_tool("create_api_key", FULL))
     home.sandbox.faults.clear()
     async with connected(home, COMETAPI_MCP_TIMEOUT="15") as client:
@@ -405,7 +405,7 @@ async def test_a_rotation_that_made_nothing_long_ago_is_begun_anew_with_the_scop
     old = full_key(home.sandbox)
     home.sandbox.faults.add("create", "reset_before")
     home.sandbox.faults.add("list", "status", times=100, after=1, value=503)
-    async with connected(home, COMETAPI_MCP_TIMEOUT="2") as client:
+    async with connected(home, COMETAPI_MCP_TIMEOUT="4") as client:
         said = error_of(await client.call_tool("rotate_api_key", {"id": old.id, "old_key": "delete"}))
         assert "[create_outcome_unknown]" in said
     home.sandbox.faults.clear()

@@ -8,7 +8,6 @@ import math
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -39,12 +38,6 @@ class Machine:
         """Until when another program holds the journal."""
 
 
-@lru_cache(maxsize=50)
-def _settings(environment: tuple[tuple[str, str], ...]) -> Settings:
-    """A server that starts anew is mostly told the same."""
-    return load(dict(environment))
-
-
 class _Nobody:
     """The session of a client that says nothing of itself."""
 
@@ -68,7 +61,7 @@ class Server(Owner):
         self.deliveries = Deliveries()
         self.on_death = self._break_off
         self.app: Any = None
-        self.settings = _settings(tuple(self._environment().items()))
+        self.settings: Settings = load(self._environment())
         self.number = next(self.loop.numbers)
 
     def _environment(self) -> dict[str, str]:
