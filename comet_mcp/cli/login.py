@@ -8,8 +8,18 @@ from comet_mcp.api.models import Account
 from comet_mcp.cli.account import Login, host_of, read_token
 from comet_mcp.cli.options import profile_option
 from comet_mcp.cli.terminal import examples
-from comet_mcp.settings import ACCOUNT, Settings, inherited
+from comet_mcp.settings import ACCOUNT, PUBLIC_API, Settings, inherited, load
 from comet_mcp.text import printable, quoted
+
+
+def _no_words(context: click.Context, _parameter: click.Parameter, words: tuple[str, ...]) -> None:
+    """Refuse a token on the command line, without repeating it."""
+    if words:
+        raise click.UsageError(
+            "The token is asked for, or read from a pipe. What stands on a command line, every program of this machine "
+            "can read: if that was your token, make another.",
+            context,
+        )
 
 
 @click.command(
@@ -21,6 +31,7 @@ from comet_mcp.text import printable, quoted
     ),
 )
 @profile_option
+@click.argument("words", nargs=-1, metavar="", callback=_no_words, expose_value=False)
 @click.option("--base-url", metavar="URL", help="The API's address, where it is not CometAPI's own.")
 @click.option("--user-id", metavar="N", help="The account's number, which some gateways want too.")
 @click.option(
@@ -35,6 +46,10 @@ def command(*, base_url: str | None, user_id: str | None, in_keychain: bool, no_
 
     It is asked for without an echo, or read from a pipe; checked with one call; and kept for you alone.
     """
+    now = load()
+    if base_url is None and now.base_url != PUBLIC_API:
+        source = now.sources.get("COMETAPI_BASE_URL", "the settings")
+        click.echo(f"The token goes to {host_of(now)}, by {source}; --base-url names another.", err=True)
     login = Login.of(read_token(), base_url=base_url, user_id=user_id, in_keychain=in_keychain)
     show_login(login, None if no_check else login.check())
 

@@ -369,3 +369,17 @@ if sys.platform != "win32":
         )
         assert (status, "Stopped." in screen, "Traceback" in screen) == (130, True, False)
         assert not config.exists()
+
+
+def test_an_address_that_was_set_before_is_named_before_a_token_goes_there(person: Person) -> None:
+    assert person.login().returncode == 0
+    again = person("login", stdin=person.home.sandbox.access_token)
+    host = person.home.url.removeprefix("http://")
+    assert f"The token goes to {host}, by base_url of " in again.stderr
+    assert again.returncode == 0
+
+
+def test_a_token_on_the_command_line_is_refused_and_not_repeated(person: Person) -> None:
+    done = person("login", person.home.sandbox.access_token)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "make another" in done.stderr
