@@ -6,20 +6,10 @@ import click
 
 from comet_mcp.api.models import Account
 from comet_mcp.cli.account import Login, host_of, read_token
-from comet_mcp.cli.options import profile_option
+from comet_mcp.cli.options import no_token_here, profile_option
 from comet_mcp.cli.terminal import examples
 from comet_mcp.settings import ACCOUNT, PUBLIC_API, Settings, inherited, load
 from comet_mcp.text import printable, quoted
-
-
-def _no_words(context: click.Context, _parameter: click.Parameter, words: tuple[str, ...]) -> None:
-    """Refuse a token on the command line, without repeating it."""
-    if words:
-        raise click.UsageError(
-            "The token is asked for, or read from a pipe. What stands on a command line, every program of this machine "
-            "can read: if that was your token, make another.",
-            context,
-        )
 
 
 @click.command(
@@ -31,7 +21,7 @@ def _no_words(context: click.Context, _parameter: click.Parameter, words: tuple[
     ),
 )
 @profile_option
-@click.argument("words", nargs=-1, metavar="", callback=_no_words, expose_value=False)
+@no_token_here
 @click.option("--base-url", metavar="URL", help="The API's address, where it is not CometAPI's own.")
 @click.option("--user-id", metavar="N", help="The account's number, which some gateways want too.")
 @click.option(

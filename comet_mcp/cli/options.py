@@ -32,3 +32,17 @@ def profile_option(command: _F) -> _F:
         help="The account in the [profiles.NAME] table of the config file.",
     )
     return option(command)
+
+
+def _refuse(context: click.Context, _parameter: click.Parameter, words: tuple[str, ...]) -> None:
+    if words:
+        raise click.UsageError(
+            "The token is asked for, or read from a pipe. What stands on a command line, every program of this machine "
+            "can read: if that was your token, make another.",
+            context,
+        )
+
+
+def no_token_here(command: _F) -> _F:
+    """No argument: a word that may be a token is refused, and not repeated as click does."""
+    return click.argument("words", nargs=-1, metavar="", callback=_refuse, expose_value=False)(command)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from comet_mcp.cli.install import client_names
-from comet_mcp.cli.options import profile_option
+from comet_mcp.cli.options import no_token_here, profile_option
 from comet_mcp.cli.setup_steps import (
     NONE,
     POLICIES,
@@ -34,6 +34,7 @@ _TOKEN_OPTION = "--token-stdin, with the access token on standard input"  # noqa
     ),
 )
 @profile_option
+@no_token_here
 @click.option("--token-stdin", is_flag=True, help="Read the access token from standard input.")
 @click.option("--base-url", metavar="URL", help="The API's address, where it is not CometAPI's own.")
 @click.option("--user-id", metavar="N", help="The account's number, which some gateways want too.")

@@ -375,11 +375,12 @@ def test_an_address_that_was_set_before_is_named_before_a_token_goes_there(perso
     assert person.login().returncode == 0
     again = person("login", stdin=person.home.sandbox.access_token)
     host = person.home.url.removeprefix("http://")
-    assert f"The token goes to {host}, by base_url of " in again.stderr
+    assert f"The token goes to {host}, by base_url at the top of the config file" in again.stderr
     assert again.returncode == 0
 
 
-def test_a_token_on_the_command_line_is_refused_and_not_repeated(person: Person) -> None:
-    done = person("login", person.home.sandbox.access_token)
+@pytest.mark.parametrize("command", ["login", "setup"])
+def test_a_token_on_the_command_line_is_refused_and_not_repeated(person: Person, command: str) -> None:
+    done = person(command, person.home.sandbox.access_token)
     assert (done.returncode, done.stdout) == (2, "")
     assert "make another" in done.stderr
