@@ -169,9 +169,9 @@ async def test_a_delete_whose_answer_and_whose_check_are_lost_is_not_called_a_re
 
 async def test_a_change_is_not_sent_where_too_little_time_is_left_to_see_what_comes_of_it(home: Home) -> None:
     row = full_key(home.sandbox)
-    home.sandbox.faults.add("get", "latency", value="1.3")
+    home.sandbox.faults.add("get", "latency", value="5.5")
     home.sandbox.faults.add("update", "latency", value="0.1")
-    async with connected(home, COMETAPI_MCP_TIMEOUT="2") as client:
+    async with connected(home, COMETAPI_MCP_TIMEOUT="8") as client:
         said = error_of(await client.call_tool("update_api_key", {"id": row.id, "add_budget_usd": 5}))
         assert said.startswith("[timed_out] ")
         assert "Nothing was sent. Try again" in said

@@ -46,8 +46,8 @@ CLIENTS = {
     "continue": ("config.yaml", "mcpServers"),
 }
 """What the client's file is called, and where its servers are in it."""
-BY_DEFAULT = ("cursor", "codex", "goose")
-"""One of each of three formats; the others are started in the second lane."""
+BY_DEFAULT = ("codex",)
+"""TOML, and with the profile JSON; the others are started in the second lane."""
 
 
 def commands() -> list[str]:
