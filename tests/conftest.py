@@ -18,7 +18,7 @@ from jsonschema import Draft202012Validator
 
 from comet_mcp.clock import SYSTEM
 from comet_mcp.sandbox import Sandbox
-from tests import fast_time, lanes
+from tests import fast_time, lanes, warm
 from tests.support import Home
 
 # Programs started in the background get some signals ignored, and hand that on: tests of signals would hang.
@@ -91,6 +91,13 @@ def is_fast(request: pytest.FixtureRequest) -> Iterator[bool]:
         heard = mock.patch.multiple(SYSTEM, _date=now, _heard_at=ticks, _difference=0.0, _jump=None)
         with heard:
             yield fast
+
+
+@pytest.fixture(autouse=True)
+def _begin_from_recordings() -> Iterator[None]:
+    """Where that is wanted: see tests/warm.py."""
+    with warm.running() if warm.wanted() else nullcontext():
+        yield
 
 
 @pytest.fixture
