@@ -127,7 +127,7 @@ def tamper(trail: Trail, what: str, one: int, other: int, text: str) -> None:
         trail.put(AuditRow(number, entry, hashed(rows[number - 1].hash, number, entry)))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(tamperings, min_size=1, max_size=3), st.integers(0, 4))
 def test_whatever_is_done_to_the_rows_the_first_one_that_is_wrong_is_named(
     done: list[tuple[str, int, int, str]], pruned: int

@@ -53,7 +53,7 @@ _IPS = st.lists(st.one_of(st.ip_addresses().map(str), st.ip_addresses(v=4).map(l
 _sandboxes: dict[Any, Home] = {}
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     name=_NAMES,
     units=st.integers(1, 500_000_000_000_000),

@@ -155,7 +155,7 @@ def test_namesakes_are_rows_that_may_be_the_creates_or_anybodys() -> None:
 states = st.sampled_from([State.OUTCOME_UNKNOWN, State.ACCEPTED_UNLISTED, State.ABANDONED, State.PENDING])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(states, st.booleans()), min_size=1, max_size=5), st.integers(0, 7), st.randoms())
 def test_whoever_looks_first_no_row_is_two_creates_and_none_is_taken_of_a_stranger(
     begun: list[tuple[State, bool]], rows: int, chance: Any
