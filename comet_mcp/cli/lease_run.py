@@ -27,7 +27,7 @@ from comet_mcp import settings as configuration
 from comet_mcp.audit.trail import Note
 from comet_mcp.cli.key_options import limits
 from comet_mcp.cli.people import trouble, why
-from comet_mcp.cli.program import Signals, end_as, start
+from comet_mcp.cli.program import Signals, end_as, start, wait_for
 from comet_mcp.cli.run import CANNOT_EXECUTE, NOT_FOUND, environment_with
 from comet_mcp.cli.terminal import can_ask, confirmed, examples, redacted
 from comet_mcp.concurrency import Deadline
@@ -196,7 +196,7 @@ class _Run:
         over.daemon = True
         over.start()
         others.start()
-        status = program.wait()
+        status = wait_for(program)
         self._is_done.set()
         over.cancel()
         self.end()

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from types import FrameType
@@ -19,6 +20,8 @@ _ENDING = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM")
 _OTHERS = ("SIGUSR1", "SIGUSR2")
 _KEYS = ("SIGINT", "SIGQUIT", "SIGBREAK")
 """What a key press in a terminal sends."""
+_LOOKS_UP = 0.5
+"""Seconds."""
 
 
 class Signals:
@@ -60,6 +63,18 @@ class Signals:
 def start(command: list[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     """Start a program with our own input and outputs. Raises OSError."""
     return subprocess.Popen(command, env=dict(environment))  # noqa: S603 - the user's command
+
+
+def wait_for(program: subprocess.Popen[bytes]) -> int:
+    """A program's status, once it has ended. A signal is handed on meanwhile, whenever it comes.
+
+    One that comes in the instant before a wait without an end would be heard when that ends, so this one looks up.
+    """
+    waiting = threading.Thread(target=program.wait, daemon=True)
+    waiting.start()
+    while waiting.is_alive():
+        waiting.join(_LOOKS_UP)
+    return program.wait()
 
 
 def end_as(status: int) -> int:
