@@ -29,7 +29,7 @@ _OPENING = 5
 """Calls that every question takes."""
 _FEW_PAGES = 5
 """So many pages of rows are read although sums would take fewer calls: they are exact to the second."""
-_TOLERATED = 0.005
+_TOLERATED = 200
 """The part of the whole by which sums may differ from the log before the rows are read instead."""
 
 
@@ -163,7 +163,7 @@ class _Work:
         """The model calls: by their rows where they are few, else by the API's sums where it has such."""
         pages = -(-first.total // max(len(first.items), 1))
         summed = await self._by_sums() if pages > _FEW_PAGES else None
-        if summed is not None and logged - summed.spending.logged <= logged * _TOLERATED:
+        if summed is not None and (logged - summed.spending.logged) * _TOLERATED <= logged:
             return summed
         listed = self.nothing()
         await self._rows(listed, self.question.span.start, self.end, first)

@@ -646,9 +646,11 @@ async def test_a_real_server_process_makes_good_a_lost_answer(make_home: MakeHom
 @pytest.mark.real_time
 async def test_what_one_server_process_left_unclear_the_next_one_settles(make_home: MakeHome) -> None:
     home = make_home(dialect="gateway", COMETAPI_MCP_TIMEOUT="6")
-    home.sandbox.faults.add("create", "reset_after")
-    home.sandbox.faults.add("list", "reset_before", times=1000, after=1)
     async with home.client() as client:
+        await client.call_tool("list_api_keys")  # so that the API's time is known, and the create lists once before it
+        await anyio.sleep(0.3)  # until that list is too old to be what the create looks at
+        home.sandbox.faults.add("create", "reset_after")
+        home.sandbox.faults.add("list", "reset_before", times=1000, after=1)
         assert code_of(await client.call_tool("create_api_key", BODY)) == UNKNOWN
     home.sandbox.faults.clear()
     home.extra.clear()

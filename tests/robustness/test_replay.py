@@ -30,7 +30,7 @@ VERSIONS = ("2025-06-18", "2025-11-25", "2026-07-28", "1999-01-01")
 READY = b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n'
 ROOT = Path(__file__).parents[2]
 SESSIONS = 300
-IN_A_BLOCK = 6
+IN_A_BLOCK = 30
 
 
 def message(method: str, number: Any, params: Any = None) -> bytes:
