@@ -45,6 +45,9 @@ _ESCAPE = re.compile(
 _DEEPEST = 3
 """How often a text is decoded, such as JSON in an address in JSON."""
 
+_SHORT, _MOST_CLEAN = 200, 4096
+"""The longest text that is remembered as clean, in characters, and how many are."""
+
 
 class Redactor:
     """Hides secrets: those it was made with, and the newest 1,000 values of keys that it was told of."""
@@ -56,6 +59,8 @@ class Redactor:
         self._last: set[str] = set()
         self._words: list[re.Pattern[str]] = []
         self._values: dict[str, None] = {}
+        self._clean: set[str] = set()
+        """Short texts that were looked through and have nothing to hide: lists say the same again and again."""
         for plain in secrets:
             if len(plain) >= _AT_CUT:
                 for form in (*_forms(plain), *_encoded(plain)):
@@ -72,6 +77,7 @@ class Redactor:
         if len(self._values) == _MOST_VALUES:
             self._forget(next(iter(self._values)))
         self._values[plain] = None
+        self._clean.clear()
         for form in _forms(plain):
             self._add(form, plain)
 
@@ -79,12 +85,20 @@ class Redactor:
         """The text with `***` for each secret and each piece of one."""
         if len(text) < (_AS_WORD if self._words else _AT_CUT):
             return text
+        if text in self._clean:
+            return text
         shown: list[str] = []
         done = 0
         for begin, end in _merged(self._hidden(text)):
             shown += [text[done:begin], HIDDEN]
             done = end
-        return "".join([*shown, text[done:]]) if shown else text
+        if shown:
+            return "".join([*shown, text[done:]])
+        if len(text) <= _SHORT:
+            if len(self._clean) >= _MOST_CLEAN:
+                self._clean.clear()
+            self._clean.add(text)
+        return text
 
     def data(self, value: Any) -> Any:
         """JSON with every text in it redacted. A SecretStr is what the operator wants shown: it is unwrapped."""

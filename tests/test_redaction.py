@@ -191,3 +191,12 @@ def test_a_forgotten_value_takes_no_run_of_the_token_or_of_a_newer_value_along()
         redactor.learn(SecretStr(f"{number:04}".join("aBcDeFgHiJ")))
     assert redactor.text(f"x {shared} y") == "x *** y"
     assert redactor.text("x " + "A" * 20 + " y") == "x " + "A" * 20 + " y"
+
+
+def test_a_text_that_was_clean_is_looked_at_again_once_a_value_is_known() -> None:
+    redactor = Redactor()
+    value = "Made0Up1Value2Of3A4Key5That6Was7Not8Known9Before"
+    assert redactor.text(f"it is {value}") == f"it is {value}"
+    assert redactor.text(f"it is {value}") == f"it is {value}"
+    redactor.learn(SecretStr(value))
+    assert value not in redactor.text(f"it is {value}")
