@@ -120,7 +120,6 @@ def test_only_the_settings_read_the_environment() -> None:
         "cli/demo.py",
         "cli/doctor.py",
         "cli/install.py",
-        "cli/run.py",
     }  # a program that is started gets an environment
 
 

@@ -42,7 +42,7 @@ from comet_mcp.redaction import Redactor
 from comet_mcp.secret_store.base import KEY_VARIABLE
 from comet_mcp.services.places import fits
 from comet_mcp.services.secrets import REVEALS
-from comet_mcp.settings import Settings, is_ours_alone
+from comet_mcp.settings import Settings, for_others
 from comet_mcp.text import quoted
 
 CANNOT_EXECUTE, NOT_FOUND = 126, 127
@@ -131,7 +131,7 @@ def environment_with(key: SecretStr, settings: Settings, *, openai: bool) -> dic
     added = {KEY_VARIABLE: value}
     if openai:
         added |= {"OPENAI_API_KEY": value, "OPENAI_BASE_URL": f"{settings.base_url}/v1"}
-    return {name: value for name, value in os.environ.items() if not is_ours_alone(name)} | added
+    return for_others() | added
 
 
 async def _found(settings: Settings, wanted: str, redactor: Redactor) -> _Found:

@@ -32,10 +32,7 @@ def check_key_directory(settings: Settings) -> Iterator[Finding]:
     found = list(_wrong_folder("keys", folder, "COMETAPI_MCP_KEY_DIR"))
     if not found and folder.is_dir():
         found = list(_open_to_others(folder))
-    if not found:
-        state = "is there, for you alone" if folder.exists() else "is not there yet, and can be made"
-        found = [Finding("keys", "ok", f"{quoted(str(folder), 300)} {state}")]
-    yield from found
+    yield from found or [_fine("keys", folder)]
 
 
 def check_journal_file(settings: Settings) -> Iterator[Finding]:
@@ -44,10 +41,13 @@ def check_journal_file(settings: Settings) -> Iterator[Finding]:
     found = list(_wrong_folder("journal", path.parent, "COMETAPI_MCP_STATE"))
     if not found and path.exists():
         found = list(_wrong_file(path))
-    if not found:
-        state = "is there, for you alone" if path.exists() else "is not there yet, and can be made"
-        found = [Finding("journal", "ok", f"{quoted(str(path), 300)} {state}")]
-    yield from found
+    yield from found or [_fine("journal", path)]
+
+
+def _fine(name: str, path: Path) -> Finding:
+    """That nothing is wrong with a place, whether it is there yet or not."""
+    state = "is there, for you alone" if path.exists() else "is not there yet, and can be made"
+    return Finding(name, "ok", f"{quoted(str(path), 300)} {state}")
 
 
 def check_disk(settings: Settings) -> Iterator[Finding]:
@@ -57,9 +57,8 @@ def check_disk(settings: Settings) -> Iterator[Finding]:
         free = shutil.disk_usage(path).free
         says = f"{free / 2**20:,.0f} MB are free on the disk of {quoted(str(path), 300)}"
         if free < _LITTLE:
-            state = "problem" if free < _TOO_LITTLE else "warning"
             cure = "Free some space, or set COMETAPI_MCP_STATE and COMETAPI_MCP_KEY_DIR to places on another disk."
-            yield Finding("disk", "problem" if state == "problem" else "warning", f"{says}.", cure)
+            yield Finding("disk", "problem" if free < _TOO_LITTLE else "warning", f"{says}.", cure)
         else:
             yield Finding("disk", "ok", says)
 
