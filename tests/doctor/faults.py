@@ -389,18 +389,14 @@ def a_file_in_the_place_of_the_journal_s_folder(machine: Machine) -> None:
     machine.state.parent.write_text("")
 
 
-def _disk(machine: Machine, free: int) -> None:
-    machine.patch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9 - free, free))
-
-
 @fault("disk", "0 MB are free", "Free some space")
 def a_full_disk(machine: Machine) -> None:
-    _disk(machine, 1000)
+    machine.disk(1000)
 
 
 @fault("disk", "50 MB are free", "Free some space", state="warning")
 def a_disk_that_is_nearly_full(machine: Machine) -> None:
-    _disk(machine, 50 * 2**20)
+    machine.disk(50 * 2**20)
 
 
 def _keychain(machine: Machine, ring: Any) -> None:

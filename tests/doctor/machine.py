@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import ssl
 import threading
@@ -59,6 +60,7 @@ class Machine:
         key_file = self.keys / "blog-1.env"
         key_file.write_text(f"COMETAPI_KEY={KEY_VALUE}\n")
         key_file.chmod(0o600)
+        self.disk(75 * 10**9)
         self.journal()
         self.client_file("codex").parent.mkdir()
         assert in_process("install", "codex", "--yes", environment=self.environ).returncode == 0
@@ -80,6 +82,11 @@ class Machine:
             patch.setenv("HOME", str(self.home))
             patch.setenv("USERPROFILE", str(self.home))
             return path_of(BY_NAME[name], self.environ)
+
+    def disk(self, free: int) -> None:
+        """A disk with that many bytes free: other programs write to the machine's own between two looks."""
+        usage = shutil._ntuple_diskusage(10**11, 10**11 - free, free)
+        self.patch.setattr(shutil, "disk_usage", lambda _: usage)
 
     def write_config(self, **top: str) -> None:
         """The config file, with these lines at its top instead; an empty one is left out."""
