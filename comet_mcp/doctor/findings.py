@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from threading import Thread
+from threading import Event
 from typing import Any, Literal
 
 from comet_mcp.clock import SYSTEM
 from comet_mcp.text import printable
-from comet_mcp.threads import on_thread
+from comet_mcp.threads import begin
 
 State = Literal["ok", "warning", "problem", "not checked"]
 
@@ -47,17 +47,17 @@ class _Look:
     check: Check
     found: list[Finding] = field(default_factory=list)
     outcome: list[Any] = field(default_factory=list)
-    thread: Thread = field(init=False)
+    ended: Event = field(default_factory=Event)
 
     def __post_init__(self) -> None:
-        self.thread = on_thread(self._run, self.outcome, lambda: None)
+        begin(self._run, self.outcome, self.ended.set)
 
     def _run(self) -> None:
         for finding in self.check.look():
             self.found.append(finding)
 
     def findings(self, begun: float) -> list[Finding]:
-        self.thread.join(max(begun + self.check.within - SYSTEM.monotonic(), 0))
+        self.ended.wait(max(begun + self.check.within - SYSTEM.monotonic(), 0))
         found = list(self.found)
         if not self.outcome:
             found.append(self._unchecked(f"it took longer than {self.check.within:.0f} s"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sqlite3
 from collections.abc import Callable
@@ -42,18 +43,26 @@ class SQLiteJournal:
         self._riders: list[Callable[[], Step[Any] | None]] = []
         self._one_at_a_time = anyio.Lock(fast_acquire=True)
         self._threads = Threads(1)  # while one hangs it has the connection: nobody else uses it then
+        self._absent = -math.inf
+        """When it was last seen that there is no file."""
         self._waiting: list[_Use] = []
         self._locked: tuple[float, JournalError] | None = None
 
     async def exists(self) -> bool:
         """Whether there is a journal already: one that never was has nothing to reconcile. Raises JournalError."""
+        asked = self._clock.monotonic()
         if self._file is not None:
             return True
         async with self._one_at_a_time:
+            if self._absent > asked:  # one look answers all who waited for it
+                return False
             try:
-                return await self._threads.run(self.path.exists, _ANSWER_WITHIN)
+                is_there = await self._threads.run(self.path.exists, _ANSWER_WITHIN)
             except LateError as late:
                 raise explained_fault(self.path, late) from None
+            if not is_there:
+                self._absent = self._clock.monotonic()
+            return is_there
 
     def add_rider(self, rider: Callable[[], Step[Any] | None]) -> None:
         """Ask for a step with each one that is carried out, and carry it out in the same transaction."""

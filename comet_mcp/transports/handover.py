@@ -10,7 +10,7 @@ import contextlib
 import logging
 from collections.abc import Mapping
 
-from comet_mcp.threads import LateError, on_thread, run_blocking
+from comet_mcp.threads import LateError, begin, run_blocking
 from comet_mcp.transports.recording import OPENING, Cache, Recording, Request, is_plain_initialized, request_in
 from comet_mcp.transports.replay import Taken
 
@@ -104,7 +104,7 @@ class Recorder:
     def _save_if_due(self) -> None:
         if self._over and self._is_new and not self._open and self._recording is not None:
             self._is_new = False
-            on_thread(self._recording.save, [], lambda: None)  # a cache that can't be written only costs the next start
+            begin(self._recording.save, [], lambda: None)  # a cache that can't be written only costs the next start
 
     def end(self) -> None:
         """Save what there is now: the process is about to end."""

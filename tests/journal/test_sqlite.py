@@ -16,6 +16,7 @@ import pytest
 
 from comet_mcp.api.rate_limit import Counted
 from comet_mcp.audit import chain
+from comet_mcp.concurrency import together
 from comet_mcp.domain.key import KeySpec
 from comet_mcp.errors import CometError, JournalError
 from comet_mcp.journal.base import Decision, DropGrants, Grant, KeyLease, Put, PutKeyLease, Reads, Rows, Step
@@ -341,6 +342,21 @@ async def test_nothing_is_made_before_the_first_step(tmp_path: Path) -> None:
             assert await journal.exists()
         journal.close()
         assert journal.path.exists() is used
+
+
+async def test_those_who_ask_at_once_whether_there_is_a_file_share_one_look(tmp_path: Path) -> None:
+    looks: list[Path] = []
+
+    class Watched(type(tmp_path)):  # type: ignore[misc]
+        def exists(self) -> bool:
+            looks.append(self)
+            return bool(super().exists())
+
+    journal = SQLiteJournal(Watched(tmp_path / "journal.sqlite3"))
+    assert not any(await together(*[journal.exists] * 20))
+    assert len(looks) <= 2
+    (tmp_path / "journal.sqlite3").touch()
+    assert await journal.exists()
 
 
 async def test_who_is_cancelled_takes_nobody_along_who_waits_behind(journal: SQLiteJournal) -> None:
