@@ -9,6 +9,7 @@ from __future__ import annotations
 import calendar
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 
 from comet_mcp.errors import ArgumentError
 from comet_mcp.text import quoted
@@ -74,6 +75,7 @@ def _months_after(now: float, months: int) -> int:
     return int(start.replace(year=year, month=month + 1, day=day).timestamp())
 
 
+@lru_cache(maxsize=1024)  # lists say the same moments again and again
 def when(seconds: int) -> str:
     """Unix seconds as an ISO date and time in UTC, "2027-09-03T12:00:00Z"."""
     if not 0 <= seconds <= _LAST_SECOND:
