@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -102,9 +103,11 @@ class Page:
         for kind in ("rawKeyDown", "keyUp"):
             self._send("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
 
-    def picture(self, *, whole: bool = True) -> bytes:
-        """The page as PNG: the whole of it, or what the window shows."""
-        shot = self._send("Page.captureScreenshot", captureBeyondViewport=whole)
+    def picture(self, *, scale: float = 1, most: float = math.inf) -> bytes:
+        """The whole page as PNG, made so much larger or smaller, and cut below so many pixels of its own."""
+        size = self._send("Page.getLayoutMetrics")["cssContentSize"]
+        clip = {"x": 0, "y": 0, "width": size["width"], "height": min(size["height"], most), "scale": scale}
+        shot = self._send("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
         return base64.b64decode(shot["data"])
 
     def _send(self, method: str, **parameters: Any) -> dict[str, Any]:
