@@ -95,17 +95,18 @@ def _spent(key: BoardKey, board: Board) -> list[Element | str]:
     return [
         element("span", total),
         charts.sparkline(key.units, f"By day; {dearest}"),
-        element("small", f"runs out {_told(dry, board)}") if dry else "",
+        element("small", "runs out ", *_told(dry, board)) if dry else "",
     ]
 
 
-def _told(runs_out: str, board: Board) -> str:
-    """A forecast of the tools, its time in the person's zone."""
+def _told(runs_out: str, board: Board) -> list[Element | str]:
+    """A forecast of the tools, its day in the person's zone."""
     time, _, pace = runs_out.removeprefix("about ").partition(" ")
     try:
-        return f"about {local(seconds_of(time), board.zone)[:10]} {pace}"
+        day = local(seconds_of(time), board.zone)[:10]
     except ValueError:  # it lies beyond what a calendar has
-        return printable(runs_out)
+        return [printable(runs_out)]
+    return ["about ", element("time", day, datetime=time), f" {pace}"]
 
 
 def _moment(said: str, seconds: float | None, board: Board) -> Element:

@@ -101,13 +101,17 @@ def _figures(board: Board) -> Element:
 
 def _spending(board: Board) -> Element:
     """Spending by day, stacked by model or by key; a choice that needs no script."""
+    title = element("h2", "Spending by day", id="spending")
+    if not any(series.total for series in board.by_model):
+        nothing = element("p", f"Nothing was spent in these {DAYS} days.")
+        return element("section", title, nothing, aria_labelledby="spending")
     choice: list[Element] = []
     for at, (kind, word) in enumerate(_KINDS):
         button = element("input", type="radio", name="stack", id=f"by-{kind}", checked=at == 0)
         choice += [button, element("label", f"by {word}", for_=f"by-{kind}")]
     return element(
         "section",
-        element("h2", "Spending by day", id="spending"),
+        title,
         *choice,
         _stacked("model", board.by_model, board),
         _stacked("key", board.by_key, board),
@@ -117,8 +121,6 @@ def _spending(board: Board) -> Element:
 
 
 def _stacked(kind: str, series: Sequence[Series], board: Board) -> Element:
-    if not any(one.total for one in series):
-        return element("p", f"Nothing was spent in these {DAYS} days.", class_=f"stacked {kind}")
     worth = board.units
     totals = [sum(one.units[at] for one in series) for at in range(len(board.days))]
     most = max(range(len(totals)), key=totals.__getitem__)

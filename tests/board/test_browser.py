@@ -117,7 +117,10 @@ def test_spending_is_stacked_by_key_too(page: Page, report: str) -> None:
 def test_an_account_without_keys_is_told_how_to_make_one(page: Page, make_home: Callable[..., Home]) -> None:
     page.show(saved(make_home(dialect="gateway")), width=360)
     check(page)
-    assert "cometapi-mcp keys new" in page.run("document.body.innerText")
+    text = page.run("document.body.innerText")
+    assert "cometapi-mcp keys new" in text
+    assert "Nothing was spent" in text
+    assert "by model" not in text, "there is nothing to choose"
 
 
 def test_three_hundred_keys_are_shown_and_found(page: Page, make_home: Callable[..., Home]) -> None:
@@ -161,8 +164,9 @@ def test_a_key_is_changed_on_the_served_page_in_two_steps(page: Page, make_home:
         assert home.sandbox.keys[0].remain_quota == 3_100_000
         page.press("Escape", 27)
         page.until("!document.querySelector('#change').open")
-        page.show(f"http://{board.host}/")  # the same tab may load it anew
+        page.show(f"http://{board.host}/", width=1121)  # the same tab may load it anew
         page.until("document.querySelectorAll('#keys .change').length === 7")
+        assert page.run("document.querySelector('.wide').scrollWidth <= document.querySelector('.wide').clientWidth")
         values = [key.key for key in home.sandbox.keys]
         html = page.run("document.documentElement.outerHTML")
         assert not [value for value in values if value in html]

@@ -108,5 +108,24 @@ def test_refunds_draw_nothing_below_the_line() -> None:
     assert "v--" not in page
 
 
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("2026-12-01T23:30:00Z", '<time datetime="2026-12-01T23:30:00Z">2026-12-01</time> at $0.40 a day'),
+        ("99999999999999 (Unix seconds)", "99999999999999 (Unix seconds) at $0.40 a day"),
+    ],
+)
+def test_it_says_when_a_key_runs_out(told: str, shown: str) -> None:
+    key = KEY | {"runs_out": f"about {told} at $0.40 a day"}
+    assert f"runs out about {shown}" in content(board(key, lines=(line("2026-11-27", USD),)))
+
+
+def test_where_nothing_was_spent_there_is_no_choice_of_how_to_see_it() -> None:
+    assert "by model" in content(board(lines=(line("2026-11-27", USD),)))
+    page = content(board())
+    assert "by model" not in page
+    assert page.count("Nothing was spent in these 30 days.") == 1
+
+
 def test_the_page_is_small() -> None:
     assert len(document(None, mode="live").encode()) < 40_000
