@@ -9,6 +9,7 @@ import re
 from datetime import tzinfo
 from typing import TYPE_CHECKING
 
+from comet_mcp.domain import agents_words
 from comet_mcp.domain.told_times import local, seconds_of
 from comet_mcp.errors import TOKEN_PAGE, CometError
 
@@ -49,7 +50,7 @@ _OPTIONS = {
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 _KEPT = re.compile("\0(\\d+)\0")
 _STEPS = re.compile(r" Ask the person who runs this server to: 1\..*", re.DOTALL)
-_CODE = re.compile(r"^\[[a-z_]+\] ")
+_CODE = re.compile(agents_words.CODE)
 _CALL = re.compile(
     rf"(?:(?P<call>[Cc])all )?\b(?P<tool>{'|'.join(_COMMANDS)})\b(?P<again> again)?(?: with id (?P<id>\d+))?"
 )
@@ -57,17 +58,10 @@ _OPTION = re.compile(rf"\b(?:{'|'.join(_OPTIONS)})\b|(?<=with )lifetime\b")
 _STATUS = re.compile(r'status "(enable|disable)d"')
 _ASK = re.compile(r"\bAsk the person(?: who runs (?:this|the) server)? to (\w)")
 _RESTART = re.compile(r",? (?:and|then) (?:to )?restart the client\b")
-_RAW = re.compile(
-    r",? so remain_quota may be \d+ at most| \(expired_time \d+\)| To let it end in 30 days, set expired_time to \d+\."
-)
-"""Figures in the API's own units, which are said in dollars and days beside."""
-_FOR_AGENTS = re.compile(
-    r"(?<!\S)(?:Tell the user|Do not call again|Do not ask|Never ask|Ask them|Call again)[^.]*\.(?:\s|$)"
-)
-"""Sentences that tell a language model what to do in its conversation."""
-_TIME = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
-_AGAIN = re.compile(rf"(UTC[+-]\d\d:\d\d|UTC) \({_TIME.pattern}\)")
-"""A time in the person's zone, and in UTC once more."""
+_RAW = re.compile(agents_words.RAW)
+_ADVICE = re.compile(agents_words.ADVICE)
+_TIME = re.compile(agents_words.TIME)
+_AGAIN = re.compile(agents_words.AGAIN)
 _YOURS = (
     ("only if the user accepts", "only if you accept"),
     ("The user has to confirm", "You have to confirm"),
@@ -92,7 +86,7 @@ def for_people(text: str, zone: tzinfo | None = None) -> str:
         return f"\0{len(kept) - 1}\0"
 
     said = _QUOTED.sub(keep, _STATUS.sub(r"--\1", _CODE.sub("", text)))
-    said = _FOR_AGENTS.sub("", _STEPS.sub(_steps, said))
+    said = _ADVICE.sub("", _STEPS.sub(_steps, said))
     said = _ASK.sub(lambda found: found[1].upper(), _RESTART.sub("", _RAW.sub("", said)))
     said = _OPTION.sub(lambda found: _OPTIONS.get(found[0], "--lifetime"), _CALL.sub(_command, said))
     for theirs, yours in _YOURS:
