@@ -24,6 +24,7 @@ _FLAGS = (
     "--no-first-run",
     "--disable-background-networking",
     "--disable-component-update",
+    "--disable-features=IsolateSandboxedIframes",  # such a frame would be another page to talk to
     "--remote-debugging-pipe",
 )
 _START = """
@@ -82,21 +83,30 @@ class Page:
         while not any(told["method"] == event for told in self.events):
             self.events.append(self._message())
 
-    def run(self, script: str) -> Any:
-        """What an expression gives in the page; a promise is waited for."""
-        done = self._send("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
+    def run(self, script: str, *, framed: bool = False) -> Any:
+        """What an expression gives in the page, or in the last frame that it loaded; a promise is waited for."""
+        where = {"contextId": self._frame()} if framed else {}
+        done = self._send("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True, **where)
         if "exceptionDetails" in done:
             raise BrowserError(json.dumps(done["exceptionDetails"]))
         return done["result"].get("value")
 
-    def until(self, condition: str) -> None:
-        """Wait until a condition holds in the page, for ten seconds at most."""
+    def until(self, condition: str, *, framed: bool = False) -> None:
+        """Wait until a condition holds in the page, or in its frame, for ten seconds at most."""
         poll = f"""(async () => {{
             for (let at = 0; at < 200 && !({condition}); at++) await new Promise((go) => setTimeout(go, 50));
             return Boolean({condition});
         }})()"""
-        if not self.run(poll):
+        if not self.run(poll, framed=framed):
             raise BrowserError(f"never came: {condition}")
+
+    def _frame(self) -> int:
+        """Where scripts of the frame run that was loaded last."""
+        made = [
+            told["params"]["context"] for told in self.events if told["method"] == "Runtime.executionContextCreated"
+        ]
+        number: int = made[-1]["id"]
+        return number
 
     def press(self, key: str, code: int) -> None:
         """Press a key and let it go."""
