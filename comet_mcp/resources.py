@@ -7,7 +7,7 @@ as another resource, which is made anew for each reading. Both are made of `come
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from mcp_types import (
@@ -58,10 +58,20 @@ def shows_apps(extensions: Mapping[str, Any] | None) -> bool:
     return isinstance(kinds, list) and _APP in kinds
 
 
-async def read_resource(app: Services, uri: str) -> ReadResourceResult:
-    """The key, or the page, of that address. Raises NotFoundError where there is none."""
+async def read_resource(app: Services, uri: str, offered: Container[str]) -> ReadResourceResult:
+    """The key, or the page, of that address.
+
+    Args:
+        app: The services.
+        uri: The address.
+        offered: The names of the tools that there are; the page changes keys by no others.
+
+    Raises:
+        NotFoundError: There is nothing at that address.
+        CometError: It can't be read.
+    """
     if uri in (BOARD.uri, _CONTENT):
-        html = _page() if uri == BOARD.uri else await _content(app)
+        html = _page() if uri == BOARD.uri else await _content(app, offered)
         kind = _APP if uri == BOARD.uri else "text/html"
         return ReadResourceResult(contents=[TextResourceContents(uri=uri, mime_type=kind, text=html)])
     found = re.fullmatch(r"cometapi://keys/([1-9][0-9]{0,17})", uri)
@@ -80,9 +90,11 @@ def _page() -> str:
     return document(None, mode="app")
 
 
-async def _content(app: Services) -> str:
-    from comet_mcp.board.page import content  # noqa: PLC0415 - as above
+async def _content(app: Services, offered: Container[str]) -> str:
+    from comet_mcp.board.changes import tools_for  # noqa: PLC0415 - as above
+    from comet_mcp.board.page import content  # noqa: PLC0415
     from comet_mcp.board.reading import read_board, read_spent  # noqa: PLC0415
 
     deadline = Deadline(app.clock, app.settings.timeout * _PART)
-    return content(await read_board(app, deadline, await read_spent(app, deadline)))
+    board = await read_board(app, deadline, await read_spent(app, deadline))
+    return content(board, tools=tools_for(app.settings, offered))

@@ -124,7 +124,7 @@ class _Surface:
         self.listed = anyio.Event()
         """Set once the client has asked for the tools: calls may come soon."""
         self.left_out = {tool.name: settings.source(by) for tool in TOOLS if (by := left_out_by(tool, settings))}
-        self.offered = {tool.name: tool for tool in TOOLS if tool.name not in self.left_out}
+        self.offered = offered_by(settings)
 
     async def list_tools(self, context: _Request, _params: PaginatedRequestParams | None) -> ListToolsResult:
         self.listed.set()
@@ -152,7 +152,7 @@ class _Surface:
 
     async def read_resource(self, context: _Request, params: ReadResourceRequestParams) -> ReadResourceResult:
         app = context.lifespan_context
-        return await self._answered(app.redactor, resources.read_resource(app, str(params.uri)))
+        return await self._answered(app.redactor, resources.read_resource(app, str(params.uri), self.offered))
 
     async def list_prompts(self, _context: _Request, _params: PaginatedRequestParams | None) -> ListPromptsResult:
         makes = "create_api_key" in self.offered
@@ -273,6 +273,11 @@ def _demands(settings: Settings) -> str:
         return " The policy of this server can't be used: every writing call is refused until a person corrects it."
     said = [text for _, text in settings.policy.words(settings.units)]
     return f" The person who runs this server demands: {'; '.join(said)}." if said else ""
+
+
+def offered_by(settings: Settings) -> dict[str, Tool]:
+    """The tools that the settings do not leave out, by their names."""
+    return {tool.name: tool for tool in TOOLS if not left_out_by(tool, settings)}
 
 
 def left_out_by(tool: Tool, settings: Settings) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from xml.etree.ElementTree import Element
 
 from comet_mcp.board import charts
@@ -21,16 +22,23 @@ _COLUMNS = ("Key", "State", "Budget", f"Spent in {DAYS} days", "Ends", "Last use
 _STATES = ("works", "disabled", "used up", "expired")
 
 
-def table(board: Board, *, may_change: bool) -> Element:
-    """All keys. The roles say again what each element is, for a narrow page shows no table."""
+def table(board: Board, tools: Sequence[str]) -> Element:
+    """All keys. The roles say again what each element is, for a narrow page shows no table.
+
+    Args:
+        board: What is shown.
+        tools: Those by which keys may be changed.
+    """
     titles = [element("th", title, scope="col", role="columnheader") for title in _COLUMNS]
-    if may_change:
-        titles.append(element("th", element("span", "Change", class_="unseen"), scope="col", role="columnheader"))
-    rows = [_row(key, board, may_change=may_change) for key in board.keys]
+    if tools:
+        title = element("span", "Change", class_="unseen")
+        titles.append(element("th", title, scope="col", role="columnheader", class_="changes"))
+    rows = [_row(key, board, may_change=bool(tools)) for key in board.keys]
     head = element("thead", element("tr", *titles, role="row"), role="rowgroup")
     body = element("tbody", *rows, role="rowgroup")
     caption = element("caption", "API keys of the account", class_="unseen")
-    return element("table", caption, head, body, role="table", id="keys")
+    zone = getattr(board.zone, "key", None)  # the machine's own has no name
+    return element("table", caption, head, body, role="table", id="keys", data_tools=" ".join(tools), data_zone=zone)
 
 
 def _row(key: BoardKey, board: Board, *, may_change: bool) -> Element:
@@ -46,10 +54,18 @@ def _row(key: BoardKey, board: Board, *, may_change: bool) -> Element:
     ]
     if may_change:
         label = f"Change key {key.id}, {key.name}"
-        cells.append(_cell("", element("button", "Change", type="button", class_="change", aria_label=label), by=""))
+        button = element("button", "Change", type="button", class_="change", aria_label=label)
+        cells.append(element("td", button, role="cell", data_by="", class_="changes"))
     serious = sum(mark.is_serious for mark in key.marks)
     return element(
-        "tr", *cells, role="row", data_id=key.id, data_name=key.name, data_state=key.said["state"], data_marks=serious
+        "tr",
+        *cells,
+        role="row",
+        data_id=key.id,
+        data_name=key.name,
+        data_state=key.said["state"],
+        data_marks=serious,
+        data_unlimited=key.left is None,
     )
 
 

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from collections.abc import Sequence
 from functools import cache
+from html import escape
 from importlib.resources import files
 from string import Template
 from typing import Literal
 from xml.etree.ElementTree import Element
 
 from comet_mcp.board import charts
+from comet_mcp.board.changes import WORDS
 from comet_mcp.board.data import DAYS, Board, Series
 from comet_mcp.board.elements import element, html_of
 from comet_mcp.board.keys import table
@@ -36,6 +39,7 @@ def document(board: Board | None, *, mode: Mode = "saved") -> str:
     """
     return Template(_asset("board.html")).substitute(
         policy=security_policy(mode),
+        words=escape(json.dumps(WORDS)),
         style=_asset("board.css"),
         script=_asset("board.js"),
         mode=mode,
@@ -52,9 +56,9 @@ def security_policy(mode: Mode) -> str:
     )
 
 
-def content(board: Board, *, may_change: bool = False) -> str:
-    """What stands in the page's main part."""
-    return "".join(map(html_of, _parts(board, may_change=may_change)))
+def content(board: Board, *, tools: Sequence[str] = ()) -> str:
+    """What stands in the page's main part. `tools` are those by which it may change keys."""
+    return "".join(map(html_of, _parts(board, tools)))
 
 
 @cache
@@ -66,14 +70,14 @@ def _digest(name: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(_asset(name).encode()).digest()).decode()}'"
 
 
-def _parts(board: Board, *, may_change: bool) -> list[Element]:
+def _parts(board: Board, tools: Sequence[str]) -> list[Element]:
     notes = [element("li", printable(note, 2000)) for note in board.notes]
     return [
         element("p", f"{board.account}, as of {local(board.at, board.zone)}", class_="about"),
         _figures(board),
         *([element("ul", *notes, class_="notes")] if notes else []),
         _spending(board),
-        _keys(board, may_change=may_change),
+        _keys(board, tools),
     ]
 
 
@@ -150,7 +154,7 @@ def _share(number: int, one: Series, total: int, board: Board) -> Element:
     )
 
 
-def _keys(board: Board, *, may_change: bool) -> Element:
+def _keys(board: Board, tools: Sequence[str]) -> Element:
     if not board.keys:
         made = element("code", "cometapi-mcp keys new NAME")
         return element(
@@ -161,8 +165,8 @@ def _keys(board: Board, *, may_change: bool) -> Element:
     search = element("label", "Search ", element("input", type="search", id="search", autocomplete="off"))
     state = element("label", "State ", element("select", *options, id="state"))
     marked = element("label", element("input", type="checkbox", id="marked"), " only those to look at")
-    tools = element("div", search, state, marked, element("output", id="count", for_="search state marked"),
+    finding = element("div", search, state, marked, element("output", id="count", for_="search state marked"),
                     class_="tools", hidden=True)  # fmt: skip
-    wide = element("div", table(board, may_change=may_change), class_="wide", role="region", tabindex=0,
+    wide = element("div", table(board, tools), class_="wide", role="region", tabindex=0,
                    aria_labelledby="keys-title")  # fmt: skip
-    return element("section", element("h2", "Keys", id="keys-title"), tools, wide)
+    return element("section", element("h2", "Keys", id="keys-title"), finding, wide)

@@ -25,6 +25,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 from uvicorn import Config, Server
 
+from comet_mcp.board.changes import tools_for
 from comet_mcp.board.page import content, document, security_policy
 from comet_mcp.cli.board_changes import Action, Answer, Changes
 from comet_mcp.cli.board_opening import Opener
@@ -32,6 +33,7 @@ from comet_mcp.cli.board_reading import Reading
 from comet_mcp.cli.calls import Calls
 from comet_mcp.cli.people import why
 from comet_mcp.errors import CometError
+from comet_mcp.server import offered_by
 
 _HOST = "127.0.0.1"
 _LONGEST = 4096
@@ -125,7 +127,7 @@ class Desk:
 
     def __post_init__(self) -> None:
         self._reading = Reading(self.calls.settings)
-        self._may_change = not self.calls.settings.read_only
+        self._tools = tools_for(self.calls.settings, offered_by(self.calls.settings))
 
     def app(self) -> Starlette:
         """The web application."""
@@ -187,7 +189,7 @@ class Desk:
         wish = _body(request, _Wish)
         await self.changes.drop()
         board = await self._reading.board(is_new=wish.is_new)
-        return {"html": content(board, may_change=self._may_change)}
+        return {"html": content(board, tools=self._tools)}
 
     async def _action(self, request: Request) -> Answer:
         return await self.changes.begin(self.calls, self.tasks, _body(request, Action))

@@ -78,10 +78,30 @@ async def test_the_page_is_the_same_for_all_and_asks_for_what_it_shows(home: Hom
         content = (await read(shows, f"{URI}/content")).text
         assert "$4.00 left" in content
         assert "gpt-4.1" in content
-        assert 'class="change"' not in content, "changes are asked of the assistant"
         assert HOSTILE not in content
         assert "&lt;img src=x" in content
         assert not [key.key for key in home.sandbox.keys if key.key in content]
+
+
+@pytest.mark.parametrize(
+    ("extra", "tools"),
+    [
+        ({}, "update_api_key rotate_api_key delete_api_key"),
+        ({"COMETAPI_MCP_DISABLE_TOOLS": "delete_api_key"}, "update_api_key rotate_api_key"),
+        ({"COMETAPI_MCP_SECRETS": "result"}, "update_api_key delete_api_key"),
+        ({"COMETAPI_MCP_READ_ONLY": "1"}, ""),
+        ({"COMETAPI_MCP_POLICY_MAX_BUDGET_USD": "lots"}, ""),
+    ],
+    ids=["all", "without a tool", "no value for a page", "read-only", "a policy that can't be used"],
+)
+async def test_the_page_offers_the_changes_that_the_tools_of_the_server_make(
+    home: Home, extra: dict[str, str], tools: str
+) -> None:
+    home.extra |= extra
+    async with client(home, extensions=host(APP_MIME_TYPE)) as shows:
+        content = (await read(shows, f"{URI}/content")).text
+        assert f'data-tools="{tools}"' in content
+        assert content.count('class="change"') == (2 if tools else 0)
 
 
 async def test_another_page_is_not_found(home: Home) -> None:

@@ -32,10 +32,10 @@ STRANGERS: list[dict[str, str]] = [
     {"X_Board_Session": ""},
 ]
 IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
-    ({"action": "top_up", "amount": "lots"}, '"0.50"'),
-    ({"action": "end"}, "the day"),
-    ({"action": "steal"}, "does not do"),
-    ({"action": "delete", "id": 999}, "There is no key 999"),
+    ({"add_budget_usd": "lots"}, "must be a number"),
+    ({"lifetime": "2020-01-31"}, "ends in the past"),
+    ({"status": "stolen"}, "must be one of"),
+    ({"id": 999, "status": "disabled"}, "No API key has id 999"),
 ]
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C can't be sent to one process there")
@@ -119,6 +119,11 @@ def test_a_file_that_can_not_be_written_is_told(home: Home) -> None:
     assert "is a folder" in done.stderr
 
 
+def begin(board: Live, tool: str, **arguments: Any) -> dict[str, Any]:
+    """What the page is told when it asks for a change."""
+    return board.ask("/action", tool=tool, arguments=arguments)
+
+
 def wait_for(path: Path) -> bool:
     """Whether a file comes to be, and has something in it, within ten seconds."""
     for _ in range(200):
@@ -145,16 +150,17 @@ def test_the_page_is_served_empty_and_its_content_only_to_who_has_the_token(boar
 
 @posix
 def test_a_request_of_somebody_else_is_refused_and_a_wrong_one_does_nothing(board: Live, home: Home) -> None:
-    wish = {"action": "disable", "id": 1}
+    wish = {"tool": "update_api_key", "arguments": {"id": 1, "status": "disabled"}}
     for headers in STRANGERS:
         for path in ("/board", "/action", "/answer"):
             assert board.send("POST", path, wish, **headers)[0] == 403, headers
-    wrong: list[Any] = [[], {"action": "delete"}, {"action": "delete", "id": "1"}, {**wish, "x": 2}, "x" * 5000]
+    others: list[dict[str, Any]] = [{"tool": "create_api_key"}, {"arguments": {"id": [1]}}, {"x": 2}]
+    wrong: list[Any] = [[], {"tool": "delete_api_key"}, *({**wish, **other} for other in others), "x" * 5000]
     for body in wrong:
         assert board.send("POST", "/action", body)[0] in (400, 403), body
     assert "No question is open" in board.ask("/answer", agrees=True)["error"]
     for fields, said in IMPOSSIBLE:
-        assert said in board.ask("/action", **{"id": 1} | fields)["error"]
+        assert said in begin(board, "update_api_key", **{"id": 1} | fields)["error"]
     assert [key.status for key in home.sandbox.keys] == [1, 1]
 
 
@@ -179,11 +185,11 @@ def test_a_wrong_token_gives_no_session(home: Home) -> None:
 
 @posix
 def test_a_change_is_asked_about_and_made_after_the_second_step(board: Live, home: Home) -> None:
-    asked = board.ask("/action", action="top_up", id=1, amount="2")
+    asked = begin(board, "update_api_key", id=1, add_budget_usd=2)
     assert "$4.00" in asked["question"]
     assert home.sandbox.keys[0].remain_quota == 4 * USD
     done = board.ask("/answer", agrees=True)
-    assert "was changed" in done["done"]
+    assert done["result"]["changed"]["budget"] == "$4.00 left -> $6.00 left"
     assert home.sandbox.keys[0].remain_quota == 6 * USD
     assert "$6.00 of $7.00 left" in board.ask("/board")["html"]
     trail = in_process("audit", environment=home.environment).stdout
@@ -191,30 +197,31 @@ def test_a_change_is_asked_about_and_made_after_the_second_step(board: Live, hom
 
 
 @posix
-def test_each_action_does_what_it_says(board: Live, home: Home) -> None:
-    def do(action: str, key: int = 1, **fields: str) -> str:
-        asked = board.ask("/action", action=action, id=key, **fields)
+def test_each_tool_does_what_it_says(board: Live, home: Home) -> None:
+    def do(tool: str, key: int = 1, **fields: str) -> dict[str, Any]:
+        asked = begin(board, tool, id=key, **fields)
         assert "question" in asked, asked
-        return str(board.ask("/answer", agrees=True).get("done"))
+        result: dict[str, Any] = board.ask("/answer", agrees=True)["result"]
+        return result
 
-    assert "disabled" in do("disable")
+    assert do("update_api_key", status="disabled")["state"] == "disabled"
     assert home.sandbox.keys[0].status == 2
-    assert "works" in do("enable")
+    do("update_api_key", status="enabled")
     before = home.sandbox.keys[0].expired_time
-    do("end", day="2030-01-31")
+    do("update_api_key", lifetime="2030-01-31")
     assert home.sandbox.keys[0].expired_time > before
-    assert "Key 3 was made with the same scope" in do("rotate")
+    assert do("rotate_api_key")["new_key"]["id"] == 3
     assert len(home.sandbox.keys) == 3
-    assert "was deleted" in do("delete", 2)
+    assert do("delete_api_key", 2)["deleted"]
     assert [key.id for key in home.sandbox.keys] == [1, 3]
 
 
 @posix
 def test_a_no_another_change_or_a_reload_does_nothing(board: Live, home: Home) -> None:
-    board.ask("/action", action="delete", id=1)
+    begin(board, "delete_api_key", id=1)
     assert "Nothing was done" in board.ask("/answer", agrees=False)["error"]
-    board.ask("/action", action="delete", id=1)
-    assert "question" in board.ask("/action", action="delete", id=2)
+    begin(board, "delete_api_key", id=1)
+    assert "question" in begin(board, "delete_api_key", id=2)
     board.ask("/board")
     assert "No question is open" in board.ask("/answer", agrees=True)["error"]
     assert len(home.sandbox.keys) == 2
@@ -226,7 +233,7 @@ def test_the_policy_holds_for_the_page(make_home: MakeHome) -> None:
     home.sandbox.add_key("blog", expired_time=int(SYSTEM.now()) + DAY, remain_quota=4 * USD)
     with live(home) as board:
         board.begin()
-        assert "5" in board.ask("/action", action="top_up", id=1, amount="100")["error"]
+        assert "at most $5.00" in begin(board, "update_api_key", id=1, add_budget_usd=100)["error"]
     assert home.sandbox.keys[0].remain_quota == 4 * USD
 
 
@@ -237,7 +244,7 @@ def test_a_reader_is_offered_no_change(make_home: MakeHome) -> None:
     with live(home) as board:
         board.begin()
         assert 'class="change"' not in board.ask("/board")["html"]
-        assert "error" in board.ask("/action", action="delete", id=1)
+        assert "error" in begin(board, "delete_api_key", id=1)
     assert len(home.sandbox.keys) == 1
 
 
