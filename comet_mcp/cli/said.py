@@ -1,13 +1,17 @@
-"""What `watch` has said already, in a file of its own beside the journal: for one watcher at a time."""
+"""What `watch` has said already, in a file of its own beside the journal: for one watcher at a time.
+
+Each kind of notice is noted by itself, so that a look with one threshold forgets nothing of a look with another.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from comet_mcp.domain.watch import Notice
 from comet_mcp.errors import CometError
 from comet_mcp.secret_store.directory import Directory
 
@@ -36,15 +40,16 @@ class Said:
                 code="not_noted",
             ) from None
 
-    def of(self, account: str, ids: list[str]) -> set[str]:
-        """Which of these notices were said of an account."""
-        noted = self._read().get(account, [])
-        return {one for one in ids if _short(one) in noted}
-
-    def note(self, account: str, ids: list[str]) -> None:
-        """Note that these, and no others, were said and still hold. Raises OSError."""
+    def of(self, account: str, found: Iterable[Notice]) -> set[str]:
+        """The ids of those notices that were said of an account."""
         noted = self._read()
-        noted[account] = sorted(map(_short, ids))
+        return {one.id for one in found if _short(one.id) in noted.get(f"{account} {one.kind}", [])}
+
+    def note(self, account: str, kinds: Iterable[str], said: Iterable[Notice]) -> None:
+        """Note that these, and no others of these kinds, were said and still hold. Raises OSError."""
+        noted, said = self._read(), list(said)
+        for kind in kinds:
+            noted[f"{account} {kind}"] = sorted(_short(one.id) for one in said if one.kind == kind)
         self._directory.replace(_FILE, json.dumps(noted, indent=1).encode())
 
     def _read(self) -> dict[str, list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import anyio
 import click
@@ -18,7 +19,7 @@ from comet_mcp.concurrency import Deadline
 from comet_mcp.context import Services
 from comet_mcp.domain.forecast import Forecast
 from comet_mcp.domain.lifetimes import duration
-from comet_mcp.domain.watch import Notice, Purse, Threshold, is_watched, kept, notices, unsaid
+from comet_mcp.domain.watch import Notice, Purse, Threshold, is_watched, kept, kinds, notices, unsaid
 from comet_mcp.errors import APIError, ArgumentError, CometError, SettingsError
 from comet_mcp.redaction import Redactor
 from comet_mcp.services.listing import all_keys
@@ -65,6 +66,15 @@ def command(*, once: bool, below: str, notify: Sequence[str], every: str) -> int
     return anyio.run(_watch, settings, threshold, ways, 0 if once else pause)
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What was found of an account, and of which kinds it is."""
+
+    account: str
+    kinds: Sequence[str]
+    found: list[Notice]
+
+
 async def _watch(settings: Settings, threshold: Threshold, ways: Sequence[Notify], pause: int) -> int:
     """Look once, or for ever with so many seconds between. Returns the exit status."""
     redactor = Redactor(settings.known_secrets)
@@ -96,7 +106,7 @@ async def _look(app: Services, threshold: Threshold, ways: Sequence[Notify]) -> 
     """Look at all keys and the balance, and say what was not said before. Raises CometError."""
     account, purses = await _purses(app)
     found = notices(purses, threshold, app.units, app.clock.now())
-    await anyio.to_thread.run_sync(_say, app, account, found, ways)
+    await anyio.to_thread.run_sync(_say, app, _Look(account, kinds(threshold), found), ways)
 
 
 async def _purses(app: Services) -> tuple[str, list[Purse]]:
@@ -120,13 +130,12 @@ async def _of_balance(app: Services, left: int) -> Forecast | None:
         return None  # an API without these sums, or one that failed: what is left is worth a notice all the same
 
 
-def _say(app: Services, account: str, found: list[Notice], ways: Sequence[Notify]) -> None:
+def _say(app: Services, look: _Look, ways: Sequence[Notify]) -> None:
     """Say what was not said, and note it once it was. Raises CometError for what could not be said."""
-    ids = [notice.id for notice in found]
     failed: CometError | None = None
     with Said.held(app.settings.state.parent / "watch") as memory:
-        said = memory.of(account, ids)
-        for notice in unsaid(found, said):
+        said = memory.of(look.account, look.found)
+        for notice in unsaid(look.found, said):
             try:
                 for way in ways:
                     way(app.redactor.text(notice.text))
@@ -134,8 +143,9 @@ def _say(app: Services, account: str, found: list[Notice], ways: Sequence[Notify
                 failed = error
             else:
                 said.add(notice.id)
-                memory.note(account, kept(found, said))  # at once: a watcher that is killed says nothing twice
-        memory.note(account, kept(found, said))
+                # at once: a watcher that is killed says nothing twice
+                memory.note(look.account, look.kinds, kept(look.found, said))
+        memory.note(look.account, look.kinds, kept(look.found, said))
     if failed is not None:
         raise failed
     sys.stderr.flush()

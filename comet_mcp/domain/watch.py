@@ -71,10 +71,24 @@ class Purse:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something to be said once, by its id, as long as it holds; the text is "" where it holds no longer for sure."""
+    """Something to be said once, by its id, as long as it holds; the text is "" where it holds no longer for sure.
 
-    id: str
+    The kind is which of a look's questions it answers: another look may ask with another threshold.
+    """
+
+    kind: str
+    purse: str
     text: str
+
+    @property
+    def id(self) -> str:
+        """What tells it from all others."""
+        return f"{self.purse} {self.kind}"
+
+
+def kinds(threshold: Threshold) -> tuple[str, str]:
+    """The kinds of notices that a look with this threshold has: of what is below it, and of what is used up soon."""
+    return f"below {threshold.text}", "soon"
 
 
 def is_watched(row: Key, now: float) -> bool:
@@ -85,8 +99,8 @@ def is_watched(row: Key, now: float) -> bool:
 def notices(purses: Iterable[Purse], threshold: Threshold, units: Units, now: float) -> list[Notice]:
     """What is worth a notice now, and what may be again in a moment, so that it is not to be said twice."""
     found = []
+    below, soon = kinds(threshold)
     for purse in purses:
-        below, soon = f"{purse.id} below {threshold.text}", f"{purse.id} soon"
         of = f" of {units.usd(purse.whole)}" if purse.whole is not None else ""
         left = f"{purse.called} has {units.usd(purse.left)}{of} left"
         seconds = math.inf if purse.forecast is None else purse.forecast.at - now
@@ -94,13 +108,13 @@ def notices(purses: Iterable[Purse], threshold: Threshold, units: Units, now: fl
         is_key = purse.whole is not None  # another whole is another id, so that nothing is said twice of this one
         is_below = threshold.is_above(purse.left, purse.whole)
         if is_below:
-            found.append(Notice(below, f"{left}, less than {threshold.text}.{end}"))
+            found.append(Notice(below, purse.id, f"{left}, less than {threshold.text}.{end}"))
         elif is_key or threshold.is_above(purse.left - purse.left // 5, None):
-            found.append(Notice(below, ""))
+            found.append(Notice(below, purse.id, ""))
         if end and not is_below:
-            found.append(Notice(soon, f"{left}.{end}"))
+            found.append(Notice(soon, purse.id, f"{left}.{end}"))
         elif is_key or purse.forecast is None or seconds <= 2 * SOON:
-            found.append(Notice(soon, ""))
+            found.append(Notice(soon, purse.id, ""))
     return found
 
 
@@ -109,9 +123,9 @@ def unsaid(found: Iterable[Notice], said: Collection[str]) -> list[Notice]:
     return [notice for notice in found if notice.text and notice.id not in said]
 
 
-def kept(found: Iterable[Notice], said: Collection[str]) -> list[str]:
-    """The ids of what was said and still holds; what does not is said again when it comes true again."""
-    return [notice.id for notice in found if notice.id in said]
+def kept(found: Iterable[Notice], said: Collection[str]) -> list[Notice]:
+    """What was said and still holds; what does not is said again when it comes true again."""
+    return [notice for notice in found if notice.id in said]
 
 
 def _end(forecast: Forecast | None, seconds: float) -> str:

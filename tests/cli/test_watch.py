@@ -72,6 +72,13 @@ def test_another_threshold_is_another_notice_and_the_balance_has_one_too(home: H
     assert look(home, "--below", "10").stderr == ""
 
 
+def test_a_look_with_one_threshold_forgets_nothing_of_a_look_with_another(home: Home) -> None:
+    home.sandbox.account.quota = 500 * USD
+    first, *more = [look(home, *below).stderr for below in ((), ("--below", "0.60"), (), ("--below", "0.60"))]
+    assert first.endswith("less than 20%.\n")
+    assert more == [first.replace("20%", "$0.60"), "", ""]
+
+
 def test_a_key_that_will_be_used_up_in_a_day_is_said_before_it_is_low(home: Home) -> None:
     used_steadily(home.sandbox, age=20 * DAY, every=DAY / 4, units=500_000, left=1_500_000)
     home.sandbox.keys[-1].used_quota = 1_500_000
@@ -181,9 +188,10 @@ def test_a_trouble_that_lasts_is_said_once_and_nothing_is_lost(home: Home, monke
 
 
 def test_a_damaged_note_of_what_was_said_is_told_and_left(home: Home) -> None:
-    look(home)
+    home.sandbox.keys[2].name = "shop"
+    assert '"shop"' in look(home).stderr
     noted = home.state.parent / "watch" / "said.json"
-    assert "low" not in noted.read_text(encoding="utf-8")
+    assert "shop" not in noted.read_text(encoding="utf-8")
     noted.write_text("[", encoding="utf-8")
     failed = look(home)
     assert failed.returncode == 1
