@@ -17,12 +17,6 @@ _BAR = 0.8
 """The part of a day's place that its bar takes."""
 
 
-def cost(units: int, worth: Units) -> str:
-    """Quota units in dollars and cents; below a cent all digits that it takes."""
-    cent = max(worth.per_usd // 100, 1)
-    return worth.usd(units if abs(units) < cent else round(units / cent) * cent)
-
-
 def bar(share: float) -> Element:
     """What is spent of a budget; `share` is what is left, from 0 to 1."""
     level = "none" if share <= 0 else "low" if share < 0.2 else "fine"
@@ -60,7 +54,7 @@ def stack(days: Sequence[date], series: Sequence[Series], worth: Units, label: s
         role="img",
         aria_label=label,
     )
-    scale = [element("span", cost(amount, worth)) for amount in (top, top // 2, 0)]
+    scale = [element("span", worth.cost(amount)) for amount in (top, top // 2, 0)]
     marks = [element("span", f"{days[at].day} {days[at]:%b}") for at in (0, len(days) // 2, len(days) - 1)]
     return element(
         "div",
@@ -73,7 +67,7 @@ def stack(days: Sequence[date], series: Sequence[Series], worth: Units, label: s
 
 def _day(at: int, day: date, series: Sequence[Series], top: int, worth: Units) -> Element:
     pieces, base = [], 0.0
-    said = [f"{day:%a} {day.day} {day:%b}: {cost(sum(one.units[at] for one in series), worth)}"]
+    said = [f"{day:%a} {day.day} {day:%b}: {worth.cost(sum(one.units[at] for one in series))}"]
     for number, one in enumerate(series):
         if one.units[at] <= 0:
             continue
@@ -89,7 +83,7 @@ def _day(at: int, day: date, series: Sequence[Series], top: int, worth: Units) -
                 class_=f"c{number}",
             )
         )
-        said.append(f"{one.name} {cost(one.units[at], worth)}")
+        said.append(f"{one.name} {worth.cost(one.units[at])}")
     return element("g", element("title", "\n".join(said)), *pieces)
 
 

@@ -102,11 +102,11 @@ def _budget(key: BoardKey) -> list[Element | str]:
 
 
 def _spent(key: BoardKey, board: Board) -> list[Element | str]:
-    total = charts.cost(sum(key.units), board.units)
+    total = board.units.cost(sum(key.units))
     if not any(key.units):
         return [element("span", total)]
     most = max(range(len(key.units)), key=key.units.__getitem__)
-    dearest = f"most on {board.days[most]:%Y-%m-%d}, {charts.cost(key.units[most], board.units)}"
+    dearest = f"most on {board.days[most]:%Y-%m-%d}, {board.units.cost(key.units[most])}"
     dry = key.said.get("runs_out")
     return [
         element("span", total),

@@ -88,7 +88,7 @@ def _figures(board: Board) -> Element:
     figures = [
         ("Keys", f"{len(board.keys)}", f"{working} work{'s' * (working == 1)}"),
         ("To look at", f"{worrying}", "keys with a mark" if worrying != 1 else "key with a mark"),
-        (f"Spent in {DAYS} days", charts.cost(board.total, board.units), ""),
+        (f"Spent in {DAYS} days", board.units.cost(board.total), ""),
     ]
     if board.before:
         amount, _, span = board.before.partition(" (")
@@ -129,8 +129,8 @@ def _stacked(kind: str, series: Sequence[Series], board: Board) -> Element:
     totals = [sum(one.units[at] for one in series) for at in range(len(board.days))]
     most = max(range(len(totals)), key=totals.__getitem__)
     label = (
-        f"Spending on each of {DAYS} days, by {kind}: {charts.cost(sum(totals), worth)} in all, most on "
-        f"{board.days[most]:%Y-%m-%d} with {charts.cost(totals[most], worth)}"
+        f"Spending on each of {DAYS} days, by {kind}: {worth.cost(sum(totals))} in all, most on "
+        f"{board.days[most]:%Y-%m-%d} with {worth.cost(totals[most])}"
     )
     dearest = [_share(number, one, sum(totals), board) for number, one in enumerate(series)]
     title = element("caption", f"The dearest {kind}s")
@@ -149,7 +149,7 @@ def _share(number: int, one: Series, total: int, board: Board) -> Element:
     return element(
         "tr",
         element("th", swatch, element("bdi", one.name), scope="row"),
-        element("td", charts.cost(one.total, board.units)),
+        element("td", board.units.cost(one.total)),
         element("td", part),
     )
 

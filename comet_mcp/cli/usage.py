@@ -122,7 +122,7 @@ def _draw(answers: list[_Answer], settings: Settings, top: int) -> None:
     usage, units, zone = answers[0].usage, settings.units, settings.timezone
     total = usage.read.spending.total
     click.echo(
-        f"{said(usage.start, max(usage.end, usage.start + 1), zone)}: {units.usd(total.units)} in {total.calls} calls"
+        f"{said(usage.start, max(usage.end, usage.start + 1), zone)}: {units.cost(total.units)} in {total.calls} calls"
     )
     if before := previous(usage, answers[0].question, units, zone):
         click.echo(f"Before: {before}")
@@ -150,7 +150,7 @@ def _draw_days(answer: _Answer, settings: Settings) -> None:
     rows = []
     for day, found in bars.items():
         length = -(-max(found.units, 0) * widest // most) if most > 0 else 0
-        rows.append((day, _usd(found.units, settings), full * length))
+        rows.append((day, settings.units.cost(found.units), full * length))
     show_table((Column("Day"), Column("Cost", right=True), Column("")), rows)
 
 
@@ -187,13 +187,7 @@ def _draw_table(spending: Spending, settings: Settings, top: int) -> None:
 
 def _figures(found: Sum, spending: Spending, settings: Settings) -> tuple[str, str, str]:
     part = f"{100 * found.units / spending.total.units:.0f}%" if spending.total.units > 0 else "-"
-    return _usd(found.units, settings), part, f"{found.calls}"
-
-
-def _usd(units: int, settings: Settings) -> str:
-    """Dollars, to the cent where there is one."""
-    cent = max(settings.units.per_usd // 100, 1)
-    return settings.units.usd(units if abs(units) < cent else round(units / cent) * cent)
+    return settings.units.cost(found.units), part, f"{found.calls}"
 
 
 def _words(group: Group, spending: Spending) -> list[str]:

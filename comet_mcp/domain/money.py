@@ -33,12 +33,22 @@ class Units:
     """Whether nobody said so: then the API is asked."""
 
     def usd(self, units: int) -> str:
-        """Quota units as dollars: "$5.00", and below a dollar as many digits as it takes, "$0.0004"."""
+        """Quota units as dollars, rounded down: "$5.00", and below a dollar as many digits as it takes, "$0.0004"."""
         sign, units = ("-" if units < 0 else ""), abs(units)
         cents, rest = divmod(units * 100, self.per_usd)
         if not rest or cents >= 100:
             return f"{sign}${cents // 100:,}.{cents % 100:02}"
         return f"{sign}${(Decimal(units) / self.per_usd).normalize():f}"
+
+    def cost(self, units: int) -> str:
+        """What was spent as dollars, to the nearest cent: sums then agree with their parts, and with other sums.
+
+        Below a cent it has as many digits as it takes.
+        """
+        if abs(units) * 100 < self.per_usd:
+            return self.usd(units)
+        cents = (abs(units) * 200 + self.per_usd) // (2 * self.per_usd)
+        return f"{'-' if units < 0 else ''}${cents // 100:,}.{cents % 100:02}"
 
     def exact(self, units: int) -> str:
         """Quota units as dollars with every digit, at least two: figures of one sentence then add up."""

@@ -41,7 +41,7 @@ class UsageLine(Result):
             id=group.key_id,
             model=group.model,
             day=group.day.isoformat() if group.day else None,
-            cost=units.usd(found.units),
+            cost=units.cost(found.units),
             units=found.units,
             calls=found.calls,
         )
@@ -73,11 +73,11 @@ class UsageReport(Result):
         more = len(ranked) - top
         return cls(
             span=said(usage.start, max(usage.end, usage.start + 1), zone),
-            total=units.usd(spending.total.units),
+            total=units.cost(spending.total.units),
             units=spending.total.units,
             calls=spending.total.calls,
             items=[UsageLine.of(group, found, spending.names, units) for group, found in ranked[:top]],
-            rest=f"{more} more: {units.usd(rest.units)} in {rest.calls} calls" if more > 0 else None,
+            rest=f"{more} more: {units.cost(rest.units)} in {rest.calls} calls" if more > 0 else None,
             previous=previous(usage, question, units, zone),
             notes=notes(usage, question, units, zone) or None,
         )
@@ -89,8 +89,8 @@ def previous(usage: Usage, question: Question, units: Units, zone: tzinfo) -> st
         return None
     span, before = question.span, usage.before
     is_other = before.so_far not in (None, before.units)
-    so_far = f", {units.usd(before.so_far or 0)} of it by the same time" if is_other else ""
-    return f"{units.usd(before.units)} ({said(span.before, span.start, zone)}){so_far}"
+    so_far = f", {units.cost(before.so_far or 0)} of it by the same time" if is_other else ""
+    return f"{units.cost(before.units)} ({said(span.before, span.start, zone)}){so_far}"
 
 
 def notes(usage: Usage, question: Question, units: Units, zone: tzinfo) -> list[str]:
@@ -100,8 +100,8 @@ def notes(usage: Usage, question: Question, units: Units, zone: tzinfo) -> list[
     if not found and usage.difference:
         more = "more" if usage.difference > 0 else "less"
         found.append(
-            f"The API's own sum of its log is {units.usd(usage.logged)} for this span before refunds, "
-            f"{units.usd(abs(usage.difference))} {more} than what is summed here."
+            f"The API's own sum of its log is {units.cost(usage.logged)} for this span before refunds, "
+            f"{units.cost(abs(usage.difference))} {more} than what is summed here."
         )
     if usage.read.is_hourly and "day" in spending.by and _begins_within_an_hour(usage.start, zone):
         found.append("The API sums by whole hours from UTC, so a day here begins up to an hour after midnight.")
@@ -117,7 +117,7 @@ def _missing(gap: Gap, usage: Usage, units: Units, zone: tzinfo) -> str:
     why = _WHY.get(gap.why, f"the API failed ({gap.why})")
     return (
         f"Calls from {said(gap.start, gap.end + 1, zone)} are not in these sums: {why}. Read were "
-        f"{units.usd(usage.read.spending.logged)} of {units.usd(usage.logged)}. Ask again in three minutes, or for a "
+        f"{units.cost(usage.read.spending.logged)} of {units.cost(usage.logged)}. Ask again in three minutes, or for a "
         "shorter span."
     )
 

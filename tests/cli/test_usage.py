@@ -10,11 +10,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import anyio
 import pytest
 
 from comet_mcp.clock import SYSTEM
+from tests.e2e.steps import served
 from tests.services.spend import DAY, many, spent
-from tests.support import Home, in_process
+from tests.support import Home, data_of, in_process
 
 MakeHome = Callable[..., Home]
 USD = 500_000
@@ -44,6 +46,20 @@ def test_it_draws_bars_by_day_and_tables_by_key_and_model(home: Home) -> None:
     assert re.search(r"^o3 +\$4\.50 +82% +2$", done.stdout, re.MULTILINE)
     assert "\x1b" not in done.stdout
     assert done.stderr == ""
+
+
+def test_the_sum_agrees_with_the_lines_below_it_and_with_the_tools(make_home: MakeHome) -> None:
+    home = make_home(dialect="gateway", COMETAPI_MCP_TIMEZONE="UTC")
+    spent(home.sandbox, home.sandbox.add_key("blog").id, "gpt-4o", 5_989_514, 60, token_name="blog")
+    done = usage(home)
+    assert re.findall(r"\$[1-9][\d.]*", done.stdout) == ["$11.98"] * 4, "in all, by day, key and model"
+
+    async def told() -> Any:
+        async with served(home) as client:
+            return data_of(await client.call_tool("get_usage", {"span": "last 5 days", "by": "key"}))
+
+    report = anyio.run(told)
+    assert (report["total"], report["items"][0]["cost"]) == ("$11.98", "$11.98")
 
 
 def test_a_terminal_without_blocks_gets_other_bars(home: Home) -> None:

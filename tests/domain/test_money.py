@@ -33,6 +33,24 @@ def test_the_dollars_shown_are_exact_below_one_and_at_most_a_cent_short_above(un
     assert exact - (Decimal("0.01") if exact >= 1 else 0) <= shown <= exact
 
 
+@pytest.mark.parametrize(
+    ("units", "shown"),
+    [
+        (0, "$0.00"),
+        (1, "$0.000002"),
+        (4_999, "$0.009998"),
+        (5_000, "$0.01"),
+        (7_499, "$0.01"),
+        (7_500, "$0.02"),
+        (5_989_514, "$11.98"),
+        (-7_500, "-$0.02"),
+        (MAX_QUOTA, "$1,000,000,000.00"),
+    ],
+)
+def test_a_cost_is_told_to_the_nearest_cent_and_below_a_cent_exactly(units: int, shown: str) -> None:
+    assert Units().cost(units) == shown
+
+
 @given(st.integers(min_value=1, max_value=MAX_QUOTA))
 def test_any_number_of_units_survives_its_way_through_dollars(units: int) -> None:
     assert Units().from_usd(float(Decimal(units) / PER_USD)) == units
