@@ -13,7 +13,7 @@ from typing import Any
 from comet_mcp.domain.money import Units
 from comet_mcp.domain.told_times import seconds_of
 from comet_mcp.text import printable
-from comet_mcp.tools.key_words import ANY, UNUSED, left_of
+from comet_mcp.tools.key_words import ANY, UNUSED, dry_of, left_of
 
 DAYS = 30
 """Days of spending that the board shows, today among them."""
@@ -158,7 +158,7 @@ def _key(said: Mapping[str, Any], spent: Series | None, now: float, *, is_idle: 
 
 def _marks(said: Mapping[str, str], ends: float | None, left: float | None, now: float, *, is_idle: bool) -> list[Mark]:
     """What should worry about a key that works."""
-    dry = _time(said.get("runs_out", UNUSED).removeprefix("about ").partition(" ")[0])
+    dry = _time(dry_of(said.get("runs_out", UNUSED))[0])
     found = {
         "runs out soon": dry is not None and dry < now + _SOON,
         "little left": left is not None and left < _LITTLE,

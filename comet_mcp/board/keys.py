@@ -10,7 +10,7 @@ from comet_mcp.board.data import DAYS, Board, BoardKey
 from comet_mcp.board.elements import element
 from comet_mcp.domain.told_times import from_now, local, seconds_of
 from comet_mcp.text import printable
-from comet_mcp.tools.key_words import ANY, NONE
+from comet_mcp.tools.key_words import ANY, NONE, dry_of
 
 _NEVER = 10**12
 """For sorting: later than every end."""
@@ -117,7 +117,7 @@ def _spent(key: BoardKey, board: Board) -> list[Element | str]:
 
 def _told(runs_out: str, board: Board) -> list[Element | str]:
     """A forecast of the tools, its day in the person's zone."""
-    time, _, pace = runs_out.removeprefix("about ").partition(" ")
+    time, pace = dry_of(runs_out)
     try:
         day = local(seconds_of(time), board.zone)[:10]
     except ValueError:  # it lies beyond what a calendar has

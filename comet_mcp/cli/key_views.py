@@ -14,7 +14,7 @@ import click
 from comet_mcp.cli.terminal import Column, console, draws_blocks, hung, show_table, tell, width_of
 from comet_mcp.domain.told_times import from_now, local, seconds_of
 from comet_mcp.text import printable, quoted
-from comet_mcp.tools.key_words import left_of
+from comet_mcp.tools.key_words import dry_of, left_of
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -93,6 +93,7 @@ def facts_of(key: Mapping[str, Any], zone: tzinfo, now: float) -> list[tuple[str
         ("state", printable(str(key["state"]))),
         ("budget", f"{key['budget']}  {bar(str(key['budget']))}".rstrip("- ")),
         ("spent", str(key["spent"])),
+        *([("runs out", _dry(str(key["runs_out"]), zone, now))] if key.get("runs_out") else []),
         ("ends", moment(str(key["ends"]), zone, now)),
         ("last used", moment(str(key["last_used"]), zone, now)),
         ("models", printable(str(key["models"]), 4000)),
@@ -100,6 +101,12 @@ def facts_of(key: Mapping[str, Any], zone: tzinfo, now: float) -> list[tuple[str
         ("group", printable(str(key["group"]))),
         *([("made", moment(str(key["created"]), zone, now))] if "created" in key else []),
     ]
+
+
+def _dry(words: str, zone: tzinfo, now: float) -> str:
+    """When a key runs out and at which pace, as tools tell it, in the person's zone."""
+    time, pace = dry_of(words)
+    return f"about {moment(time, zone, now)} {printable(pace)}"
 
 
 def moment(time: str, zone: tzinfo, now: float) -> str:

@@ -62,6 +62,12 @@ def runs_out(found: Forecast | None, units: Units) -> str | None:
     return f"about {when(found.at // HOUR * HOUR)} at {units.usd(pace)} {'a day' if found.each == 'day' else 'an hour'}"
 
 
+def dry_of(words: str) -> tuple[str, str]:
+    """The time and the pace of `runs_out`: "2026-12-03T05:00:00Z", "at $0.40 a day"."""
+    time, _, pace = words.removeprefix("about ").partition(" ")
+    return time, pace
+
+
 def models(row: Key) -> str:
     """The models that the key may call; a list that the API does not mind is named, and said to be so."""
     listed = ", ".join(ModelList.parse(row.model_limits).ids)

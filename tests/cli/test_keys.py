@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ import pytest
 from comet_mcp.cli.terminal import width_of
 from comet_mcp.clock import SYSTEM
 from comet_mcp.domain.key import Status
+from tests.services.spend import exported
+from tests.services.test_pace import used_steadily
 from tests.support import Home, in_process
 
 DAY = 86_400
@@ -127,6 +130,14 @@ def test_a_terminal_without_unicode_is_drawn_in_ascii(many: Home) -> None:
     shown = in_process("keys", environment=many.environment, columns=80, encoding="ascii")
     assert shown.returncode == 0
     assert "####----" in shown.stdout
+
+
+def test_a_key_is_shown_with_when_it_runs_out_at_the_pace_of_its_last_days(make_home: Callable[..., Home]) -> None:
+    home = make_home(dialect="gateway")
+    exported(home.sandbox)
+    used_steadily(home.sandbox, age=20 * DAY, every=DAY / 4, units=50_000, left=600_000)
+    (line,) = [line for line in keys(home, "show", "busy").stdout.splitlines() if line.startswith("runs out")]
+    assert re.fullmatch(r"runs out +about \d{4}-\d\d-\d\d \d\d:00 \(in [23] days\) at \$0\.40 a day", line)
 
 
 def test_one_key_is_shown_with_its_times_in_the_persons_zone_and_no_value(many: Home) -> None:
