@@ -5,6 +5,7 @@ A key's fields are the words of the tools; beside them stand the figures that ch
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, tzinfo
@@ -133,10 +134,17 @@ def board_of(told: Told, *, account: str, at: float, zone: tzinfo, units: Units)
         days=days,
         keys=[_key(key, spent.get(key["id"]), at, is_idle=key["id"] in idle) for key in told.keys],
         by_model=_ranked(_by_day(told.lines, "model", days), lambda model: printable(str(model or "-"), _LONGEST)),
-        by_key=_ranked(spent, lambda key: names.get(key) or logged.get(key) or (f"id {key}" if key else "-")),
+        by_key=_ranked(spent, _called(spent, names, logged).__getitem__),
         before=told.before,
         notes=list(told.notes),
     )
+
+
+def _called(spent: Iterable[Any], names: Mapping[Any, str], logged: Mapping[Any, str]) -> dict[Any, str]:
+    """How each key is called: by its name, that of the log where it is deleted; with its id where two are called so."""
+    called = {key: names.get(key) or logged.get(key) or (f"id {key}" if key else "-") for key in spent}
+    uses = Counter(called.values())
+    return {key: f"{name} (id {key})" if uses[name] > 1 else name for key, name in called.items()}
 
 
 def _key(said: Mapping[str, Any], spent: Series | None, now: float, *, is_idle: bool) -> BoardKey:

@@ -94,6 +94,11 @@ def test_a_key_has_its_name_of_today_and_a_deleted_one_that_of_the_log() -> None
     assert [series.name for series in found.by_key] == ["blog", "gone"]
 
 
+def test_keys_of_one_name_are_told_apart_by_their_ids() -> None:
+    lines = (line("2026-11-27", 3, 4), line("2026-11-27", 2, 1), line("2026-11-26", 1, 2, name="other"))
+    assert [series.name for series in board(lines=lines).by_key] == ["blog (id 4)", "blog (id 1)", "other"]
+
+
 def test_what_is_long_or_does_not_print_is_shown_all_the_same() -> None:
     models = ", ".join(f"model-{number}" for number in range(9))
     page = document(board(KEY | {"name": "a\u202eb\x00\ud800", "models": models, "ends": "9 (Unix seconds)"}))
