@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
 import anyio
 
@@ -13,6 +14,7 @@ from comet_mcp.concurrency import Deadline
 from comet_mcp.context import Services
 from comet_mcp.domain.key import Key
 from comet_mcp.errors import CometError, NotFoundError
+from comet_mcp.secret_store import Forgotten
 from comet_mcp.services.lease import Leased
 from comet_mcp.services.reading import read_again
 from comet_mcp.settings import Settings
@@ -25,6 +27,14 @@ _TOOL = "delete_api_key"
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """A key that is deleted, as it was read last, and where its value was."""
+
+    last: Key
+    forgotten: Forgotten
+
+
 async def delete_noted(
     app: Services,
     row: Key,
@@ -33,7 +43,7 @@ async def delete_noted(
     *,
     still: Callable[[Key], bool] = lambda _: True,
     by_force: bool = False,
-) -> Key | None:
+) -> Removed | None:
     """Delete a key, with rows in the trail around it.
 
     Args:
@@ -45,7 +55,7 @@ async def delete_noted(
         by_force: Whether nobody who may be changing it is waited for.
 
     Returns:
-        The key as it was read last; None where it was gone, or is not to be deleted any more.
+        What is deleted; None where it was gone, or is not to be deleted any more.
 
     Raises:
         AuditError: The trail is required and can't be written. Nothing was sent.
@@ -60,7 +70,7 @@ async def delete_noted(
                 note.outcome = "nothing_done"
                 return None
             with anyio.CancelScope(shield=True):  # what is begun must not leave the value of a dead key
-                await app.deleter.delete(hold, last, deadline)
+                deleted = await app.deleter.delete(hold, last, deadline)
     except NotFoundError:
         note.outcome = "nothing_done"
         await app.deleter.gone(row.id, deadline, row)
@@ -74,7 +84,7 @@ async def delete_noted(
     finally:
         with anyio.CancelScope(shield=True):
             await app.audit.end(begun, _TOOL, note)
-    return last
+    return Removed(last, deleted.forgotten)
 
 
 async def end_lease(app: Services, leased: Leased, by: str) -> Key | None:
@@ -90,7 +100,8 @@ async def end_lease(app: Services, leased: Leased, by: str) -> Key | None:
     try:
         deadline = Deadline(app.clock, app.settings.timeout)
         # whoever was at it before may have been killed in the middle
-        last = await delete_noted(app, leased.row, deadline, by, by_force=True)
+        removed = await delete_noted(app, leased.row, deadline, by, by_force=True)
+        last = removed.last if removed else None
         await app.leases.note_ended(leased, last.used_quota if last else None)
         is_over = True
     finally:

@@ -160,7 +160,7 @@
 
   // What a tool has done, in lines; the value of a key is in none of them.
   function lines(key, { changed, deleted, note, steps, new_key: made, warnings = [] }) {
-    if (deleted) return [`${key} was deleted.`];
+    if (deleted) return [`${key} was deleted.`, note];
     if (deleted === false) return [note];
     if (made) return [...steps, ...warnings, ...made.warnings || [], ...whereabouts(made.secret || {})];
     const all = Object.entries(changed).map(([field, text]) => `${field}: ${text}`);
@@ -228,7 +228,7 @@
       else desk.answer(false);
       return;
     }
-    const said = got.error ? plain(got.error) : lines(named(chosen, "Key"), got.result).map(plain).join("\n");
+    const said = got.error ? plain(got.error) : lines(named(chosen, "Key"), got.result).map(plain).filter(Boolean).join("\n");
     step(got.error ? "choose" : "done", said);
     if (!got.error) await fill(false);
     if (!isSeen) tell(said);

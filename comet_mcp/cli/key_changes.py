@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
+from comet_mcp.cli import key_views
 from comet_mcp.cli.calls import Calls, with_calls
 from comet_mcp.cli.key_options import KEY, Dollars, addresses, as_json, limits, which, yes
 from comet_mcp.cli.key_views import say, show_facts, show_json, where
 from comet_mcp.cli.terminal import can_ask, examples
-from comet_mcp.errors import ArgumentError, CometError, PolicyError
+from comet_mcp.errors import ArgumentError, PolicyError
 from comet_mcp.text import printable, quoted
 
 _FRIENDLY = ("name", "status")
@@ -218,9 +219,7 @@ def delete(key: str, *, yes: bool, is_json: bool) -> None:
         if is_json:
             show_json(done)
             return
-        if not done["deleted"]:
-            raise CometError(calls.said(done.get("note") or "No key was deleted."))
-        _done(f"Key {done['id']} {quoted(done.get('name') or '')} was deleted.")
+        _done(*key_views.deleted(done, calls.said))
 
     with_calls(deleted, yes=yes, asks=True)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import tzinfo
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ import click
 
 from comet_mcp.cli.terminal import Column, console, draws_blocks, hung, show_table, tell, width_of
 from comet_mcp.domain.told_times import from_now, local, seconds_of
+from comet_mcp.errors import CometError
 from comet_mcp.text import printable, quoted
 from comet_mcp.tools.key_words import dry_of, left_of
 
@@ -141,6 +142,22 @@ def say(texts: Iterable[str]) -> None:
     """Say something beside what is asked for, on stderr."""
     for text in texts:
         tell(printable(text, 2000), aside=True)
+
+
+def deleted(done: Mapping[str, Any], said: Callable[[str], str]) -> list[str]:
+    """That a key was deleted, and where its value was.
+
+    Args:
+        done: What delete_api_key has answered.
+        said: Says a text of a tool to a person.
+
+    Raises:
+        CometError: It was not.
+    """
+    note = said(done.get("note") or "")
+    if not done["deleted"]:
+        raise CometError(note or "No key was deleted.")
+    return [f"Key {done['id']} {quoted(done.get('name') or '')} was deleted.", *filter(None, [note])]
 
 
 def where(secret: Mapping[str, Any] | None, name: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,11 +86,11 @@ class _Tidying:
             done = await calls(_TOOL, dry_run=False)
             deleted = [key for key in done["keys"] if key["deleted"]]
             click.echo(f"Deleted: {len(deleted)}.")
+            _note(note for note in done.get("notes", ()) if note not in found.get("notes", ()))
             if len(deleted) < len(done["keys"]):
-                _note(done)
                 return 1
             found = await calls(_TOOL, dry_run=True)
-        _note(found)
+        _note(found.get("notes", ()))
         return 0
 
 
@@ -99,6 +100,6 @@ def _show(found: dict[str, Any]) -> None:
     )
 
 
-def _note(found: dict[str, Any]) -> None:
-    for note in found.get("notes", ()):
+def _note(notes: Iterable[str]) -> None:
+    for note in notes:
         click.echo(for_people(note), err=True)

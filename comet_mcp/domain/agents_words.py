@@ -4,7 +4,10 @@ from __future__ import annotations
 
 CODE = r"^\[[a-z_]+\] "
 """The word for programs with which an error begins."""
-ADVICE = r"(?<!\S)(?:Tell the user|Do not call again|Do not ask|Never ask|Ask them|Call again)[^.]*\.(?:\s|$)"
+ADVICE = (
+    r"(?<!\S)(?:Tell the user|Do not call again|Do not ask|Never ask|Ask them|Call again"
+    r"|A key that is made from recreate|It had expired: create_api_key)[^.]*\.(?:\s|$)"
+)
 """Sentences that tell a language model what to do in its conversation."""
 RAW = (
     r",? so remain_quota may be \d+ at most| \(expired_time \d+\)| To let it end in 30 days, set expired_time to \d+\."

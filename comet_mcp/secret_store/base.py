@@ -71,6 +71,11 @@ class Forgotten(NamedTuple):
         elsewhere = f"It may be in {self.elsewhere} still: remove it there." if self.elsewhere else ""
         return " ".join(filter(None, (removed, left, cleared, put, elsewhere, self.doubt)))
 
+    @property
+    def besides(self) -> str:
+        """The same without the places that are ours."""
+        return str(self._replace(removed=[]))
+
 
 NOWHERE = Forgotten([], [])
 

@@ -40,6 +40,19 @@ class Gone:
         return f"{said} {self.forgotten}".strip()
 
 
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """How a delete went, where that has to be said, and where the key's value was."""
+
+    notes: list[str]
+    forgotten: Forgotten
+
+    @property
+    def sentences(self) -> list[str]:
+        """All that is to be said; "" where the value was nowhere."""
+        return [*self.notes, str(self.forgotten)]
+
+
 class Deleter:
     """Deletes the keys of one account."""
 
@@ -48,8 +61,8 @@ class Deleter:
         self._changes = changes
         self._secrets = secrets
 
-    async def delete(self, hold: Hold, row: Key, deadline: Deadline) -> list[str]:
-        """Delete a key that was read under the hold, and its stored value. Returns what is to be said, as sentences.
+    async def delete(self, hold: Hold, row: Key, deadline: Deadline) -> Deleted:
+        """Delete a key that was read under the hold, and its stored value.
 
         Raises:
             UnsentError, RefusedError: It is still there.
@@ -73,7 +86,7 @@ class Deleter:
             await self._changes.note(hold, sent, State.SETTLED)
         for lost in hold.open:
             await self._changes.note_gone(hold, lost)
-        return [*notes, str(forgotten)]
+        return Deleted(notes, forgotten)
 
     async def read(self, key_id: int, deadline: Deadline) -> Key:
         """The key of that id. Raises NotFoundError; where a delete of it was left open, that says so and settles it."""

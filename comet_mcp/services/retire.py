@@ -121,8 +121,8 @@ class Retirer:
                 done.warnings += said
                 done.last_seen = old
                 if retirement.end == "delete":
-                    notes = await self._deleter.delete(hold, old, deadline)
-                    done.steps.append(" ".join(filter(None, [f"Key {key_id} was deleted.", *notes])))
+                    deleted = await self._deleter.delete(hold, old, deadline)
+                    done.steps.append(" ".join(filter(None, [f"Key {key_id} was deleted.", *deleted.sentences])))
                     await self._even_out(old, done, deadline)
                     return None
                 wanted, status = writable_spec(old), None

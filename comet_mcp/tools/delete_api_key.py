@@ -33,7 +33,7 @@ async def delete_api_key(context: Context, *, id: KeyId = 0, key_name: KeyName =
             row = await app.api.get_token(key_id)
             await _asked_to_delete(context, row)
             with anyio.CancelScope(shield=True):  # whoever gives up the call now must not leave the value of a dead key
-                notes = await app.deleter.delete(hold, row, deadline)
+                notes = (await app.deleter.delete(hold, row, deadline)).sentences
     except NotFoundError:
         return await _gone(context, key_id)
     if row.expired_time != NEVER and row.expired_time <= app.clock.now():

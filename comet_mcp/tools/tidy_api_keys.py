@@ -66,7 +66,7 @@ async def _deleted(context: Context, rows: list[Key], notes: list[str]) -> list[
     app, done = context.app, list[int]()
     for row in rows:
         try:
-            last = await delete_noted(
+            removed = await delete_noted(
                 app, row, context.deadline, TOOL.name, still=lambda last: is_ended(last, app.clock)
             )
         except CometError as error:
@@ -74,8 +74,10 @@ async def _deleted(context: Context, rows: list[Key], notes: list[str]) -> list[
                 raise
             notes.append(f"Key {row.id} and those after it were left: {error}")
             break
-        if last is not None:
+        if removed is not None:
             done.append(row.id)
+            if said := removed.forgotten.besides:
+                notes.append(f"Key {row.id} {quoted(row.name)}: {said}")
         else:
             notes.append(f"Key {row.id} was changed or deleted meanwhile.")
     return done

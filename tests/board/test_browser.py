@@ -175,6 +175,27 @@ def test_a_key_is_changed_on_the_served_page_in_two_steps(page: Page, make_home:
     assert board.ended["status"] == 0
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C can't be sent to one process there")
+def test_a_delete_on_the_page_says_where_the_value_was(page: Page, make_home: Callable[..., Home]) -> None:
+    home = make_home()
+    home.sandbox.add_key("blog", remain_quota=500_000)
+    program = home.directory / "program.env"
+    in_process("save", "1", "--file", str(program), environment=home.environment)
+    with live(home) as board:
+        page.show(board.address)
+        page.until("document.querySelectorAll('#keys .change').length === 1")
+        page.run("document.querySelector('#keys .change').click()")
+        page.run("document.querySelector('[data-action=delete]').click()")
+        page.until("!document.querySelector('#ask').hidden")
+        page.run("document.querySelector('#yes').click()")
+        page.until("document.querySelector('#said').textContent.includes('was deleted')")
+        assert page.run("document.querySelector('#said').textContent").splitlines() == [
+            'Key 1 "blog" was deleted.',
+            f"It was cleared from {program} (as COMETAPI_KEY).",
+        ]
+    page.show(f"file://{home.directory}")
+
+
 def _axe() -> Path | None:
     """The accessibility checker, where npm has put it."""
     npm = shutil.which("npm")

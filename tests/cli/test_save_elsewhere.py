@@ -113,6 +113,30 @@ def test_what_github_refuses_is_told_and_not_noted(
     assert save(home, "--to", PLACE).returncode == 0
 
 
+def test_a_delete_says_where_the_value_was_and_may_be_still(home: Home, github: GitHub) -> None:
+    command = script(home, "vault.py", "import sys; sys.stdin.read()")
+    for place in (PLACE, command):
+        assert save(home, "--to", place).returncode == 0
+    done = in_process("keys", "delete", "staging", "--yes", environment=home.environment)
+    assert done.stdout.splitlines() == [
+        'Key 1 "staging" was deleted.',
+        f"It was cleared from {PLACE}. It may be in {command} still: remove it there.",
+    ]
+    assert github.secrets == {}
+
+
+def test_tidying_says_it_too(home: Home, github: GitHub) -> None:
+    command = script(home, "vault.py", "import sys; sys.stdin.read()")
+    for place in (PLACE, command):
+        assert save(home, "--to", place).returncode == 0
+    home.sandbox.keys[0].expired_time = 1_600_000_000
+    done = in_process("tidy", "--yes", environment=home.environment)
+    assert done.stdout.splitlines()[-1] == "Deleted: 1."
+    cleared = f"It was cleared from {PLACE}. It may be in {command} still: remove it there."
+    assert done.stderr.splitlines() == [f'Key 1 "staging": {cleared}']
+    assert github.secrets == {}
+
+
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command_module, "_ELSEWHERE_WITHIN", 1.0)
