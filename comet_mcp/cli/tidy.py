@@ -36,6 +36,7 @@ _COLUMNS = (Column("Id", right=True), Column("Name", may_shrink=True), Column("S
 def command(*, dry_run: bool, yes: bool, leases: bool) -> int:
     """Delete the keys that have ended, expired or used up, and those that runs with a lease left behind.
 
+    A used-up key has ended once it was not called for an hour: what calls under way have set aside comes back to it.
     What a run left behind is deleted unasked: that was agreed to when its key was made.
     """
     settings = configuration.load()
