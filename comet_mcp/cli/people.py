@@ -44,6 +44,7 @@ _OPTIONS = {
     "ends_before": "--ends-before",
     "unused_for": "--unused-for",
     "key_name": "its name",
+    "old_key": "--old",
 }
 """The option that stands for an argument of a tool."""
 

@@ -40,6 +40,7 @@ async def hand_over(secrets: Secrets, old: Key, done: Rotated, deadline: Deadlin
         return True
     done.warnings.append(
         f"The old key {old.id} was left as it is, for programs still get its value from {listed(moved.to_come)}. Call "
-        'rotate_api_key again once that is mended; with old_key "disable" or "delete" it ends all the same.'
+        f"rotate_api_key again with id {old.id} once that is mended; "
+        'with old_key "disable" or "delete" it ends all the same.'
     )
     return False

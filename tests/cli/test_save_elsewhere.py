@@ -113,6 +113,18 @@ def test_what_github_refuses_is_told_and_not_noted(
     assert save(home, "--to", PLACE).returncode == 0
 
 
+def test_a_rotation_that_waits_for_a_place_says_how_it_goes_on(home: Home, github: GitHub) -> None:
+    home.sandbox.keys[0].remain_quota = 500_000
+    assert save(home, "--to", PLACE).returncode == 0
+    without = {name: text for name, text in home.environment.items() if name != "GH_TOKEN"}
+    waits = in_process("keys", "rotate", "staging", "--yes", environment=without).stderr
+    assert "The old key 1 was left as it is" in waits
+    # by its name it would be one of two keys
+    assert 'Run `cometapi-mcp keys rotate 1` again once that is mended; with --old "disable" or "delete" it' in waits
+    assert in_process("keys", "rotate", "1", "--yes", environment=home.environment).returncode == 0
+    assert github.secrets == {"COMETAPI_KEY": f"sk-{home.sandbox.keys[1].key}"}
+
+
 def test_a_delete_says_where_the_value_was_and_may_be_still(home: Home, github: GitHub) -> None:
     command = script(home, "vault.py", "import sys; sys.stdin.read()")
     for place in (PLACE, command):
