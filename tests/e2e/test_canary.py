@@ -118,7 +118,7 @@ def make_canary(make_home: MakeHome) -> Callable[..., Home]:
 
     def make(dialect: str = "gateway", store: str = "file", **extra: str) -> Home:
         sandbox = Sandbox(dialect, access_token=TOKEN)
-        logged = {"COMETAPI_MCP_LOG": "DEBUG", "COMETAPI_MCP_TIMEOUT": "2", "COMETAPI_MCP_SECRETS": store}
+        logged = {"COMETAPI_MCP_LOG": "DEBUG", "COMETAPI_MCP_TIMEOUT": "5", "COMETAPI_MCP_SECRETS": store}
         home = make_home(sandbox, **logged | extra)
         if store == "keyring":
             give_keychain(home)

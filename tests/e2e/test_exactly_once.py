@@ -173,7 +173,7 @@ async def test_a_key_that_no_list_shows_is_found_and_stored_by_a_later_list(
     make_home: MakeHome, dialect: str, fault: str
 ) -> None:
     """Whether its create was answered or not."""
-    answered, unanswered = (make_home(dialect=dialect, COMETAPI_MCP_TIMEOUT="4") for _ in range(2))
+    answered, unanswered = (make_home(dialect=dialect, COMETAPI_MCP_TIMEOUT="8") for _ in range(2))
 
     async def check(home: Home) -> None:
         await _create_unlisted(home, "reset_after" if home is unanswered else "", fault)

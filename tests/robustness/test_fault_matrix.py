@@ -24,7 +24,7 @@ from tests.e2e.steps import code_of, operations
 from tests.robustness.wire import UNCONNECTED, Exchange, Order, Unconnected, Wire, closed_port, exchange, hanging_port
 from tests.support import Home, text_of
 
-TIMEOUT = 2
+TIMEOUT = 4
 """Seconds that a call may take by its setting."""
 SLACK = 30
 """What it may take beyond that on a busy machine, and less than a fault that hangs does."""
@@ -220,8 +220,6 @@ def waits(cell: Cell) -> bool:
 
 def seconds_of(cell: Cell) -> int:
     """The setting of the time that a call may take."""
-    if cell.fault.name == "connect_timeout":
-        return 2 * TIMEOUT  # connecting has a part of it, and on a busy machine the rest must not end before
     return TIMEOUT if waits(cell) else AMPLE
 
 
@@ -374,12 +372,12 @@ async def test_every_tool_tells_that_the_api_cannot_be_reached(
     found: list[str] = []
 
     async def check(tool: str) -> None:
-        home = Home(tmp_path, url, Sandbox(), {"COMETAPI_MCP_TIMEOUT": "2"})
+        home = Home(tmp_path, url, Sandbox(), {"COMETAPI_MCP_TIMEOUT": str(AMPLE)})
         home.extra["COMETAPI_MCP_STATE"] = str(tmp_path / f"{tool}.sqlite3")
         async with Client(server.create_server(home.settings)) as client:
             begun = monotonic()
             text = text_of(await client.call_tool(tool, CALLS[tool]))
-            if not text.startswith("[unreachable] ") or monotonic() - begun > TIMEOUT + SLACK:
+            if not text.startswith("[unreachable] ") or monotonic() - begun > AMPLE + SLACK:
                 found.append(f"{tool}: {monotonic() - begun:.1f} s: {text}")
 
     async with anyio.create_task_group() as group:

@@ -262,8 +262,9 @@ if sys.platform != "win32":
     async def test_right_after_the_kill_a_create_with_little_time_says_that_nothing_was_sent(
         make_home: MakeHome,
     ) -> None:
-        home = make_home(dialect="gateway", COMETAPI_MCP_TIMEOUT="2")
+        home = make_home(dialect="gateway")
         _killed(home, CREATE["once the create was answered"][0], "create_api_key", BODY)
+        home.extra["COMETAPI_MCP_TIMEOUT"] = "2"
         async with served(home) as client:
             said = error_of(await client.call_tool("create_api_key", BODY))
             assert said.startswith("[create_outcome_unknown] ")
