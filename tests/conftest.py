@@ -13,6 +13,8 @@ from typing import Any
 from unittest import mock
 
 import hypothesis
+import keyring
+import keyring.backends.fail
 import pytest
 from jsonschema import Draft202012Validator
 
@@ -33,6 +35,9 @@ _ROOT = Path(__file__).parent.parent
 # How long an example takes says how busy the machine is.
 hypothesis.settings.register_profile("no clock", deadline=None)
 hypothesis.settings.load_profile("no clock")
+
+# No test asks the machine's own keychain, nor one that another test has defined: keyring takes each class it finds.
+keyring.set_keyring(keyring.backends.fail.Keyring())  # type: ignore[no-untyped-call]
 
 # Where nothing is written, each worker compiles every test anew, in each run: five seconds for each.
 sys.dont_write_bytecode = False
