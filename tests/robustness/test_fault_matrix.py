@@ -6,6 +6,8 @@ tables below: the code of the answer, the requests of that call, the rows and th
 
 from __future__ import annotations
 
+import gc
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +35,18 @@ AMPLE = 10
 AT_ONCE = 8
 """Cells that are checked at the same time."""
 ALWAYS = 1000
+
+# Where a call's time is over in the instant in which its connection is made, anyio forgets the socket to the collector.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed (transport )?<:ResourceWarning")
+
+
+@pytest.fixture(autouse=True)
+def _forgotten_sockets_are_of_this_test() -> Iterator[None]:
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
 
 Kind = Literal["unsent", "broken", "slow", "unusable", "failed", "limited", "redirected"]
 
