@@ -257,6 +257,7 @@
   // The live page, which asks the program that serves it; a tool's own question is put to the person here.
   async function live() {
     let session = "";
+    let asked = 0; // the number of the question that is put here
 
     async function ask(path, body) {
       const answer = await fetch(path, {
@@ -266,6 +267,12 @@
       }).catch(() => null);
       if (!answer) return { error: "cometapi-mcp board has ended. Start it again in the terminal." };
       return answer.json().catch(() => ({ error: "That was no answer. Start cometapi-mcp board again." }));
+    }
+
+    async function change(path, body) {
+      const got = await ask(path, body);
+      if (got.question) asked = got.number;
+      return got;
     }
 
     const token = location.hash.slice(1);
@@ -281,8 +288,8 @@
       canChange: true,
       waits: "Waiting ...",
       read: (isNew) => ask("board", { is_new: isNew }),
-      begin: (call) => ask("action", call),
-      answer: (agrees) => ask("answer", { agrees }),
+      begin: (call) => change("action", call),
+      answer: (agrees) => change("answer", { agrees, number: asked }),
     });
   }
 

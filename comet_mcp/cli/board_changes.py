@@ -1,7 +1,8 @@
 """What the page may ask to have done to a key: one change at a time, by the ordinary tools.
 
 The tool's own question goes to the page, and what the person says there is its answer. Another change, or the page
-loaded anew, is a no to a question that is open.
+loaded anew, is a no to a question that is open. A browser that copies a tab gives the copy its session too, so each
+question has a number, and an answer that has another is none.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _OPTION = re.compile(r"(?<= )--(budget|lifetime|models|ips|unlimited)(?=:)")
 """How a question names a field for a terminal; the page has no options."""
 
 Answer = dict[str, Any]
-"""What the page is told: a `question`, the tool's `result`, or an `error`."""
+"""What the page is told: a `question` and its `number`, the tool's `result`, or an `error`."""
 
 
 class Action(BaseModel):
@@ -42,6 +43,8 @@ class Changes:
         self._said, self._hear = anyio.create_memory_object_stream[Answer](1)
         self._agree, self._agreed = anyio.create_memory_object_stream[bool](1)
         self._is_open = False
+        self._number = 0
+        """That of the last question."""
 
     async def begin(self, calls: Calls, tasks: TaskGroup, action: Action) -> Answer:
         """Begin a change; the answer has its question, or how it ended without one."""
@@ -49,9 +52,9 @@ class Changes:
         tasks.start_soon(self._work, calls, action)
         return await self._hear.receive()
 
-    async def answer(self, *, agrees: bool) -> Answer:
-        """Answer the question that is open; how the change ended is returned."""
-        if not self._is_open:
+    async def answer(self, number: int, *, agrees: bool) -> Answer:
+        """Answer the question of that number, if it is open; how the change ended is returned."""
+        if not self._is_open or number != self._number:
             return {"error": "No question is open. Choose again what is to be done."}
         self._is_open = False
         await self._agree.send(agrees)
@@ -60,12 +63,13 @@ class Changes:
     async def drop(self) -> None:
         """Say no to a question that is open."""
         if self._is_open:
-            await self.answer(agrees=False)
+            await self.answer(self._number, agrees=False)
 
     async def asked(self, question: str) -> bool:
         """Have the page ask; called by the client of the tools."""
         self._is_open = True
-        await self._said.send({"question": _OPTION.sub(r"\1", question)})
+        self._number += 1
+        await self._said.send({"question": _OPTION.sub(r"\1", question), "number": self._number})
         return await self._agreed.receive()
 
     def close(self) -> None:

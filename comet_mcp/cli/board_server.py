@@ -61,6 +61,7 @@ class _Wish(BaseModel):
 class _Agreement(BaseModel):
     model_config = ConfigDict(strict=True)
     agrees: bool
+    number: int
 
 
 class _RefusedError(Exception):
@@ -195,7 +196,8 @@ class Desk:
         return await self.changes.begin(self.calls, self.tasks, _body(request, Action))
 
     async def _answer(self, request: Request) -> Answer:
-        return await self.changes.answer(agrees=_body(request, _Agreement).agrees)
+        given = _body(request, _Agreement)
+        return await self.changes.answer(given.number, agrees=given.agrees)
 
 
 async def _content(request: Request) -> bytes:

@@ -23,6 +23,8 @@ class Live:
     port: int
     token: str
     session: str = ""
+    asked: int = 0
+    """The number of the last question that this page got."""
     ended: dict[str, Any] = field(default_factory=dict)
     """Once it has ended: its `status`, and the `errors` that it told."""
 
@@ -49,7 +51,12 @@ class Live:
     def ask(self, path: str, **body: Any) -> dict[str, Any]:
         """What the page would get."""
         got: dict[str, Any] = json.loads(self.send("POST", path, body)[1])
+        self.asked = got.get("number", self.asked)
         return got
+
+    def answer(self, *, agrees: bool) -> dict[str, Any]:
+        """Answer the last question that this page got."""
+        return self.ask("/answer", agrees=agrees, number=self.asked)
 
     def begin(self) -> None:
         """Trade the token for a session."""

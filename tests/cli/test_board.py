@@ -158,7 +158,7 @@ def test_a_request_of_somebody_else_is_refused_and_a_wrong_one_does_nothing(boar
     wrong: list[Any] = [[], {"tool": "delete_api_key"}, *({**wish, **other} for other in others), "x" * 5000]
     for body in wrong:
         assert board.send("POST", "/action", body)[0] in (400, 403), body
-    assert "No question is open" in board.ask("/answer", agrees=True)["error"]
+    assert "No question is open" in board.answer(agrees=True)["error"]
     for fields, said in IMPOSSIBLE:
         assert said in begin(board, "update_api_key", **{"id": 1} | fields)["error"]
     assert [key.status for key in home.sandbox.keys] == [1, 1]
@@ -188,7 +188,7 @@ def test_a_change_is_asked_about_and_made_after_the_second_step(board: Live, hom
     asked = begin(board, "update_api_key", id=1, add_budget_usd=2)
     assert "$4.00" in asked["question"]
     assert home.sandbox.keys[0].remain_quota == 4 * USD
-    done = board.ask("/answer", agrees=True)
+    done = board.answer(agrees=True)
     assert done["result"]["changed"]["budget"] == "$4.00 left -> $6.00 left"
     assert home.sandbox.keys[0].remain_quota == 6 * USD
     assert "$6.00 of $7.00 left" in board.ask("/board")["html"]
@@ -201,7 +201,7 @@ def test_each_tool_does_what_it_says(board: Live, home: Home) -> None:
     def do(tool: str, key: int = 1, **fields: str) -> dict[str, Any]:
         asked = begin(board, tool, id=key, **fields)
         assert "question" in asked, asked
-        result: dict[str, Any] = board.ask("/answer", agrees=True)["result"]
+        result: dict[str, Any] = board.answer(agrees=True)["result"]
         return result
 
     assert do("update_api_key", status="disabled")["state"] == "disabled"
@@ -219,12 +219,23 @@ def test_each_tool_does_what_it_says(board: Live, home: Home) -> None:
 @posix
 def test_a_no_another_change_or_a_reload_does_nothing(board: Live, home: Home) -> None:
     begin(board, "delete_api_key", id=1)
-    assert "Nothing was done" in board.ask("/answer", agrees=False)["error"]
+    assert "Nothing was done" in board.answer(agrees=False)["error"]
     begin(board, "delete_api_key", id=1)
     assert "question" in begin(board, "delete_api_key", id=2)
     board.ask("/board")
-    assert "No question is open" in board.ask("/answer", agrees=True)["error"]
+    assert "No question is open" in board.answer(agrees=True)["error"]
     assert len(home.sandbox.keys) == 2
+
+
+@posix
+def test_an_answer_to_a_question_of_a_copied_tab_is_no_answer_to_that_of_the_other(board: Live, home: Home) -> None:
+    copied = Live(board.port, "", board.session)
+    begin(copied, "delete_api_key", id=1)
+    begin(board, "delete_api_key", id=2)
+    assert "No question is open" in copied.answer(agrees=True)["error"]
+    assert len(home.sandbox.keys) == 2
+    assert board.answer(agrees=True)["result"]["id"] == 2
+    assert [key.id for key in home.sandbox.keys] == [1]
 
 
 @posix
