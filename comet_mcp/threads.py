@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from contextvars import Context
 from queue import SimpleQueue
 from threading import Event, Thread
 from typing import TypeVar
@@ -16,6 +17,8 @@ import anyio
 import anyio.lowlevel
 
 _T = TypeVar("_T")
+_MOST_IDLE = 8
+"""Threads that are kept for the next work; what many calls at once took beyond them ends."""
 
 
 class LateError(Exception):
@@ -88,10 +91,13 @@ def begin(work: Callable[[], _T], outcome: list[_T | BaseException], ended: Call
 
     def run() -> None:
         try:
-            outcome.append(work())
+            outcome.append(Context().run(work))  # what it sets there is not the next one's
         except BaseException as error:  # noqa: BLE001 - raised where it is waited for
             outcome.append(error)
-        _IDLE.append(worker)  # before it is told of: who asks next finds this thread
+        if len(_IDLE) < _MOST_IDLE:
+            _IDLE.append(worker)  # before it is told of: who asks next finds this thread
+        else:
+            worker.todo.put(None)
         ended()
 
     worker.todo.put(run)
@@ -101,12 +107,14 @@ class _Worker:
     """A thread that does one thing after the other: to start one for each costs a call a tenth of its time."""
 
     def __init__(self) -> None:
-        self.todo: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self.todo: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        """None ends it."""
         Thread(target=self._work, daemon=True).start()
 
     def _work(self) -> None:
-        while True:
-            self.todo.get()()
+        while (run := self.todo.get()) is not None:
+            run()
+            del run  # what it gave is kept by nobody who waits for the next
 
 
 _IDLE: list[_Worker] = []
