@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import sqlite3
 from collections.abc import Callable
@@ -43,25 +42,28 @@ class SQLiteJournal:
         self._riders: list[Callable[[], Step[Any] | None]] = []
         self._one_at_a_time = anyio.Lock(fast_acquire=True)
         self._threads = Threads(1)  # while one hangs it has the connection: nobody else uses it then
-        self._absent = -math.inf
-        """When it was last seen that there is no file."""
+        self._looks = 0
+        """How often it was looked whether there is a file."""
+        self._absent = 0
+        """The last look that found none."""
         self._waiting: list[_Use] = []
         self._locked: tuple[float, JournalError] | None = None
 
     async def exists(self) -> bool:
         """Whether there is a journal already: one that never was has nothing to reconcile. Raises JournalError."""
-        asked = self._clock.monotonic()
+        begun = self._looks
         if self._file is not None:
             return True
         async with self._one_at_a_time:
-            if self._absent > asked:  # one look answers all who waited for it
+            if self._absent > begun:  # one look answers all who asked before it began
                 return False
+            self._looks = look = self._looks + 1
             try:
                 is_there = await self._threads.run(self.path.exists, _ANSWER_WITHIN)
             except LateError as late:
                 raise explained_fault(self.path, late) from None
             if not is_there:
-                self._absent = self._clock.monotonic()
+                self._absent = look
             return is_there
 
     def add_rider(self, rider: Callable[[], Step[Any] | None]) -> None:

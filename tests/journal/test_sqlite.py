@@ -23,7 +23,7 @@ from comet_mcp.journal.base import Decision, DropGrants, Grant, KeyLease, Put, P
 from comet_mcp.journal.operations import OldKey, Operation, State, Target, Watermark
 from comet_mcp.journal.sqlite import SQLiteJournal
 from comet_mcp.journal.steps import taking_share, using_nonce
-from tests.e2e.steps import code_of, served
+from tests.e2e.steps import code_of, served, until
 from tests.support import Home, data_of, error_of
 
 MakeHome = Callable[..., Home]
@@ -357,6 +357,30 @@ async def test_those_who_ask_at_once_whether_there_is_a_file_share_one_look(tmp_
     assert len(looks) <= 2
     (tmp_path / "journal.sqlite3").touch()
     assert await journal.exists()
+
+
+async def test_who_asks_whether_there_is_a_file_is_not_answered_by_a_look_that_had_begun_before(tmp_path: Path) -> None:
+    begun, released = threading.Event(), threading.Event()
+
+    class Slow(type(tmp_path)):  # type: ignore[misc]
+        def exists(self) -> bool:
+            found = bool(super().exists())
+            begun.set()
+            return released.wait(30) and found
+
+    journal, found = SQLiteJournal(Slow(tmp_path / "journal.sqlite3")), dict[str, bool]()
+
+    async def ask(name: str) -> None:
+        found[name] = await journal.exists()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask, "before")
+        await until(begun.is_set)
+        (tmp_path / "journal.sqlite3").touch()  # by another server
+        tasks.start_soon(ask, "after")
+        await anyio.wait_all_tasks_blocked()
+        released.set()
+    assert found == {"before": False, "after": True}
 
 
 async def test_who_is_cancelled_takes_nobody_along_who_waits_behind(journal: SQLiteJournal) -> None:
