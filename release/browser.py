@@ -113,6 +113,11 @@ class Page:
         for kind in ("rawKeyDown", "keyUp"):
             self._send("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
 
+    def click(self, x: float, y: float, *, count: int = 1) -> None:
+        """Press the mouse there and let it go; `count` 2 is the second of a double click."""
+        for kind in ("mousePressed", "mouseReleased"):
+            self._send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=count)
+
     def picture(self, *, scale: float = 1, most: float = math.inf) -> bytes:
         """The whole page as PNG, made so much larger or smaller, and cut below so many pixels of its own."""
         size = self._send("Page.getLayoutMetrics")["cssContentSize"]

@@ -81,6 +81,7 @@
   let desk = null;
   let chosen = null;
   let isBusy = false;
+  let fills = 0;
 
   function tell(text) {
     at("message").hidden = !text;
@@ -97,8 +98,10 @@
   }
 
   async function fill(isNew) {
+    const number = ++fills;
     at("reload").disabled = true;
     const got = await desk.read(isNew);
+    if (number !== fills) return; // what was asked for later may be here already, and shows a change that this does not
     at("reload").disabled = false;
     tell(got.error || "");
     if (!got.error) put(got.html);
@@ -245,7 +248,9 @@
     at("reload").addEventListener("click", () => fill(true));
     at("close").addEventListener("click", () => at("change").close());
     at("change").addEventListener("close", leave);
-    at("yes").addEventListener("click", () => go(desk.answer(true)));
+    at("yes").addEventListener("click", ({ detail }) => {
+      if (detail < 2) go(desk.answer(true)); // the second of a double click on what was there before is no answer
+    });
     at("no").addEventListener("click", () => go(desk.answer(false)));
     for (const button of document.querySelectorAll("[data-action]")) {
       button.addEventListener("click", () => begin(button));
@@ -296,6 +301,7 @@
   // The page in a chat, which asks the client that shows it (MCP Apps). The tool may have the client ask once more.
   async function app() {
     const waiting = new Map();
+    let sent = 0;
     let isOpened = false;
     let call = null;
 
@@ -304,7 +310,7 @@
     }
 
     function request(method, params) {
-      const id = waiting.size + 1;
+      const id = ++sent;
       send({ id, method, params });
       return new Promise((resolve) => { waiting.set(id, resolve); });
     }
@@ -315,7 +321,10 @@
         if (isOpened) fill(); // the first is of the call that opened the page
         isOpened = true;
       } else if (told.method === "ui/resource-teardown") send({ id: told.id, result: {} });
-      else if (!told.method && waiting.has(told.id)) waiting.get(told.id)(told);
+      else if (!told.method && waiting.has(told.id)) {
+        waiting.get(told.id)(told);
+        waiting.delete(told.id);
+      }
     }
 
     async function read() {

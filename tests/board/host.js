@@ -15,7 +15,7 @@ window.start = async (html, capabilities) => {
   });
   bridge.onreadresource = passed("resources/read");
   bridge.oncalltool = passed("tools/call");
-  window.answer = (result) => waiting.shift().answer(result);
+  window.answer = (result, at = 0) => waiting.splice(at, 1)[0].answer(result);
   window.refuse = (text) => waiting.shift().refuse(new Error(text));
   bridge.onsizechange = ({ height }) => { window.size = height; };
   window.call = () => bridge.sendToolResult({ content: [{ type: "text", text: "a result" }] });

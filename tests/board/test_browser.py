@@ -196,6 +196,27 @@ def test_a_delete_on_the_page_says_where_the_value_was(page: Page, make_home: Ca
     page.show(f"file://{home.directory}")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C can't be sent to one process there")
+def test_the_second_click_of_a_double_click_is_no_yes(page: Page, make_home: Callable[..., Home]) -> None:
+    home = make_home()
+    home.sandbox.add_key("blog", remain_quota=500_000)
+    with live(home) as board:
+        page.show(board.address)
+        page.until("document.querySelectorAll('#keys .change').length === 1")
+        page.run("document.querySelector('#keys .change').click()")
+        page.run("document.querySelector('[data-action=delete]').click()")
+        page.until("!document.querySelector('#ask').hidden")
+        yes = page.run(
+            "(({ left, top }) => [left + 5, top + 5])(document.querySelector('#yes').getBoundingClientRect())"
+        )
+        page.click(*yes, count=2)
+        assert not page.run("document.querySelector('#yes').disabled"), "it is still asked"
+        page.click(*yes)
+        page.until("document.querySelector('#said').textContent.includes('was deleted')")
+    page.show(f"file://{home.directory}")
+    assert not home.sandbox.keys
+
+
 def _axe() -> Path | None:
     """The accessibility checker, where npm has put it."""
     npm = shutil.which("npm")

@@ -309,6 +309,20 @@ def test_what_the_host_does_not_answer_is_not_said_to_be_undone(board: Hosted, h
     board.until("document.querySelector('#said').textContent.includes('passed no answer')")
 
 
+def test_a_reading_that_was_asked_for_before_another_does_not_take_its_place(board: Hosted, host: str) -> None:
+    board.open(host)
+    for _ in range(2):
+        board.page.run("window.call()")
+        uri = board.next("resources/read")["uri"]
+    for text, at in (("asked for later", 1), ("asked for before", 0)):
+        content = {"contents": [{"uri": uri, "text": f"<p>{text}</p>"}]}
+        board.page.run(f"window.answer({json.dumps(content)}, {at})")
+    board.page.run("window.call()")
+    board.next("resources/read")  # what came before this is through
+    assert board.text("main") == "asked for later"
+    assert board.run("document.querySelector('#reload').disabled"), "it waits for the third"
+
+
 def test_what_ends_after_the_dialog_was_closed_is_said_on_the_page(board: Hosted, host: str) -> None:
     board.open(host)
     board.choose("disable")
