@@ -126,7 +126,7 @@ async def remove_leftovers(app: Services, by: str) -> list[str]:
             said.append(f"The key that a run left behind could not be removed: {error}")
             continue
         if last is not None:
-            spent = app.units.usd(last.used_quota)
+            spent = app.units.cost(last.used_quota)
             said.append(f"Key {last.id} {quoted(last.name)}, which a run left behind, is deleted. It spent {spent}.")
     return said
 

@@ -41,9 +41,9 @@ class Units:
         return f"{sign}${(Decimal(units) / self.per_usd).normalize():f}"
 
     def cost(self, units: int) -> str:
-        """What was spent as dollars, to the nearest cent: sums then agree with their parts, and with other sums.
+        """What was spent as dollars, to the nearest cent: a sum is then told alike wherever it stands.
 
-        Below a cent it has as many digits as it takes.
+        Below a cent it has as many digits as it takes. Parts that are told so may differ from their sum by cents.
         """
         if abs(units) * 100 < self.per_usd:
             return self.usd(units)

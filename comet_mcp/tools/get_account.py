@@ -19,7 +19,7 @@ async def get_account(context: Context) -> AccountInfo:
         username=account.username or None,
         balance=context.app.units.usd(account.quota),
         balance_quota=account.quota,
-        used=context.app.units.usd(account.used_quota),
+        used=context.app.units.cost(account.used_quota),
         used_quota=account.used_quota,
         requests=account.request_count,
         group=account.group or None,

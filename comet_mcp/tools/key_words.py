@@ -29,7 +29,7 @@ def words_of(row: Key, units: Units, now: float) -> dict[str, str]:
         "state": row.state(now).word,
         "ends": expiry(row.expired_time),
         "budget": budget(row, units),
-        "spent": units.usd(row.used_quota),
+        "spent": units.cost(row.used_quota),
         "last_used": last_used(row),
         "models": models(row),
         "addresses": ", ".join(AddressList.parse(row.allow_ips).entries) or ANY,

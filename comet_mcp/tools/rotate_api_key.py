@@ -85,7 +85,7 @@ def _old_key(key_id: int, done: Rotated, units: Units, now: float) -> OldKey:
         id=key_id,
         state="not known" if not done.old_is_known else "deleted" if old is None else old.state(now).word,
         ends=None if old is None or not done.old_is_known else expiry(old.expired_time),
-        spent=None if seen is None else units.usd(seen.used_quota),
+        spent=None if seen is None else units.cost(seen.used_quota),
         last_used=None if seen is None else last_used(seen),
     )
 

@@ -86,7 +86,7 @@ async def _deleted(context: Context, rows: list[Key], notes: list[str]) -> list[
 def _question(rows: list[Key], units: Units, now: float) -> Question:
     """The question before ended keys are deleted. `now` is in Unix seconds."""
     said = [
-        f"{quoted(row.name)} (id {row.id}, {row.state(now).word}, spent {units.usd(row.used_quota)})" for row in rows
+        f"{quoted(row.name)} (id {row.id}, {row.state(now).word}, spent {units.cost(row.used_quota)})" for row in rows
     ]
     text = f"Delete for good the API key{'s' * (len(rows) > 1)} {', '.join(said)}?"
     return Question(text, digest_of("tidy", [wording.state_of(row) for row in rows]))

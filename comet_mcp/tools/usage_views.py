@@ -100,8 +100,8 @@ def notes(usage: Usage, question: Question, units: Units, zone: tzinfo) -> list[
     if not found and usage.difference:
         more = "more" if usage.difference > 0 else "less"
         found.append(
-            f"The API's own sum of its log is {units.cost(usage.logged)} for this span before refunds, "
-            f"{units.cost(abs(usage.difference))} {more} than what is summed here."
+            f"The API's own sum of its log is {units.exact(usage.logged)} for this span before refunds, "
+            f"{units.exact(abs(usage.difference))} {more} than what is summed here."
         )
     if usage.read.is_hourly and "day" in spending.by and _begins_within_an_hour(usage.start, zone):
         found.append("The API sums by whole hours from UTC, so a day here begins up to an hour after midnight.")
@@ -117,8 +117,8 @@ def _missing(gap: Gap, usage: Usage, units: Units, zone: tzinfo) -> str:
     why = _WHY.get(gap.why, f"the API failed ({gap.why})")
     return (
         f"Calls from {said(gap.start, gap.end + 1, zone)} are not in these sums: {why}. Read were "
-        f"{units.cost(usage.read.spending.logged)} of {units.cost(usage.logged)}. Ask again in three minutes, or for a "
-        "shorter span."
+        f"{units.exact(usage.read.spending.logged)} of {units.exact(usage.logged)}. Ask again in three minutes, or for "
+        "a shorter span."
     )
 
 

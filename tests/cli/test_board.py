@@ -75,6 +75,15 @@ def test_a_saved_page_tells_keys_and_spending_without_a_script(home: Home) -> No
     assert text.count("<svg") >= 5
 
 
+def test_what_a_key_spent_in_a_span_is_never_told_as_more_than_it_spent_in_all(make_home: MakeHome) -> None:
+    home = make_home(dialect="gateway", COMETAPI_MCP_TIMEZONE="UTC")
+    key = home.sandbox.add_key("blog", remain_quota=USD, used_quota=4 * USD - 1)
+    spent(home.sandbox, key.id, "o3", 4 * USD - 1, 60, token_name="blog")
+    page = saved(home)
+    assert "<span>$4.00</span>" in page
+    assert "$4.00 spent in all" in page
+
+
 def test_a_name_is_text(home: Home) -> None:
     page = saved(home)
     assert HOSTILE not in page

@@ -11,8 +11,8 @@ import pytest
 from comet_mcp.domain.money import Units
 from comet_mcp.domain.span_words import span_of
 from comet_mcp.domain.usage import Spending
-from comet_mcp.services.usage import Before, Question, Read, Usage
-from comet_mcp.tools.usage_views import previous
+from comet_mcp.services.usage import Before, Gap, Question, Read, Usage
+from comet_mcp.tools.usage_views import notes, previous
 from tests.e2e.steps import served
 from tests.services.spend import DAY, HOUR, exported, many, spent
 from tests.support import Home, data_of, error_of, text_of
@@ -79,6 +79,15 @@ async def test_this_span_stands_against_the_one_before(home: Home) -> None:
     assert found["total"] == "$1.00"
     assert found["previous"].startswith("$3.00 (")
     assert "by the same time" not in found["previous"], "it is as long as this one"
+
+
+def test_what_was_not_read_is_never_told_as_all_of_it() -> None:
+    question = Question(span_of("this month", 1_795_800_000, UTC), ("key",))
+    read = Read(Spending(("key",), UTC), [Gap(0, 9, "calls")])
+    read.spending.logged = 5 * USD - 1_000
+    usage = Usage(0, 100, read, logged=5 * USD)
+    (note,) = notes(usage, question, Units(), UTC)
+    assert "$4.998 of $5.00" in note
 
 
 @pytest.mark.parametrize(("so_far", "ends"), [(USD, ", $1.00 of it by the same time"), (3 * USD, ")"), (None, ")")])
