@@ -108,12 +108,13 @@
   }
 
   // What may be done to a key: a question, for where that of the tool is not put here, and the tool's arguments.
+  const DOLLARS = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD", maximumFractionDigits: 9 });
   const CHANGES = {
     disable: (key) => [`Disable ${key}? Programs can't use it until it is enabled.`, { status: "disabled" }],
     enable: (key) => [`Enable ${key}? Programs can use it again.`, { status: "enabled" }],
     top_up: (key) => {
-      const { value, valueAsNumber } = at("amount");
-      return valueAsNumber > 0 ? [`Let ${key} spend $${value} more?`, { add_budget_usd: valueAsNumber }] : [];
+      const amount = at("amount").valueAsNumber;
+      return amount > 0 ? [`Let ${key} spend ${DOLLARS.format(amount)} more?`, { add_budget_usd: amount }] : [];
     },
     end: (key) => {
       const day = at("day").value;
@@ -168,6 +169,15 @@
     if (made) return [...steps, ...warnings, ...made.warnings || [], ...whereabouts(made.secret || {})];
     const all = Object.entries(changed).map(([field, text]) => `${field}: ${text}`);
     return all.length ? [`${key} was changed.`, ...all, ...warnings] : ["Nothing was to be changed."];
+  }
+
+  // The same as one text; a page that a client has kept may be of another version than the server.
+  function told(key, result) {
+    try {
+      return lines(key, result).filter(Boolean).map(plain).join("\n");
+    } catch {
+      return "The tool gave an answer that this page does not know. Reload this page to see what was done.";
+    }
   }
 
   function whereabouts({ path, needs, load }) {
@@ -231,7 +241,7 @@
       else desk.answer(false);
       return;
     }
-    const said = got.error ? plain(got.error) : lines(named(chosen, "Key"), got.result).map(plain).filter(Boolean).join("\n");
+    const said = got.error ? plain(got.error) : told(named(chosen, "Key"), got.result);
     step(got.error ? "choose" : "done", said);
     if (!got.error) await fill(false);
     if (!isSeen) tell(said);

@@ -309,6 +309,30 @@ def test_what_the_host_does_not_answer_is_not_said_to_be_undone(board: Hosted, h
     board.until("document.querySelector('#said').textContent.includes('passed no answer')")
 
 
+@pytest.mark.parametrize("content", [{}, {"changed": None}, {"new_key": {}}], ids=json.dumps)
+def test_an_answer_that_is_not_known_ends_the_question_and_is_not_told_as_undone(
+    board: Hosted, host: str, content: dict[str, Any]
+) -> None:
+    board.open(host)
+    board.choose("top_up", amount="1")
+    board.say("yes")
+    board.next("tools/call")
+    board.page.run(f"window.answer({json.dumps({'content': [], 'structuredContent': content})})")
+    board.answer("resources/read")
+    board.until("document.querySelector('#ask').hidden")
+    assert "Reload this page to see what was done" in board.said()
+
+
+@pytest.mark.parametrize(("amount", "shown"), [("1e3", "$1,000.00"), ("00005", "$5.00"), ("0.125", "$0.125")])
+def test_a_sum_is_asked_about_as_dollars_however_it_was_written(
+    board: Hosted, host: str, amount: str, shown: str
+) -> None:
+    board.open(host)
+    board.choose("top_up", amount=amount)
+    board.until("!document.querySelector('#ask').hidden")
+    assert f"spend {shown} more?" in board.text("#question")
+
+
 def test_a_reading_that_was_asked_for_before_another_does_not_take_its_place(board: Hosted, host: str) -> None:
     board.open(host)
     for _ in range(2):
