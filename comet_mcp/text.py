@@ -22,6 +22,8 @@ def printable(text: str, limit: int = 200) -> str:
 
 def escaped(text: str, encoding: str = "utf-8") -> str:
     """The whole of `text`, with an escape of JSON for what does not print, and for what `encoding` does not have."""
+    if text.isascii() and text.isprintable():
+        return text  # nearly always, and quickly said
     return "".join(char if _shows(char, encoding) else json.dumps(char)[1:-1] for char in text)
 
 

@@ -53,9 +53,10 @@ def checked(answer: Answer, host: str, *, as_key: bool = False) -> Answer:
         host: From where, for the messages.
         as_key: Whether a model key asked, so that a 401 says nothing of the account's access token.
     """
-    status, reference = answer.status, answer.request_id
+    status = answer.status
     if status == 200:
         return answer
+    reference = answer.request_id
     if 300 <= status < 400:  # the API has none for the calls that are made here
         raise RefusedError(
             f"{host} answered with a redirect ({status}), which was not followed: nothing was read or changed, and it "

@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 import ssl
 import zlib
-from functools import partial
+from functools import lru_cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -117,7 +117,7 @@ class Transport:
         try:
             request = httpx.Request(
                 method,
-                self._settings.base_url + path,
+                _url(self._settings.base_url + path),
                 headers=_HEADERS | headers,
                 json=body,
                 # connecting ends before the whole does: what was never connected was never sent
@@ -209,6 +209,14 @@ class Transport:
             cause=f"{printable(status)}: {why}",
             at_proxy=True,
         )
+
+
+@lru_cache(maxsize=128)
+def _url(address: str) -> httpx.URL:
+    """An address that is read once: few are asked for again and again. Raises httpx.InvalidURL, UnicodeError."""
+    import httpx  # noqa: PLC0415 - see the module's docstring
+
+    return httpx.URL(address)
 
 
 def _name_of(proxy: SecretStr | None) -> str:

@@ -39,6 +39,8 @@ class SQLiteJournal:
         self._clock = clock
         self._db: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
+        self._synchronous = ""
+        """What the connection was told last; "" where it was told nothing yet."""
         self._riders: list[Callable[[], Step[Any] | None]] = []
         self._one_at_a_time = anyio.Lock(fast_acquire=True)
         self._threads = Threads(1)  # while one hangs it has the connection: nobody else uses it then
@@ -162,10 +164,13 @@ class SQLiteJournal:
         if self._db is None:
             self._db = _open(self.path)
             self._file = _identity(self.path)
+            self._synchronous = ""
         db = self._db
         # a commit is on disk when it returns: the POST must not be better remembered by the API than by us
         durable = any(step.durable for use in uses for step in use.steps)
-        db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+        if self._synchronous != (synchronous := "FULL" if durable else "NORMAL"):
+            db.execute(f"PRAGMA synchronous = {synchronous}")
+            self._synchronous = synchronous
         db.execute("BEGIN IMMEDIATE")
         try:
             for use in uses:
