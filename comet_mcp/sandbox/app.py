@@ -6,7 +6,7 @@ import ipaddress
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal
 from urllib.parse import quote
 
@@ -102,6 +102,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 )
 
 
+@lru_cache(maxsize=1024)
 def call_of(method: str, path: str) -> str:
     """The name of the call that this method and path ask for, whether or not the dialect has it."""
     return next((endpoint.call for endpoint in ENDPOINTS if endpoint.matches(method, path)), "other")
@@ -210,7 +211,8 @@ def _spoken(dialect: Dialect) -> Iterator[Endpoint]:
 
 def _ip(http: HTTPRequest) -> str:
     # Measured: a caller on loopback may say whom it asks for, as a reverse proxy would.
-    for claim in (http.headers.get("x-forwarded-for", "").split(",")[0].strip(), http.headers.get("x-real-ip", "")):
+    claims = (http.headers.get("x-forwarded-for", "").split(",")[0].strip(), http.headers.get("x-real-ip", ""))
+    for claim in filter(None, claims):
         try:
             return f"{ipaddress.ip_address(claim)}"
         except ValueError:
