@@ -14,6 +14,7 @@ from unittest import mock
 import anyio
 import anyio._backends._asyncio as backend
 import anyio.lowlevel
+import sniffio
 
 from comet_mcp.threads import Threads
 from tests.simulation.loop import Ordered, require_going_on
@@ -42,6 +43,7 @@ def installed() -> Iterator[None]:
         stack.callback(gc.unfreeze)
         put = stack.enter_context
         put(mock.patch.object(backend.CancelScope, "__init__", ordered))
+        put(mock.patch.object(sniffio.thread_local, "name", "asyncio"))  # else it is looked for at each step
         yield
 
 
@@ -68,6 +70,9 @@ def seeded(random: Random) -> Iterator[None]:
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(mock.patch.object(Threads, "run", inline))
+        # anyio's own has no end for a task that ended inside a scope, as one that starts a server does: each history
+        # would be kept by it
+        stack.enter_context(mock.patch.object(backend, "_task_states", {}))
         for name, module in list(sys.modules.items()):
             if name.startswith("comet_mcp.sandbox.") and "new_secret" in vars(module):
                 stack.enter_context(mock.patch.object(module, "new_secret", secret))

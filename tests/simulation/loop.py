@@ -11,6 +11,7 @@ import contextlib
 import heapq
 import itertools
 import math
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextvars import Context, ContextVar, copy_context
 from random import Random
@@ -75,8 +76,33 @@ class _Task(asyncio.Task[Any]):
     def __hash__(self) -> int:
         return self.number
 
-    def __eq__(self, other: object) -> bool:
-        return self is other
+
+class _Handle(asyncio.Handle):
+    """A callback, without what asyncio notes for debugging. All that is asked of it elsewhere is `cancel`."""
+
+    __slots__ = ()
+
+    def __init__(
+        self, loop: Loop, callback: Callable[..., object], args: tuple[Any, ...], context: Context | None
+    ) -> None:
+        self._loop = loop
+        self._callback: Any = callback
+        self._args: Any = args
+        self._context = copy_context() if context is None else context
+        self._cancelled = False
+        self._repr = self._source_traceback = None
+
+    def cancel(self) -> None:
+        """Never run it."""
+        self._cancelled = True
+        self._callback = self._args = None
+
+
+class _Moment(float):
+    """When a callback is due. It compares as the number that it is, which a handle does in Python."""
+
+    __slots__ = ("handle",)
+    handle: _Handle
 
 
 class Loop(asyncio.BaseEventLoop):
@@ -91,16 +117,38 @@ class Loop(asyncio.BaseEventLoop):
         self.numbers = itertools.count(1)
         """Numbers for whatever needs one in a history."""
         self.tasks: list[_Task] = []
-        self.left: list[asyncio.Handle] = []
+        self.left: list[_Handle] = []
         """What the dead had ready."""
         self.over = False
         """Whether the history is told, and all that is left only has to end."""
         self._draw = random.random
+        self._ready: deque[_Handle]
+        self._timers: list[_Moment] = []
         self.set_task_factory(self._make_task)
         self.set_exception_handler(self._note_failure)
 
     def time(self) -> float:
         return self.now
+
+    def call_soon(  # type: ignore[override]
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> _Handle:
+        handle = _Handle(self, callback, args, context)
+        self._ready.append(handle)
+        return handle
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> _Handle:
+        moment = _Moment(when)
+        moment.handle = _Handle(self, callback, args, context)
+        heapq.heappush(self._timers, moment)
+        return moment.handle
+
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> _Handle:
+        return self.call_at(self.now + delay, callback, *args, context=context)
 
     def _make_task(
         self, loop: asyncio.AbstractEventLoop, coro: Any, *, context: Context | None = None, **options: Any
@@ -120,14 +168,12 @@ class Loop(asyncio.BaseEventLoop):
             self.failures.append(f"{context.get('message')}: {context.get('exception')!r}")
 
     def _run_once(self) -> None:
-        ready: Any = self._ready  # type: ignore[attr-defined]
-        timers: Any = self._scheduled  # type: ignore[attr-defined]
-        while timers and (timers[0]._cancelled or not ready or timers[0]._when <= self.now):
-            timer = heapq.heappop(timers)
-            timer._scheduled = False
-            if not timer._cancelled:
-                self.now = max(self.now, timer._when)
-                ready.append(timer)
+        ready, timers = self._ready, self._timers
+        while timers and (timers[0].handle._cancelled or not ready or timers[0] <= self.now):
+            moment = heapq.heappop(timers)
+            if not moment.handle._cancelled:
+                self.now = max(self.now, float(moment))
+                ready.append(moment.handle)
         if not ready:
             raise StuckError(f"nothing is ready and nothing is waited for at {self.now:.3f}")
         if (count := len(ready)) > 1:
@@ -193,7 +239,7 @@ def _running(loop: Loop) -> Iterator[None]:
 def _throw_away(loop: Loop) -> None:
     """End all tasks, those of the dead too. What they still do is refused by whatever they would do it with."""
     loop.over = True
-    loop._ready.extend(loop.left)  # type: ignore[attr-defined]
+    loop._ready.extend(loop.left)
     loop.steps = 0
 
     async def unwind() -> None:

@@ -8,6 +8,8 @@ import math
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -20,7 +22,7 @@ from comet_mcp.clock import Clock
 from comet_mcp.deliveries import Deliveries
 from comet_mcp.server import create_server
 from comet_mcp.settings import Settings, load
-from tests.simulation import failing
+from tests.simulation import failing, journal
 from tests.simulation.gateway import EPOCH, Gateway
 from tests.simulation.loop import OWNER, Owner
 from tests.simulation.records import CALL, Call, Log, Wish, code_in
@@ -61,17 +63,16 @@ class Server(Owner):
         self.deliveries = Deliveries()
         self.on_death = self._break_off
         self.app: Any = None
-        self.settings: Settings = load(self._environment())
+        settings = _settings(**self._environment())
+        self.settings = replace(settings, key_dir=machine.key_dir, state=machine.journal)
         self.number = next(self.loop.numbers)
 
     def _environment(self) -> dict[str, str]:
+        """All but the machine's paths, which differ in every history."""
         return {
-            "HOME": str(self.machine.directory),
             "COMETAPI_ACCESS_TOKEN": self.token,
             "COMETAPI_BASE_URL": self.url,
             "COMETAPI_USER_ID": str(self.gateway.sandbox.user_id),
-            "COMETAPI_MCP_KEY_DIR": str(self.machine.key_dir),
-            "COMETAPI_MCP_STATE": str(self.machine.journal),
             **self.machine.policy,
         }
 
@@ -175,13 +176,21 @@ class Server(Owner):
         """What the world checks at once."""
 
 
+@lru_cache
+def _settings(**environment: str) -> Settings:
+    """What an environment says: read once in a process, for that takes as long as a call."""
+    return load(environment)
+
+
 @contextlib.contextmanager
 def connections_close_with_their_servers() -> Iterator[None]:
     """A context in which a server's death closes its files, as the system does."""
-    connect = sqlite3.connect
+    connect, empty = sqlite3.connect, journal.empty()
 
-    def tracked(*args: Any, **options: Any) -> sqlite3.Connection:
-        connection: sqlite3.Connection = connect(*args, **options)
+    def tracked(path: Path, **options: Any) -> sqlite3.Connection:
+        if not path.stat().st_size:
+            path.write_bytes(empty)
+        connection: sqlite3.Connection = connect(path, **options)
         owner = OWNER.get()
         if isinstance(owner, Server):
             owner.connections.append(connection)
