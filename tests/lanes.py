@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from zlib import crc32
 
@@ -22,42 +23,46 @@ from comet_mcp.sandbox import DIALECTS, Dialect
 _Value = tuple[str, tuple[int, ...]]  # of which thing; the same object is the same value
 
 _TESTS = Path(__file__).parent
-_SLOW = (_TESTS / "robustness", _TESTS / "e2e" / "test_canary.py")
+SLOW = (_TESTS / "robustness", _TESTS / "e2e" / "test_canary.py")
 
 
 def second(items: list[pytest.Item]) -> list[pytest.Item]:
     """Those of the second lane; some have its mark already."""
-    slow = [item for item in items if any(item.path.is_relative_to(path) for path in _SLOW)]
-    elsewhere = {*slow, *_in_other_dialects(items)}
-    left = [item for item in items if item not in elsewhere and item.get_closest_marker("long") is None]
+    tests: dict[tuple[pytest.Item | pytest.Collector | None, str], list[pytest.Item]] = {}
+    for item in items:
+        tests.setdefault((item.parent, item.name.partition("[")[0]), []).append(item)
+    return [item for cases in tests.values() for item in _second(cases)]
+
+
+def _second(cases: list[pytest.Item]) -> list[pytest.Item]:
+    """Those of one test."""
+    if any(cases[0].path.is_relative_to(path) for path in SLOW):
+        return cases
+    if len(cases) == 1:
+        return []
+    in_dialects: dict[str, list[pytest.Item]] = {}
+    for item in cases:
+        if case := _case(item):
+            in_dialects.setdefault(case, []).append(item)
+    elsewhere = list(_in_other_dialects(cases[0].nodeid.partition("[")[0], in_dialects))
+    here = set(chain(*in_dialects.values())).difference(elsewhere) if in_dialects else cases
+    left = [item for item in cases if item in here and item.get_closest_marker("long") is None]
     return [*elsewhere, *_other_combinations(left)]
 
 
-def _in_other_dialects(items: list[pytest.Item]) -> Iterator[pytest.Item]:
-    tests: dict[str, dict[str, list[pytest.Item]]] = {}
-    for item in items:
-        if case := _case(item):
-            test = item.nodeid.partition("[")[0]
-            tests.setdefault(test, {}).setdefault(case, []).append(item)
-    for test, cases in tests.items():
-        for number, same in enumerate(cases.values(), crc32(test.encode())):
-            yield from (item for place, item in enumerate(same) if place != number % len(same))
+def _in_other_dialects(test: str, cases: dict[str, list[pytest.Item]]) -> Iterator[pytest.Item]:
+    for number, same in enumerate(cases.values(), crc32(test.encode())):
+        yield from (item for place, item in enumerate(same) if place != number % len(same))
 
 
 def _other_combinations(items: list[pytest.Item]) -> Iterator[pytest.Item]:
-    of_dialects = {item.nodeid.partition("[")[0] for item in items if _case(item)}
-    tests: dict[str, dict[pytest.Item, set[_Value]]] = {}
-    for item in items:
-        is_live = item.nodeid.partition("[")[0] in of_dialects and not _case(item)
-        if not is_live and len(values := _values(item)) > 1:
-            tests.setdefault(item.nodeid.partition("[")[0], {})[item] = values
-    for cases in tests.values():
-        ran: Counter[_Value] = Counter()
-        while missing := set().union(*cases.values()) - ran.keys():
-            # the case with most that has not run; of equal ones that whose values have run least
-            best = max(cases, key=lambda item: (len(cases[item] & missing), -sum(ran[value] for value in cases[item])))
-            ran.update(cases.pop(best))
-        yield from cases
+    cases = {item: values for item in items if len(values := _values(item)) > 1}
+    ran: Counter[_Value] = Counter()
+    while missing := set().union(*cases.values()) - ran.keys():
+        # the case with most that has not run; of equal ones that whose values have run least
+        best = max(cases, key=lambda item: (len(cases[item] & missing), -sum(ran[value] for value in cases[item])))
+        ran.update(cases.pop(best))
+    yield from cases
 
 
 def _values(item: pytest.Item) -> set[_Value]:
