@@ -1,18 +1,29 @@
-"""`cometapi-mcp board` as a process of its own, and what a program can ask of it."""
+"""`cometapi-mcp board`, as a process of its own or in a thread of this one, and what a program can ask of it."""
 
 from __future__ import annotations
 
 import http.client
+import io
 import json
+import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, redirect_stderr
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import Any
+from unittest import mock
 
+from uvicorn import Server
+
+from comet_mcp.cli import board_server
+from comet_mcp.cli.board_changes import Changes
+from comet_mcp.cli.calls import with_calls
 from tests.support import Home
 
 
@@ -73,9 +84,7 @@ def live(home: Home, *, opens: bool = False) -> Iterator[Live]:
     )  # fmt: skip
     assert process.stderr is not None
     try:
-        found = re.search(r"http://127\.0\.0\.1:(\d+)/#(\S+)", process.stderr.readline())
-        assert found is not None, process.stderr.read()
-        board = Live(int(found[1]), found[2])
+        board = _board(process.stderr.readline())
         yield board
         process.send_signal(signal.SIGINT)
         out, errors = process.communicate(timeout=20)
@@ -83,3 +92,41 @@ def live(home: Home, *, opens: bool = False) -> Iterator[Live]:
     finally:
         process.kill()
         process.communicate()
+
+
+@contextmanager
+def live_here(home: Home) -> Iterator[Live]:
+    """The same in a thread, which takes a tenth of a process; no browser is opened."""
+    begun: SimpleQueue[Server] = SimpleQueue()
+
+    class Told(Server):
+        async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+            begun.put(self)
+            await super().serve(sockets)
+
+    errors = io.StringIO()
+    with (
+        mock.patch.dict(os.environ, home.environment),
+        mock.patch.object(board_server, "Server", Told),
+        redirect_stderr(errors),
+        closing(Changes()) as changes,
+        ThreadPoolExecutor(1) as threads,
+    ):
+
+        def serve() -> None:
+            with_calls(lambda calls: board_server.serve(calls, changes, opens=False), asks=True, answers=changes.asked)
+
+        ended = threads.submit(serve)
+        server = begun.get(timeout=20)
+        try:
+            yield _board(errors.getvalue())
+        finally:
+            server.should_exit = True
+            ended.result(timeout=20)
+
+
+def _board(told: str) -> Live:
+    """The board whose address was told."""
+    found = re.search(r"http://127\.0\.0\.1:(\d+)/#(\S+)", told)
+    assert found is not None, told
+    return Live(int(found[1]), found[2])

@@ -14,7 +14,7 @@ import pytest
 
 from comet_mcp.clock import SYSTEM
 from comet_mcp.sandbox.faults import Fault
-from tests.board.live import Live, live
+from tests.board.live import Live, live, live_here
 from tests.services.spend import DAY, spent
 from tests.support import Home, in_process
 
@@ -54,7 +54,7 @@ def home(make_home: MakeHome) -> Home:
 
 @pytest.fixture
 def board(home: Home) -> Iterator[Live]:
-    with live(home) as board:
+    with live_here(home) as board:
         board.begin()
         yield board
 
@@ -142,7 +142,6 @@ def wait_for(path: Path) -> bool:
     return False
 
 
-@posix
 def test_the_page_is_served_empty_and_its_content_only_to_who_has_the_token(board: Live) -> None:
     status, page, headers = board.send("GET", "/")
     assert status == 200
@@ -157,7 +156,6 @@ def test_the_page_is_served_empty_and_its_content_only_to_who_has_the_token(boar
     assert "served once" in again[1]
 
 
-@posix
 def test_a_request_of_somebody_else_is_refused_and_a_wrong_one_does_nothing(board: Live, home: Home) -> None:
     wish = {"tool": "update_api_key", "arguments": {"id": 1, "status": "disabled"}}
     for headers in STRANGERS:
@@ -173,7 +171,6 @@ def test_a_request_of_somebody_else_is_refused_and_a_wrong_one_does_nothing(boar
     assert [key.status for key in home.sandbox.keys] == [1, 1]
 
 
-@posix
 def test_who_sends_a_request_slowly_keeps_nobody_waiting(board: Live) -> None:
     head = f"POST /session HTTP/1.1\r\nHost: {board.host}\r\nOrigin: http://{board.host}\r\nContent-Length: 9\r\n\r\n"
     with socket.create_connection(("127.0.0.1", board.port)) as slow:
@@ -192,7 +189,6 @@ def test_a_wrong_token_gives_no_session(home: Home) -> None:
     assert "Traceback" not in board.ended["errors"]
 
 
-@posix
 def test_a_change_is_asked_about_and_made_after_the_second_step(board: Live, home: Home) -> None:
     asked = begin(board, "update_api_key", id=1, add_budget_usd=2)
     assert "$4.00" in asked["question"]
@@ -205,7 +201,6 @@ def test_a_change_is_asked_about_and_made_after_the_second_step(board: Live, hom
     assert "update_api_key" in trail
 
 
-@posix
 def test_each_tool_does_what_it_says(board: Live, home: Home) -> None:
     def do(tool: str, key: int = 1, **fields: str) -> dict[str, Any]:
         asked = begin(board, tool, id=key, **fields)
@@ -225,7 +220,6 @@ def test_each_tool_does_what_it_says(board: Live, home: Home) -> None:
     assert [key.id for key in home.sandbox.keys] == [1, 3]
 
 
-@posix
 def test_a_no_another_change_or_a_reload_does_nothing(board: Live, home: Home) -> None:
     begin(board, "delete_api_key", id=1)
     assert "Nothing was done" in board.answer(agrees=False)["error"]
@@ -236,7 +230,6 @@ def test_a_no_another_change_or_a_reload_does_nothing(board: Live, home: Home) -
     assert len(home.sandbox.keys) == 2
 
 
-@posix
 def test_an_answer_to_a_question_of_a_copied_tab_is_no_answer_to_that_of_the_other(board: Live, home: Home) -> None:
     copied = Live(board.port, "", board.session)
     begin(copied, "delete_api_key", id=1)
@@ -247,21 +240,19 @@ def test_an_answer_to_a_question_of_a_copied_tab_is_no_answer_to_that_of_the_oth
     assert [key.id for key in home.sandbox.keys] == [1]
 
 
-@posix
 def test_the_policy_holds_for_the_page(make_home: MakeHome) -> None:
     home = make_home(dialect="gateway", COMETAPI_MCP_POLICY_MAX_BUDGET_USD="5")
     home.sandbox.add_key("blog", expired_time=int(SYSTEM.now()) + DAY, remain_quota=4 * USD)
-    with live(home) as board:
+    with live_here(home) as board:
         board.begin()
         assert "at most $5.00" in begin(board, "update_api_key", id=1, add_budget_usd=100)["error"]
     assert home.sandbox.keys[0].remain_quota == 4 * USD
 
 
-@posix
 def test_a_reader_is_offered_no_change(make_home: MakeHome) -> None:
     home = make_home(dialect="gateway", COMETAPI_MCP_READ_ONLY="1")
     home.sandbox.add_key("blog")
-    with live(home) as board:
+    with live_here(home) as board:
         board.begin()
         assert 'class="change"' not in board.ask("/board")["html"]
         assert "error" in begin(board, "delete_api_key", id=1)
