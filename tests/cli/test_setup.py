@@ -39,6 +39,12 @@ class Person:
         token = self.home.sandbox.access_token
         return self.setup("--token-stdin", "--base-url", self.home.url, *options, stdin=token, **variables)
 
+    def typing(self, text: str, *options: str) -> subprocess.CompletedProcess[str]:
+        """The same in a terminal, where they type all that at once."""
+        done = in_process("setup", *options, environment=self.environment, stdin=text, columns=200)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
     @property
     def written(self) -> dict[str, Any]:
         return tomllib.loads(self.config.read_text(encoding="utf-8"))
@@ -219,20 +225,15 @@ if sys.platform != "win32":
         assert person.written["policy"]["max_budget_usd"] == 5
         assert [row.remain_quota for row in person.home.sandbox.keys] == [3 * 500_000]
 
-    def test_in_a_terminal_each_step_can_be_skipped_and_undone(person: Person) -> None:
-        person.cursor.parent.mkdir()
-        status, screen = in_terminal(
-            "setup",
-            environment=person.environment,
-            answers=[("Log in now?", "n\n"), ("Add the server to which?", "none\n"), ("Which one", "none\n")],
-        )
-        assert status == 0, screen
-        assert person.files() == {}
-        assert person.begin("--client", "cursor", "--policy", "personal", "--no-key").returncode == 0
-        before = person.files()
-        questions = ("Take the server out of Cursor?", "Remove the lines of the policy", "Remove the access token")
-        status, screen = in_terminal(
-            "setup", "--undo", environment=person.environment, answers=[(question, "n\n") for question in questions]
-        )
-        assert status == 0, screen
-        assert person.files() == before
+
+def test_in_a_terminal_each_step_can_be_skipped_and_undone(person: Person) -> None:
+    person.cursor.parent.mkdir()
+    done = person.typing("n\nnone\nnone\n")
+    assert "Log in now?" in done.stdout
+    assert person.files() == {}
+    assert person.begin("--client", "cursor", "--policy", "personal", "--no-key").returncode == 0
+    before = person.files()
+    done = person.typing("n\n" * 3, "--undo")
+    for question in ("Take the server out of Cursor?", "Remove the lines of the policy", "Remove the access token"):
+        assert question in done.stderr
+    assert person.files() == before

@@ -63,12 +63,13 @@ def test_a_client_that_only_lists_leaves_a_process_that_ends_without_the_sdk(
     assert ([json.loads(line)["id"] for line in lines], said, status) == ([1, 2], b"", 0)
 
 
+@pytest.mark.long  # without a process: tests/transports/test_replay.py
 @pytest.mark.parametrize(
     "change",
     [
         {"config": "1"},
-        pytest.param({"COMETAPI_MCP_READ_ONLY": "1"}, marks=pytest.mark.long),
-        pytest.param({"COMETAPI_MCP_DISABLE_TOOLS": "save_api_key"}, marks=pytest.mark.long),
+        {"COMETAPI_MCP_READ_ONLY": "1"},
+        {"COMETAPI_MCP_DISABLE_TOOLS": "save_api_key"},
     ],
 )
 def test_a_setting_that_was_changed_is_seen_by_the_next_start(make_home: MakeHome, change: dict[str, str]) -> None:

@@ -84,7 +84,7 @@ def test_lines_that_were_in_the_pipe_before_the_server_was_up_are_all_answered(m
     count = 2 * MAX_UNANSWERED
     ours, theirs = os.pipe()
     ping = b'{"jsonrpc":"2.0","id":%d,"method":"ping"}\n'
-    os.write(theirs, HELLO + b"".join(ping % (100 + number) for number in range(count)))
+    os.write(theirs, BYTE_ORDER_MARK + HELLO + b"".join(ping % (100 + number) for number in range(count)))
     process = subprocess.Popen(
         [sys.executable, "-m", "comet_mcp"], env=make_home().environment, stdin=ours, stdout=subprocess.PIPE
     )
@@ -148,6 +148,7 @@ def test_a_key_that_a_call_in_a_file_made_counts_as_told(make_home: MakeHome, tm
     assert again["result"]["structuredContent"]["id"] == 3
 
 
+@pytest.mark.long  # by default with the lines that were in the pipe
 def test_a_byte_order_mark_before_the_first_message_is_no_part_of_it(make_home: MakeHome) -> None:
     home = make_home()
     home.sandbox.add_key("here")

@@ -28,7 +28,6 @@ from comet_mcp.policy.windows import DAY, HOUR, NOTHING, Held, Limit, Spending
 from comet_mcp.server import TOOLS
 from comet_mcp.settings import SETTINGS, load, understood
 from comet_mcp.text import quoted
-from tests.cli.test_command_line import run
 from tests.e2e.steps import served
 from tests.support import DOCUMENTED, Home, data_of, in_process
 
@@ -805,8 +804,12 @@ def test_the_policy_is_pure_and_imports_neither_the_environment_nor_the_journal(
 
 
 def test_a_name_that_the_terminal_cannot_show_ends_no_command(tmp_path: Path) -> None:
-    rules = {"COMETAPI_MCP_POLICY_NAME_PREFIX": "報告-", "PYTHONIOENCODING": "cp1252"}
-    shown = run("policy", home=tmp_path, COMETAPI_ACCESS_TOKEN="made-up", **rules)
+    environment = {
+        "COMETAPI_MCP_POLICY_NAME_PREFIX": "報告-",
+        "COMETAPI_ACCESS_TOKEN": "made-up",
+        "HOME": str(tmp_path),
+    }
+    shown = in_process("policy", environment=environment, encoding="cp1252")
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "u5831" in shown.stdout
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 
+import pytest
+
 from release import picture
 
 
@@ -13,6 +15,7 @@ def words(svg: str) -> list[str]:
     return [word for element in root.iter("{http://www.w3.org/2000/svg}text") for word in (element.text or "").split()]
 
 
+@pytest.mark.long  # the whole demo, which tests/cli/test_command_line.py plays by default
 def test_the_picture_shows_what_the_demo_prints() -> None:
     kept = picture.PICTURE.read_text(encoding="utf-8")
     text = picture.shown()
