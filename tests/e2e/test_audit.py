@@ -303,6 +303,7 @@ async def test_no_secret_is_in_the_trail_even_where_a_model_puts_one_into_an_arg
     assert leaks([TOKEN, *(row.key for row in home.sandbox.keys)], rows) == []
 
 
+@pytest.mark.fast_time
 async def test_a_key_that_a_list_found_for_a_lost_create_is_in_the_trail_by_its_id(make_home: MakeHome) -> None:
     home = make_home(COMETAPI_MCP_TIMEOUT="2")
     home.sandbox.faults.add("create", "reset_after")

@@ -213,6 +213,7 @@ async def test_a_call_repeated_while_the_given_up_one_is_still_under_way_makes_n
     assert (home.sandbox.count("create"), len(home.sandbox.keys)) == (1, 1)
 
 
+@pytest.mark.fast_time
 async def test_of_several_equal_creates_after_a_given_up_one_a_single_one_gets_its_key(home: Home) -> None:
     home.sandbox.faults.add("create", "latency", value="3")
     results: list[CallToolResult] = []
@@ -226,6 +227,7 @@ async def test_of_several_equal_creates_after_a_given_up_one_a_single_one_gets_i
     assert (home.sandbox.count("create"), stored(home)) == (5, values(home))
 
 
+@pytest.mark.fast_time
 async def test_of_several_equal_creates_after_a_lost_answer_a_single_one_gets_its_key(make_home: MakeHome) -> None:
     home = make_home(dialect="gateway")
     await lose_an_answer(home, BODY)

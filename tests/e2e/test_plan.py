@@ -186,6 +186,7 @@ async def test_a_budget_above_the_accounts_balance_is_told_in_the_plan_and_in_th
     assert "warnings" not in other
 
 
+@pytest.mark.fast_time
 @pytest.mark.parametrize("fault", ["status", "html", "wrong_json", "refused", "rate_limit", "reset_before", "hang"])
 async def test_a_balance_that_cannot_be_known_fails_neither_a_plan_nor_a_create_and_the_plan_says_so(
     fault: str, home: Home

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from time import time
 from typing import Any
 
 import anyio
 import pytest
 from mcp_types import ElicitResult
 
+from comet_mcp.clock import SYSTEM
 from comet_mcp.confirmation.gate import LONGEST_QUESTION
 from comet_mcp.domain.change import KeyChange
 from comet_mcp.domain.key import Key, Status
@@ -153,6 +153,7 @@ async def test_a_long_list_of_a_key_that_is_replaced_is_shortened_with_its_count
     assert " and 241 more." in question
 
 
+@pytest.mark.fast_time
 async def test_a_rotation_that_goes_on_shows_the_whole_scope_it_was_begun_with(make: MakeHome) -> None:
     home = make({"allow_ips": "\n".join(ADDRESSES)})
     home.sandbox.faults.add("list", "status", times=100, after=1, value="503")
@@ -170,6 +171,7 @@ async def test_a_rotation_that_goes_on_shows_the_whole_scope_it_was_begun_with(m
 # Nothing that is not so.
 
 
+@pytest.mark.fast_time
 @pytest.mark.parametrize("era", ERAS)
 async def test_a_grace_period_counts_from_the_answer_as_the_question_says(make: MakeHome, era: str) -> None:
     home, answered = make(), 0.0
@@ -177,7 +179,7 @@ async def test_a_grace_period_counts_from_the_answer_as_the_question_says(make: 
     async def meanwhile() -> None:
         nonlocal answered
         await anyio.sleep(1.5)
-        answered = time()
+        answered = SYSTEM.of_machine()
 
     person = Person(meanwhile=meanwhile)
     async with served(home, mode=era, elicitation_callback=person) as client:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +7,7 @@ import anyio
 import pytest
 from mcp import Client
 
+from comet_mcp.clock import SYSTEM
 from comet_mcp.errors import StoreError
 from comet_mcp.sandbox import Key, Sandbox
 from comet_mcp.secret_store.files import FileStore
@@ -27,6 +27,8 @@ from tests.e2e.life import (
 from tests.e2e.steps import let_pass, operations, until
 from tests.support import Home, data_of, error_of
 
+pytestmark = pytest.mark.fast_time
+
 PAST = 1_600_000_000
 DAY = 86_400
 ENDINGS = [("grace", "update"), ("disable", "update"), ("delete", "delete")]
@@ -45,7 +47,7 @@ def stored_value(home: Home, key_id: int) -> str:
 @pytest.mark.parametrize("old_key", ["grace", "disable", "delete"])
 async def test_the_new_key_has_the_same_scope_and_the_old_one_ends_as_asked(old_key: str, home: Home) -> None:
     old = full_key(home.sandbox)
-    started = int(time.time())
+    started = int(SYSTEM.of_machine())
     async with connected(home) as client:
         answer = data_of(
             await client.call_tool("rotate_api_key", {"id": old.id, "old_key": old_key, "grace": "3 days"})
@@ -61,7 +63,7 @@ async def test_the_new_key_has_the_same_scope_and_the_old_one_ends_as_asked(old_
         assert answer["old_key"]["state"] == "disabled"
     else:
         assert old.status == 1
-        assert started + 3 * DAY <= old.expired_time <= int(time.time()) + 3 * DAY
+        assert started + 3 * DAY <= old.expired_time <= int(SYSTEM.of_machine()) + 3 * DAY
         assert body_of(old) == {**FULL, "expired_time": old.expired_time}
     assert len(answer["steps"]) == 2
     assert (str(new.id) in answer["steps"][0], str(old.id) in answer["steps"][1]) == (True, True)
@@ -71,12 +73,12 @@ async def test_without_a_word_the_old_key_works_for_a_day_more(home: Home) -> No
     old = full_key(home.sandbox, expired_time=-1)
     async with connected(home) as client:
         data_of(await client.call_tool("rotate_api_key", {"id": old.id}))
-    assert DAY - 60 < old.expired_time - time.time() <= DAY
+    assert DAY - 60 < old.expired_time - SYSTEM.of_machine() <= DAY
     assert newest(home.sandbox).expired_time == -1
 
 
 async def test_a_grace_period_never_lengthens_the_old_keys_life(home: Home) -> None:
-    ends = int(time.time()) + 600
+    ends = int(SYSTEM.of_machine()) + 600
     old = full_key(home.sandbox, expired_time=ends)
     async with connected(home) as client:
         data_of(await client.call_tool("rotate_api_key", {"id": old.id, "grace": "1 week"}))
@@ -385,7 +387,7 @@ async def test_an_old_key_in_its_grace_ends_at_once_where_that_is_asked_for(soon
     elif sooner == {"old_key": "disable"}:
         assert (old.status, again["old_key"]["state"]) == (2, "disabled")
     else:
-        assert old.expired_time <= time.time() + 600
+        assert old.expired_time <= SYSTEM.of_machine() + 600
     assert len(again["steps"]) == 2
 
 
@@ -416,7 +418,7 @@ async def test_a_rotation_that_made_nothing_long_ago_is_begun_anew_with_the_scop
         data_of(await client.call_tool("update_api_key", {"id": old.id, "allow_ips": "203.0.113.9"}))
         answer = data_of(await client.call_tool("rotate_api_key", {"id": old.id, "grace": "7 days"}))
     assert old.status == 1
-    assert old.expired_time > time.time() + 6 * DAY
+    assert old.expired_time > SYSTEM.of_machine() + 6 * DAY
     assert newest(home.sandbox).allow_ips == "203.0.113.9"
     assert "Went on" not in " ".join(answer["steps"])
 

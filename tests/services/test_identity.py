@@ -17,6 +17,8 @@ from tests.e2e.steps import code_of, lose_an_answer, operations, served, stored,
 from tests.services.conftest import Serve
 from tests.support import Home, data_of, error_of
 
+pytestmark = pytest.mark.fast_time
+
 MakeHome = Callable[..., Home]
 
 BODY: dict[str, Any] = {"name": "same account", "remain_quota": 500_000}

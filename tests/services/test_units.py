@@ -10,6 +10,8 @@ import pytest
 from tests.e2e.steps import code_of, served
 from tests.support import Home, data_of, error_of
 
+pytestmark = pytest.mark.fast_time
+
 BODY: dict[str, Any] = {"name": "worth", "remain_quota": 500_000}
 
 

@@ -436,6 +436,7 @@ async def test_a_key_that_another_server_holds_too_long_is_not_changed_and_a_dea
             pass
 
 
+@pytest.mark.fast_time
 async def test_a_status_that_one_server_set_is_not_undone_by_anothers_rename(make_home: MakeHome) -> None:
     home = make_home()
     async with served(home) as one, served(home) as other:
