@@ -13,6 +13,7 @@ from comet_mcp.tools.get_api_key import get_api_key
 from comet_mcp.tools.list_api_keys import list_api_keys
 from comet_mcp.tools.plan_api_key import plan_api_key
 from comet_mcp.tools.update_api_key import update_api_key
+from tests.any_text import any_text
 from tests.support import DOCUMENTED
 
 CREATE = arguments_model(create_api_key)
@@ -141,11 +142,11 @@ def test_one_text_for_a_list_is_refused_with_the_form_of_a_list(name: str) -> No
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(inner, max_size=3)
+    st.none() | st.booleans() | st.integers() | st.floats() | any_text(), lambda inner: st.lists(inner, max_size=3)
 )
 
 
-@given(st.dictionaries(st.sampled_from(list(CREATE.model_fields)) | st.text(), JSON, max_size=6))
+@given(st.dictionaries(st.sampled_from(list(CREATE.model_fields)) | any_text(), JSON, max_size=6))
 def test_any_arguments_are_taken_or_refused_in_a_printable_sentence(arguments: dict[str, Any]) -> None:
     try:
         parsed = parse_arguments(CREATE, arguments)

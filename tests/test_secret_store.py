@@ -16,7 +16,6 @@ import keyring.errors
 import pytest
 from dotenv import dotenv_values
 from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from comet_mcp.clock import SYSTEM
@@ -29,6 +28,7 @@ from comet_mcp.secret_store.files import FileStore
 from comet_mcp.secret_store.keychain import KeychainStore
 from comet_mcp.secret_store.names import checked_file, checked_variable, file_name, host_directory
 from comet_mcp.secret_store.shells import shell_lines
+from tests.any_text import any_text
 
 VALUE = "madeUpKey0123456789" * 2 + "abcdefghij"
 KEY = SecretStr(VALUE)
@@ -121,7 +121,7 @@ def test_a_value_with_unusual_characters_is_quoted(store: FileStore) -> None:
     )
 
 
-@given(st.text(max_size=200))
+@given(any_text(max_size=200))
 def test_any_name_makes_a_file_name_that_every_system_takes(name: str) -> None:
     stem = file_name(name)
     assert 1 <= len(stem) <= 40

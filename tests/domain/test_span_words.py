@@ -7,11 +7,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from comet_mcp.domain.span_words import LONGEST, span_of
 from comet_mcp.domain.spans import Span, said
 from comet_mcp.errors import ArgumentError
+from tests.any_text import any_text
 
 NOW = datetime(2026, 11, 27, 18, 30, tzinfo=UTC).timestamp()  # a Friday; in Tokyo Saturday, the 28th
 TOKYO = ZoneInfo("Asia/Tokyo")
@@ -98,7 +98,7 @@ def test_what_is_no_span_is_refused_with_what_is_one(words: str, why: str) -> No
     assert "last 7 days" in str(refused.value)
 
 
-@given(st.text(max_size=30))
+@given(any_text(max_size=30))
 def test_any_text_is_a_span_or_is_refused(text: str) -> None:
     try:
         span = span_of(text, NOW, UTC)

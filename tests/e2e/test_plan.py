@@ -47,7 +47,7 @@ async def test_from_five_dollars_one_model_and_thirty_days_a_right_key_takes_two
     assert "warnings" not in key
 
 
-_NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=12)
+_NAMES = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=12)
 _MODELS = st.lists(st.sampled_from([model.id for model in Sandbox().account.models]), max_size=4)
 _IPS = st.lists(st.one_of(st.ip_addresses().map(str), st.ip_addresses(v=4).map(lambda ip: f"{ip}/24")), max_size=4)
 _sandboxes: dict[Any, Home] = {}
