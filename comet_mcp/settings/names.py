@@ -136,11 +136,13 @@ class Names:
 
     def _in_environment(self, environ: Mapping[str, str]) -> Iterator[Stray]:
         for variable, text in environ.items():
+            if not text or variable in self._keys:
+                continue
             upper = variable.upper()
             word = _word(upper)
             is_ours = upper.startswith(_OURS) or upper in self._guards
             is_near = upper.startswith(_VENDOR) and get_close_matches(word, self._alone, 1, _NEARLY)
-            if not text or variable in self._keys or not (is_ours or is_near):
+            if not (is_ours or is_near):
                 continue
             near = [word] if word in self._by_word else get_close_matches(word, self._by_word, 1, _LIKE)
             fix = f"Did you mean {self._by_word[near[0]]}?" if near else "docs/settings.md lists the settings."
