@@ -122,7 +122,7 @@ async def test_an_answer_that_does_not_come_whole_is_said_as_httpx_says_it(answe
     async with connected() as (server, client):
         server.answer = answer
         with pytest.raises(httpx.ReadTimeout):
-            await client.get("/", timeout=0.2)
+            await client.get("/", timeout=httpx.Timeout(20, read=0.2))
 
 
 async def test_an_answer_that_is_no_http_is_said_as_httpx_says_it() -> None:

@@ -225,7 +225,7 @@ async def test_a_catalog_that_never_answers_does_not_hide_a_change_that_was_made
 async def test_a_change_after_one_that_may_still_arrive_says_so(lost: dict[str, Any], home: Home) -> None:
     row = full_key(home.sandbox)
     home.sandbox.faults.add("update", "hang")
-    async with connected(home, COMETAPI_MCP_TIMEOUT="3") as client:
+    async with connected(home, COMETAPI_MCP_TIMEOUT="6") as client:
         assert code_of(await client.call_tool("update_api_key", {"id": row.id, **lost})) == "update_outcome_unknown"
         home.sandbox.faults.clear()
         changed = data_of(await client.call_tool("update_api_key", {"id": row.id, "status": "disabled"}))

@@ -163,7 +163,7 @@ async def test_that_the_api_said_yes_is_told_also_by_the_create_after_a_list_who
 
 
 async def test_an_abandoned_create_that_made_nothing_keeps_no_equal_one_from_being_sent(make_home: MakeHome) -> None:
-    home = make_home(COMETAPI_MCP_TIMEOUT="2")
+    home = make_home(COMETAPI_MCP_TIMEOUT="4")
     home.sandbox.faults.add("create", "reset_before")
     async with served(home) as client:
         assert code_of(await client.call_tool("create_api_key", BODY)) == "create_outcome_unknown"
