@@ -450,7 +450,7 @@ async def test_only_own_keys_are_changed_deleted_rotated_and_saved_and_all_are_r
 
 
 async def test_a_key_that_the_api_stored_otherwise_than_it_was_judged_is_not_handed_out(make_home: MakeHome) -> None:
-    home = make_home(COMETAPI_MCP_TIMEOUT="3")
+    home = make_home(COMETAPI_MCP_TIMEOUT="6")
     home.sandbox.faults.add("create", "normalise")
     asked = {**BODY, "model_limits_enabled": True, "model_limits": "GPT-4o"}
     async with connected(home, **rules(allowed_models="GPT-4*")) as client:
@@ -476,7 +476,7 @@ async def test_what_the_api_refused_or_never_got_is_not_counted_and_a_lost_answe
 
 
 async def test_a_create_whose_outcome_stays_unknown_keeps_its_count(make_home: MakeHome) -> None:
-    home = make_home(COMETAPI_MCP_TIMEOUT="3")
+    home = make_home(COMETAPI_MCP_TIMEOUT="6")
     home.sandbox.faults.add("create", "reset_before")
     async with connected(home, **rules(max_keys_total="1")) as client:
         assert code_of(await client.call_tool("create_api_key", BODY)) == "create_outcome_unknown"
