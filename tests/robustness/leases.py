@@ -140,17 +140,18 @@ class Batch:
         with after_the_leases(sandbox):
             result.usable += [row.name for row in left if _works(sandbox, row)]
         self._next_start()
-        if left := [row.name for row in self._of_runs()]:
-            result.left.append(f"{left}, and the journal has {self._open()}")
+        if left := [(row.id, row.name, row.created_time) for row in self._of_runs()]:
+            result.left.append(f"{left}; {self._seen()}")
 
     def _of_runs(self) -> list[Any]:
         return [row for row in self.home.sandbox.keys if row.name.startswith("run-sh-")]
 
-    def _open(self) -> list[tuple[Any, ...]]:
-        """What the journal has of leases that have not ended, for whoever looks into it."""
-        query = "SELECT state, key_id, lease FROM operation WHERE lease IS NOT NULL AND state != 'released'"
+    def _seen(self) -> str:
+        """What the journal and the sandbox have, for whoever looks into a key that is left."""
+        leases = "SELECT state, key_id, key_created, lease FROM operation WHERE lease IS NOT NULL"
         with closing(sqlite3.connect(self.home.state)) as db:
-            return db.execute(query).fetchall()
+            noted, trail = db.execute(leases).fetchall(), db.execute("SELECT entry FROM audit").fetchall()
+        return f"leases: {noted}; trail: {trail}; requests: {list(self.home.sandbox.requests)}"
 
     def _next_start(self) -> None:
         """A command or a server."""
