@@ -8,15 +8,13 @@ from pathlib import Path
 import anyio
 import click
 
-from comet_mcp import settings as configuration
 from comet_mcp.board.page import document
 from comet_mcp.cli.board_reading import Reading
 from comet_mcp.cli.calls import with_calls
 from comet_mcp.cli.options import profile_option
-from comet_mcp.cli.people import trouble
+from comet_mcp.cli.people import usable_settings
 from comet_mcp.cli.terminal import examples, progress
 from comet_mcp.clients.file import read_text, write_text
-from comet_mcp.errors import SettingsError
 from comet_mcp.text import quoted
 
 
@@ -37,9 +35,7 @@ def command(path: Path | None, *, no_open: bool) -> None:
     page is served on this machine alone, until Ctrl-C. No value of a key is in it.
     """
     if path is not None:
-        settings = configuration.load()
-        if wrong := trouble(settings):
-            raise SettingsError(wrong)
+        settings = usable_settings()
         with progress("Reading keys and the log ..."):
             board = anyio.run(Reading(settings).board)
         write_text(path, read_text(path), document(board))

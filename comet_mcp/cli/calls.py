@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from comet_mcp import __version__
-from comet_mcp.cli.people import for_people, trouble
+from comet_mcp.cli.people import for_people, usable_settings
 from comet_mcp.cli.terminal import Waiting, can_ask, confirmed, progress
-from comet_mcp.errors import CometError, ConfirmationError, SettingsError
+from comet_mcp.errors import CometError, ConfirmationError
 
 if TYPE_CHECKING:
     from mcp import Client
@@ -110,11 +110,7 @@ def with_calls(
     """
     import anyio  # noqa: PLC0415 - see the module's docstring
 
-    from comet_mcp import settings as configuration  # noqa: PLC0415
-
-    settings = configuration.load()
-    if wrong := trouble(settings):
-        raise SettingsError(wrong)
+    settings = usable_settings()
     if asks:
         settings = replace(settings, confirm="writes")
     if settings.secrets == "result":  # no command prints a value

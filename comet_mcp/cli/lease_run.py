@@ -23,10 +23,9 @@ import anyio
 import click
 from pydantic import SecretStr
 
-from comet_mcp import settings as configuration
 from comet_mcp.audit.trail import Note
 from comet_mcp.cli.key_options import limits
-from comet_mcp.cli.people import trouble, why
+from comet_mcp.cli.people import usable_settings, why
 from comet_mcp.cli.program import Signals, end_as, start, wait_for
 from comet_mcp.cli.run import CANNOT_EXECUTE, NOT_FOUND, environment_with
 from comet_mcp.cli.terminal import can_ask, confirmed, examples, redacted
@@ -146,10 +145,10 @@ def command(
 
 
 def _run(wish: _Wish) -> int:
-    settings = configuration.load()
+    settings = usable_settings()
     redactor = Redactor(settings.known_secrets)
     say = partial(_say, redactor)
-    if wrong := trouble(settings) or _forbidden(settings):
+    if wrong := _forbidden(settings):
         raise SettingsError(wrong)
     if (found := shutil.which(wish.program[0])) is None:
         say(f"There is no program {quoted(wish.program[0])}.")

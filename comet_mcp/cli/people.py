@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from comet_mcp.domain import agents_words
 from comet_mcp.domain.told_times import local, seconds_of
-from comet_mcp.errors import TOKEN_PAGE, CometError
+from comet_mcp.errors import TOKEN_PAGE, CometError, SettingsError
 
 if TYPE_CHECKING:
     from comet_mcp.settings import Settings
@@ -112,6 +112,16 @@ def trouble(settings: Settings) -> str:
         if settings.problems
         else ""
     )
+
+
+def usable_settings() -> Settings:
+    """The settings of a command. Raises SettingsError where one is missing or wrong."""
+    from comet_mcp.settings import load  # noqa: PLC0415 - as above
+
+    settings = load()
+    if wrong := trouble(settings):
+        raise SettingsError(wrong)
+    return settings
 
 
 def _steps(found: re.Match[str]) -> str:

@@ -13,14 +13,12 @@ from pathlib import Path
 import anyio
 import click
 
-from comet_mcp import settings as configuration
 from comet_mcp.cli.finding import find_row
-from comet_mcp.cli.people import trouble
+from comet_mcp.cli.people import usable_settings
 from comet_mcp.cli.terminal import confirmed, examples, redacted
 from comet_mcp.concurrency import Deadline
 from comet_mcp.context import Services
 from comet_mcp.domain.key import Key
-from comet_mcp.errors import SettingsError
 from comet_mcp.redaction import Redactor
 from comet_mcp.secret_store.base import KEY_VARIABLE, needed_base_url
 from comet_mcp.settings import Settings
@@ -63,9 +61,7 @@ def command(key: str, file: str | None, variable: str | None, to: str | None, *,
         raise click.UsageError("Give one of --file and --to.")
     if to is not None and variable is not None:
         raise click.UsageError("--as goes with --file; the name of a secret is part of --to.")
-    settings = configuration.load()
-    if wrong := trouble(settings):
-        raise SettingsError(wrong)
+    settings = usable_settings()
     redactor = Redactor(settings.known_secrets)
     with redacted(redactor):
         return anyio.run(_save, settings, redactor, _Wish(key, file or "", variable or KEY_VARIABLE, to or "", yes))

@@ -16,17 +16,15 @@ from typing import Any
 import anyio
 import click
 
-from comet_mcp import settings as configuration
 from comet_mcp.cli.finding import find_row
 from comet_mcp.cli.options import profile_option
-from comet_mcp.cli.people import for_people, trouble
+from comet_mcp.cli.people import for_people, usable_settings
 from comet_mcp.cli.terminal import Column, examples, progress, show_table, tell
 from comet_mcp.concurrency import Deadline
 from comet_mcp.context import Services
 from comet_mcp.domain.span_words import span_of
 from comet_mcp.domain.spans import said
 from comet_mcp.domain.usage import Dimension, Group, Spending, Sum, dimensions
-from comet_mcp.errors import SettingsError
 from comet_mcp.services.usage import Question, Usage
 from comet_mcp.settings import Settings
 from comet_mcp.text import printable
@@ -74,9 +72,7 @@ def command(span: str, by: str | None, key: str | None, top: int, *, as_json: bo
     """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv are two forms: give one of them.")
-    settings = configuration.load()
-    if wrong := trouble(settings):
-        raise SettingsError(wrong)
+    settings = usable_settings()
     asked = [dimensions(by)] if by else [dimensions("day")]
     if not by and not as_csv:
         asked.append(dimensions("key,model"))

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import anyio
 import click
 
-from comet_mcp import settings as configuration
 from comet_mcp.cli.notices import Notify, way_of
 from comet_mcp.cli.options import profile_option
-from comet_mcp.cli.people import trouble, why
+from comet_mcp.cli.people import usable_settings, why
 from comet_mcp.cli.said import Said
 from comet_mcp.cli.terminal import examples
 from comet_mcp.concurrency import Deadline
@@ -20,7 +19,7 @@ from comet_mcp.context import Services
 from comet_mcp.domain.forecast import Forecast
 from comet_mcp.domain.lifetimes import duration
 from comet_mcp.domain.watch import Notice, Purse, Threshold, is_watched, kept, kinds, notices, unsaid
-from comet_mcp.errors import APIError, ArgumentError, CometError, SettingsError
+from comet_mcp.errors import APIError, ArgumentError, CometError
 from comet_mcp.redaction import Redactor
 from comet_mcp.services.listing import all_keys
 from comet_mcp.settings import Settings
@@ -55,9 +54,7 @@ def command(*, once: bool, below: str, notify: Sequence[str], every: str) -> int
     Each is told once, whoever looks, until the key or the account was topped up; that is noted beside the journal. A
     notice that could not be given is given by the next look, and the exit status is then 1.
     """
-    settings = configuration.load()
-    if wrong := trouble(settings):
-        raise SettingsError(wrong)
+    settings = usable_settings()
     threshold = Threshold.parse(below, settings.units)
     ways = [way_of(text) for text in notify]
     pause = duration(every)
