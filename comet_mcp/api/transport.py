@@ -86,10 +86,7 @@ class Transport:
             raise self._refused_by_proxy(str(error)[:3]) from None
         except (TimeoutError, httpx.TimeoutException):
             raise self._unanswered(method, "did not answer in time") from None
-        except (
-            httpx.HTTPError,
-            ssl.SSLError,
-        ) as error:  # what breaks TLS later than its beginning has no error of httpx
+        except (httpx.HTTPError, ssl.SSLError) as error:  # TLS that breaks after its beginning has no error of httpx
             raise self._unanswered(method, f"broke the connection ({type(error).__name__})") from None
         finally:
             self._slots.release()

@@ -171,7 +171,7 @@
     return all.length ? [`${key} was changed.`, ...all, ...warnings] : ["Nothing was to be changed."];
   }
 
-  // The same as one text; a page that a client has kept may be of another version than the server.
+  // The same as one text. A page that a client has kept may be of another version than the server.
   function told(key, result) {
     try {
       return lines(key, result).filter(Boolean).map(plain).join("\n");
@@ -185,7 +185,7 @@
       path && `Its value is in ${path}`,
       needs && `The program needs this too: ${needs}`,
       load && `A program gets it by: ${load}`,
-    ].filter(Boolean);
+    ];
   }
 
   // The dialog stands below the key, for what a client shows may be taller than the window that a person sees.

@@ -37,7 +37,7 @@ class Units:
         sign, units = ("-" if units < 0 else ""), abs(units)
         cents, rest = divmod(units * 100, self.per_usd)
         if not rest or cents >= 100:
-            return f"{sign}${cents // 100:,}.{cents % 100:02}"
+            return _dollars(sign, cents)
         return f"{sign}${(Decimal(units) / self.per_usd).normalize():f}"
 
     def cost(self, units: int) -> str:
@@ -48,7 +48,7 @@ class Units:
         if abs(units) * 100 < self.per_usd:
             return self.usd(units)
         cents = (abs(units) * 200 + self.per_usd) // (2 * self.per_usd)
-        return f"{'-' if units < 0 else ''}${cents // 100:,}.{cents % 100:02}"
+        return _dollars("-" if units < 0 else "", cents)
 
     def exact(self, units: int) -> str:
         """Quota units as dollars with every digit, at least two: figures of one sentence then add up."""
@@ -63,6 +63,10 @@ class Units:
         The decimal digits of the number count, not its binary neighbour: 0.1 is a tenth.
         """
         return int((Decimal(str(amount)) * self.per_usd).to_integral_value(rounding=ROUND_DOWN))
+
+
+def _dollars(sign: str, cents: int) -> str:
+    return f"{sign}${cents // 100:,}.{cents % 100:02}"
 
 
 def usd_amount(text: str) -> float | None:

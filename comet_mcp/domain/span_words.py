@@ -36,9 +36,13 @@ _BEFORE = ("last", "previous", "先", "上", "上个", "上個", "去")
 _COUNTED = re.compile(r"(?:last |past |previous )?(?P<count>[0-9]{1,4}) ?(?P<unit>h|hour|d|day|w|week|month)s?")
 _LATEST = re.compile(r"^(?:過去|直近|最近|过去)の?")
 _LATEST_DAYS = re.compile(_LATEST.pattern + r"(?P<count>[0-9]{1,4})日$")
-_PAST = {"past week": "7 days", "past month": "30 days", "past day": "24 hours"} | dict.fromkeys(
-    ("past hour", "last hour"), "1 hour"
-)
+_PAST = {
+    "past week": "7 days",
+    "past month": "30 days",
+    "past day": "24 hours",
+    "past hour": "1 hour",
+    "last hour": "1 hour",
+}
 _MONTHS = (
     re.compile(rf"{MONTH}(?:,? (?:of )?(?P<year>[0-9]{{4}}))?"),
     re.compile(r"(?:(?P<year>[0-9]{4})年の?)?(?P<month>[0-9]{1,2})月"),

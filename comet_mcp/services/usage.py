@@ -30,7 +30,7 @@ _OPENING = 5
 _FEW_PAGES = 5
 """So many pages of rows are read although sums would take fewer calls: they are exact to the second."""
 _TOLERATED = 200
-"""The part of the whole by which sums may differ from the log before the rows are read instead."""
+"""Sums may differ from the log by one part in so many of the whole; else the rows are read instead."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,16 @@ from queue import SimpleQueue
 from typing import Any
 from unittest import mock
 
+import pytest
 from uvicorn import Server
 
 from comet_mcp.cli import board_server
 from comet_mcp.cli.board_changes import Changes
 from comet_mcp.cli.calls import with_calls
 from tests.support import Home
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C can't be sent to one process there")
+"""For tests of `live`."""
 
 
 @dataclass

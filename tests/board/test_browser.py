@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 from comet_mcp.sandbox import Sandbox
 from release import board_picture
 from release.browser import Page, browser, chromium
-from tests.board.live import live
+from tests.board.live import Live, live, posix
 from tests.support import Home, in_process
 
 pytestmark = [
@@ -141,7 +140,7 @@ def test_a_hostile_name_is_only_shown(page: Page, make_home: Callable[..., Home]
     assert page.run("document.querySelector('.name').textContent").startswith("</script><img src=x")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C can't be sent to one process there")
+@posix
 def test_a_key_is_changed_on_the_served_page_in_two_steps(page: Page, make_home: Callable[..., Home]) -> None:
     home = make_home(board_picture.sandbox())
     home.sandbox.add_key(HOSTILE)
@@ -175,18 +174,14 @@ def test_a_key_is_changed_on_the_served_page_in_two_steps(page: Page, make_home:
     assert board.ended["status"] == 0
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C can't be sent to one process there")
+@posix
 def test_a_delete_on_the_page_says_where_the_value_was(page: Page, make_home: Callable[..., Home]) -> None:
     home = make_home()
     home.sandbox.add_key("blog", remain_quota=500_000)
     program = home.directory / "program.env"
     in_process("save", "1", "--file", str(program), environment=home.environment)
     with live(home) as board:
-        page.show(board.address)
-        page.until("document.querySelectorAll('#keys .change').length === 1")
-        page.run("document.querySelector('#keys .change').click()")
-        page.run("document.querySelector('[data-action=delete]').click()")
-        page.until("!document.querySelector('#ask').hidden")
+        _choose_delete(page, board)
         page.run("document.querySelector('#yes').click()")
         page.until("document.querySelector('#said').textContent.includes('was deleted')")
         assert page.run("document.querySelector('#said').textContent").splitlines() == [
@@ -196,16 +191,12 @@ def test_a_delete_on_the_page_says_where_the_value_was(page: Page, make_home: Ca
     page.show(f"file://{home.directory}")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C can't be sent to one process there")
+@posix
 def test_the_second_click_of_a_double_click_is_no_yes(page: Page, make_home: Callable[..., Home]) -> None:
     home = make_home()
     home.sandbox.add_key("blog", remain_quota=500_000)
     with live(home) as board:
-        page.show(board.address)
-        page.until("document.querySelectorAll('#keys .change').length === 1")
-        page.run("document.querySelector('#keys .change').click()")
-        page.run("document.querySelector('[data-action=delete]').click()")
-        page.until("!document.querySelector('#ask').hidden")
+        _choose_delete(page, board)
         yes = page.run(
             "(({ left, top }) => [left + 5, top + 5])(document.querySelector('#yes').getBoundingClientRect())"
         )
@@ -215,6 +206,15 @@ def test_the_second_click_of_a_double_click_is_no_yes(page: Page, make_home: Cal
         page.until("document.querySelector('#said').textContent.includes('was deleted')")
     page.show(f"file://{home.directory}")
     assert not home.sandbox.keys
+
+
+def _choose_delete(page: Page, board: Live) -> None:
+    """Show the board, and choose to delete its only key, which is then asked about."""
+    page.show(board.address)
+    page.until("document.querySelectorAll('#keys .change').length === 1")
+    page.run("document.querySelector('#keys .change').click()")
+    page.run("document.querySelector('[data-action=delete]').click()")
+    page.until("!document.querySelector('#ask').hidden")
 
 
 def _axe() -> Path | None:

@@ -14,7 +14,7 @@ import pytest
 
 from comet_mcp.clock import SYSTEM
 from comet_mcp.sandbox.faults import Fault
-from tests.board.live import Live, live, live_here
+from tests.board.live import Live, live, live_here, posix
 from tests.services.spend import DAY, spent
 from tests.support import Home, in_process
 
@@ -37,8 +37,6 @@ IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
     ({"status": "stolen"}, "must be one of"),
     ({"id": 999, "status": "disabled"}, "No API key has id 999"),
 ]
-
-posix = pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C can't be sent to one process there")
 
 
 @pytest.fixture
