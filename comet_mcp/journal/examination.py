@@ -13,7 +13,7 @@ from comet_mcp.journal.faults import TooNewError, described_fault
 from comet_mcp.journal.locks import is_held
 from comet_mcp.journal.migrations import MIGRATIONS
 from comet_mcp.journal.operations import Operation
-from comet_mcp.journal.sqlite import require_database, require_ours
+from comet_mcp.journal.sqlite import require_ours
 
 _OPERATIONS_SINCE, _LEASES_SINCE = 2, 4
 """The versions of the file that have them; what the first had instead becomes one when a server opens it."""
@@ -39,7 +39,6 @@ class Unusable:
 def examine(path: Path) -> Examined | Unusable:
     """Read a journal that is there, and go through its pages; or say what is wrong with it."""
     try:
-        require_database(path)
         if is_held(path):
             return Unusable(*described_fault(path, sqlite3.OperationalError("database is locked")))
         for _ in range(_TRIES):

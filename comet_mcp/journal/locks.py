@@ -19,7 +19,10 @@ _PASSES_WITHIN = 1.5
 
 
 def is_held(path: Path) -> bool:
-    """Whether others can't write to the database, for longer than a server takes. Raises OSError."""
+    """Whether others can't write to the database, for longer than a server takes. Raises OSError.
+
+    Only for a process that has no journal open: closing the file here ends that one's locks (see `sqlite.py`).
+    """
     shared_memory = path.with_name(f"{path.name}-shm")
     end = SYSTEM.monotonic() + _PASSES_WITHIN
     while _is_taken(path, _SHARED) or (shared_memory.exists() and _is_taken(shared_memory, _WRITER)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +29,7 @@ _ANSWER_WITHIN = 8.0
 _MARKS = {"reveal", "audit"}
 """Tables by which a journal of any version is known."""
 
-_HEADER = b"SQLite format 3\0"
+_making = threading.Lock()
 
 
 class SQLiteJournal:
@@ -222,8 +223,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def _open(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    require_database(path)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
+    _make(path)
     db = sqlite3.connect(path, timeout=_LOCK_WAIT, isolation_level=None, check_same_thread=False)
     try:
         require_ours(db)
@@ -243,16 +243,24 @@ def _open(path: Path) -> sqlite3.Connection:
     return db
 
 
-def require_database(path: Path) -> None:
-    """Raise NotOursError for a file that has something in it and is no database, before it is opened for writing."""
-    if path.is_file():
-        with path.open("rb") as file:
-            if not _HEADER.startswith(file.read(len(_HEADER))):
-                raise NotOursError
+def _make(path: Path) -> None:
+    """Make the file its owner's alone, unless there is one.
+
+    One that is there is opened by SQLite alone: closing a file ends, by POSIX, all locks of the process on it. The
+    next program to close the journal would then take itself for the last one, and remove the log that this one writes.
+    """
+    with _making:
+        if not path.exists():
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
 
 
 def require_ours(db: sqlite3.Connection) -> None:
-    """Raise NotOursError for a database that has tables and not ours, before anything in it is changed."""
-    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    """Raise NotOursError for a file that is no database, or has tables and not ours, before anything is changed."""
+    try:
+        tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+            raise NotOursError from None
+        raise
     if tables and not tables >= _MARKS:
         raise NotOursError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -220,6 +221,30 @@ async def locked(path: Path) -> AsyncIterator[sqlite3.Connection]:
         yield other
         if other.in_transaction:
             other.execute("ROLLBACK")
+
+
+_LOOK = (
+    "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); "
+    "print([id for (id,) in db.execute('SELECT id FROM operation ORDER BY id')]); db.close()"
+)
+
+
+async def test_what_one_of_two_in_a_process_writes_is_not_lost_when_another_program_closes_the_file(
+    tmp_path: Path,
+) -> None:
+    def seen_by_another_program() -> str:
+        return subprocess.run(
+            [sys.executable, "-c", _LOOK, str(path)], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    path = tmp_path / "journal.sqlite3"
+    with closing(SQLiteJournal(path)) as one, closing(SQLiteJournal(path)) as other:
+        await one.run(writing(Put(operation("one"))))
+        await other.run(writing(Put(operation("two"))))
+        assert seen_by_another_program() == "['one', 'two']"
+        await one.run(writing(Put(operation("three"))))
+        assert seen_by_another_program() == "['one', 'three', 'two']"
+    assert seen_by_another_program() == "['one', 'three', 'two']"
 
 
 async def test_a_file_that_another_program_locks_for_a_moment_is_waited_for(journal: SQLiteJournal) -> None:
