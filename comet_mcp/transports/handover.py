@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Mapping
+from threading import Event
 
 from comet_mcp.threads import LateError, begin, run_blocking
 from comet_mcp.transports.recording import OPENING, Cache, Recording, Request, is_plain_initialized, request_in
@@ -79,6 +80,8 @@ class Recorder:
         self._recording = recording if recording is not None and recording.files == files else None
         self._open: dict[str | int, Request] = {}
         self._begun = self._over = self._is_new = False
+        self._saved: Event | None = None
+        """Is set once what was begun to be saved is saved, or can't be."""
 
     def read(self, line: bytes | None) -> None:
         """Note a line that the server gets."""
@@ -104,11 +107,14 @@ class Recorder:
     def _save_if_due(self) -> None:
         if self._over and self._is_new and not self._open and self._recording is not None:
             self._is_new = False
-            begin(self._recording.save, [], lambda: None)  # a cache that can't be written only costs the next start
+            self._saved = Event()
+            begin(self._recording.save, [], self._saved.set)  # a cache that can't be written only costs the next start
 
     def end(self) -> None:
-        """Save what there is now: the process is about to end."""
+        """Save what there is now: the process is about to end, and what a thread has begun would end with it."""
         self._over = True
+        if self._saved is not None:
+            self._saved.wait(_LAST_MOMENT)
         if self._is_new and self._recording is not None:
             with contextlib.suppress(LateError, OSError):
                 run_blocking(self._recording.save, _LAST_MOMENT)

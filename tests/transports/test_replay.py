@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from comet_mcp.transports import handover, replay
 from comet_mcp.transports import recording as recordings
-from comet_mcp.transports import replay
 from comet_mcp.transports.handover import Handover, Recorder
 from comet_mcp.transports.recording import MOST, Cache, Recording, recorded, request_in
 from comet_mcp.transports.replay import Taken, _answer
@@ -38,6 +38,7 @@ def answer_to(number: Any, result: str = '{"tools":[]}') -> bytes:
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cache:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(handover, "_LAST_MOMENT", 20)  # however busy the machine is
     return Cache()
 
 
@@ -392,6 +393,25 @@ def test_what_comes_after_the_handshake_is_not_recorded(cache: Cache) -> None:
         recorder.answered(number, answer_to(number))
     recorder.end()
     assert len(replayed(cache, opening(), line("tools/list", 1))[0]) == 1
+
+
+def test_what_is_being_saved_when_the_connection_ends_is_waited_for(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_ending, save = threading.Event(), Recording.save
+
+    def late(recording: Recording) -> None:
+        is_ending.wait(20)
+        save(recording)
+
+    monkeypatch.setattr(Recording, "save", late)
+    recorder = Recorder(cache, {})
+    recorder.read(opening())
+    recorder.answered(0, answer_to(0))
+    recorder.read(line("tools/call", 1))
+    threading.Timer(0.05, is_ending.set).start()
+    recorder.end()
+    assert len(replayed(cache, opening())[0]) == 1
 
 
 def test_a_start_adds_to_the_recording_that_it_was_answered_from(cache: Cache) -> None:
