@@ -147,7 +147,8 @@ def test_the_tests_have_a_key_of_their_own_and_the_job_their_status(job: Callabl
     assert runner.run(lines.after)[0] == 0
 
 
-@pytest.mark.parametrize("job", [github, pytest.param(gitlab, marks=pytest.mark.long)])
+@pytest.mark.long
+@JOBS
 def test_after_a_job_that_was_killed_no_key_is_left(job: Callable[[], Job], runner: Runner) -> None:
     lines = job()
     (runner.home.directory / "slow").touch()

@@ -8,6 +8,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
+import pytest
 from mcp import Client, StdioServerParameters, stdio_client
 
 from tests.e2e.steps import until
@@ -65,6 +66,7 @@ def test_a_release_that_cannot_be_loaded_in_part_is_loaded_whole_and_that_is_sai
     assert client == "Client"
 
 
+@pytest.mark.long
 async def test_the_http_client_is_loaded_once_the_tools_were_listed_and_before_any_call(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPROFILEIMPORTTIME": "1", "HOME": str(tmp_path)}
     server = StdioServerParameters(command=sys.executable, args=["-P", "-m", "comet_mcp"], env=environment)

@@ -176,6 +176,7 @@ def test_who_sends_a_request_slowly_keeps_nobody_waiting(board: Live) -> None:
         assert "blog" in board.ask("/board")["html"]
 
 
+@pytest.mark.long
 @posix
 def test_a_wrong_token_gives_no_session(home: Home) -> None:
     with live(home) as board:

@@ -86,6 +86,7 @@ def test_a_missing_token_is_told_on_stderr_too(tmp_path: Path) -> None:
     assert "COMETAPI_ACCESS_TOKEN is not set" in run(home=tmp_path).stderr
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
 def test_a_config_file_with_the_token_that_others_can_read_is_told_on_stderr(tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
@@ -125,6 +126,7 @@ def test_the_demo_plays_the_main_job_with_no_settings_of_the_users_and_leaves_no
     assert sorted(tmp_path.rglob("*")) == sorted([temporary, *planted])
 
 
+@pytest.mark.long
 def test_a_demo_that_goes_wrong_says_so_and_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "OTHER_MODEL", demo.MODEL)  # the key then allows what the demo expects to be refused
     shown = in_process("demo", environment={"HOME": str(tmp_path)})
@@ -183,6 +185,7 @@ def test_the_sandbox_says_when_its_port_is_taken(tmp_path: Path) -> None:
 
 if sys.platform != "win32":
 
+    @pytest.mark.long
     def test_started_by_hand_in_a_terminal_it_says_what_it_is(tmp_path: Path) -> None:
         leader, follower = os.openpty()
         process = subprocess.Popen(

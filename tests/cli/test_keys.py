@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +13,7 @@ import pytest
 from comet_mcp.cli.terminal import width_of
 from comet_mcp.clock import SYSTEM
 from comet_mcp.domain.key import Status
+from tests.cli.terminal import in_terminal
 from tests.services.spend import exported
 from tests.services.test_pace import used_steadily
 from tests.support import Home, in_process
@@ -302,22 +301,9 @@ def test_the_policy_and_the_trail_hold_for_a_person_too(home: Home) -> None:
 if sys.platform != "win32":
 
     def test_ctrl_c_at_a_question_stops_with_one_line_and_changes_nothing(many: Home) -> None:
-        leader, follower = os.openpty()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "comet_mcp", "keys", "delete", "off"],
-            stdin=follower,
-            stdout=follower,
-            stderr=follower,
-            env=many.environment | {"TERM": "dumb"},
-        )
-        os.close(follower)
-        said = b""
-        while not said.endswith(b"[y/N] "):
-            said += os.read(leader, 4096)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 130
-        said += os.read(leader, 4096)
-        os.close(leader)
-        assert said.splitlines()[-1] == b"Stopped."
-        assert b"Traceback" not in said
+        answers = [("[y/N] ", "\x03")]
+        status, screen = in_terminal("keys", "delete", "off", environment=many.environment, answers=answers)
+        assert status == 130
+        assert screen.splitlines()[-1] == "Stopped."
+        assert "Traceback" not in screen
         assert [row.name for row in many.sandbox.keys if row.id == 5] == ["off"]

@@ -327,6 +327,7 @@ def test_a_signal_is_the_programs_and_the_key_is_deleted_after_it(name: str, hom
     assert home.sandbox.keys == []
 
 
+@pytest.mark.long
 @needs_signals
 def test_a_program_that_ends_by_a_signal_ends_the_command_by_the_same(home: Home) -> None:
     with started(home, "--", PYTHON, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGTERM)") as holder:
@@ -348,6 +349,7 @@ def test_a_signal_before_the_program_starts_ends_the_run_without_a_key(home: Hom
     assert home.sandbox.keys == []
 
 
+@pytest.mark.long
 @needs_signals
 def test_a_terminal_that_is_closed_leaves_no_key(home: Home) -> None:
     import pty  # noqa: PLC0415 - Windows has none

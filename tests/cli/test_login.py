@@ -98,6 +98,7 @@ def test_what_is_no_token_is_told_as_what_it_is_and_nothing_is_sent_or_written(
     assert (done.stdout, person.home.sandbox.requests, config.exists()) == ("", [], False)
 
 
+@pytest.mark.long
 def test_a_pipe_that_brings_no_text_is_told_as_that(bare: dict[str, str], config: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "comet_mcp", "login"],
@@ -361,6 +362,7 @@ if sys.platform != "win32":
         assert "sk-made-up-model-key" not in screen
         assert token_of(person.settings()) == token
 
+    @pytest.mark.long
     def test_ctrl_c_at_the_question_leaves_everything_as_it_was(
         person: Person, bare: dict[str, str], config: Path
     ) -> None:

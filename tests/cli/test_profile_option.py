@@ -38,6 +38,7 @@ def bare(home: Home) -> dict[str, str]:
     return {name: text for name, text in home.environment.items() if not name.startswith("COMETAPI")}
 
 
+@pytest.mark.long
 async def test_the_entry_that_install_writes_with_a_profile_starts_the_server_that_serves_it(home: Home) -> None:
     assert main(["install", "cursor", "--profile", "work", "--yes"]) == 0
     written = json.loads((home.directory / ".cursor" / "mcp.json").read_text(encoding="utf-8"))

@@ -431,6 +431,7 @@ if sys.platform != "win32":
     def test_a_program_that_dies_of_a_signal_is_seen_to(number: signal.Signals, blog: tuple[Home, Any]) -> None:
         assert run_alone(blog[0], "blog", "--", "sh", "-c", f"kill -{number.value} $$; exit 9").returncode == -number
 
+    @pytest.mark.long
     def test_a_pipe_that_closes_ends_the_program_as_without_us(blog: tuple[Home, Any]) -> None:
         done = run_alone(blog[0], "blog", "--", "sh", "-c", "kill -PIPE $$; exit 9")
         assert done.returncode == -signal.SIGPIPE
@@ -456,6 +457,7 @@ if sys.platform != "win32":
             finally:
                 process.kill()
 
+    @pytest.mark.long
     def test_the_program_reads_what_we_are_given(blog: tuple[Home, Any]) -> None:
         done = subprocess.run(
             [sys.executable, "-m", "comet_mcp", "run", "blog", "--", "cat"],
@@ -467,6 +469,7 @@ if sys.platform != "win32":
         )
         assert done.stdout == b"through\x00"
 
+    @pytest.mark.long
     def test_a_file_that_cannot_be_executed_is_status_126(blog: tuple[Home, Any]) -> None:
         home, row = blog
         plain = home.directory / "plain"

@@ -96,6 +96,7 @@ def test_a_file_that_git_does_not_ignore_is_refused_there_too(home: Home, file: 
     assert not file.exists()
 
 
+@pytest.mark.long
 def test_it_runs_as_a_command_and_names_what_is_not_set(home: Home, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "comet_mcp", "save", "staging", "--file", str(tmp_path / ".env")],

@@ -185,9 +185,8 @@ async def _same_key_again(client: Client, home: Home) -> None:
     assert data_of(await client.call_tool("create_api_key", BODY))["id"] != key["id"]
 
 
-@pytest.mark.parametrize(
-    ("mode", "dialect"), [("legacy", "documented"), pytest.param("auto", "gateway", marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize(("mode", "dialect"), [("legacy", "documented"), ("auto", "gateway")])
 async def test_a_call_that_the_client_gave_up_leaves_a_stored_key_which_the_repeated_call_returns(
     make_home: MakeHome, mode: str, dialect: str
 ) -> None:
@@ -200,6 +199,7 @@ async def test_a_call_that_the_client_gave_up_leaves_a_stored_key_which_the_repe
         await _same_key_again(client, home)
 
 
+@pytest.mark.long
 async def test_a_call_repeated_while_the_given_up_one_is_still_under_way_makes_no_second_key(
     make_home: MakeHome,
 ) -> None:

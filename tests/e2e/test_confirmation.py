@@ -629,7 +629,8 @@ async def test_other_calls_are_answered_while_a_person_reads(make: MakeHome, era
 # Over real stdio.
 
 
-@pytest.mark.parametrize("era", [MODERN, pytest.param(LEGACY, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("era", [MODERN, LEGACY])
 async def test_a_real_client_that_asks_and_one_that_can_not_both_work_over_stdio(make: MakeHome, era: str) -> None:
     home, person = make(), Person()
     async with home.client(mode=era, elicitation_callback=person) as client:
@@ -644,6 +645,7 @@ async def test_a_real_client_that_asks_and_one_that_can_not_both_work_over_stdio
     assert verified(home).fault is None
 
 
+@pytest.mark.long
 def test_the_end_of_input_while_a_person_reads_ends_the_server_and_changes_nothing(make: MakeHome) -> None:
     home = make()
     before = state(home)

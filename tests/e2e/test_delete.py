@@ -110,6 +110,7 @@ async def test_neither_the_value_nor_a_file_of_the_person_goes_with_the_key(home
     assert secret not in str(result.model_dump())
 
 
+@pytest.mark.long
 async def test_a_delete_that_is_given_up_still_removes_the_value(home: Home) -> None:
     async with home.client() as client:  # over stdio, for in one process a call can't be given up
         key = data_of(await client.call_tool("create_api_key", {"name": "x", "remain_quota": 5_000_000}))

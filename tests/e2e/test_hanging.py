@@ -229,6 +229,7 @@ def give_blocking_keychain(home: Home) -> Path:
     return place / "asked"
 
 
+@pytest.mark.long
 @pytest.mark.real_time
 def test_a_process_ends_with_its_input_although_its_keychain_waits(make_home: MakeHome) -> None:
     home = make_home()
@@ -243,6 +244,7 @@ def test_a_process_ends_with_its_input_although_its_keychain_waits(make_home: Ma
         assert server.ended(GONE_AFTER) == 0
 
 
+@pytest.mark.long
 @pytest.mark.real_time
 def test_run_says_that_the_keychain_waits_and_ends(make_home: MakeHome) -> None:
     home = make_home()
@@ -261,6 +263,7 @@ def test_run_says_that_the_keychain_waits_and_ends(make_home: MakeHome) -> None:
 
 if sys.platform != "win32":
 
+    @pytest.mark.long
     @pytest.mark.real_time
     def test_a_config_file_that_does_not_answer_is_named_by_every_call(make_home: MakeHome, tmp_path: Path) -> None:
         home = make_home()

@@ -218,9 +218,8 @@ sys.exit(main([]))
             assert server.call("list_api_keys", {})["structuredContent"]["total"] == 1
         assert home.sandbox.count("create") == 0
 
-    @pytest.mark.parametrize(
-        "kilobytes", [36, *(pytest.param(limit, marks=pytest.mark.long) for limit in (20, 44, 52, 60))]
-    )
+    @pytest.mark.long
+    @pytest.mark.parametrize("kilobytes", [20, 36, 44, 52, 60])
     def test_a_disk_that_fills_up_in_the_middle_loses_no_key(make_home: MakeHome, kilobytes: int) -> None:
         home = make_home(dialect="gateway")
         with started(home.environment, code=LIMITED.format(limit=kilobytes * 1024)) as server:

@@ -563,6 +563,7 @@ async def test_top_ups_by_two_servers_at_once_never_exceed_the_sum_together(home
     assert sum(row.remain_quota for row in rows) == 3 * 500_000
 
 
+@pytest.mark.long
 @pytest.mark.real_time
 async def test_a_server_killed_in_the_middle_of_a_create_leaves_its_key_counted(make_home: MakeHome) -> None:
     home = make_home(**rules(max_keys_total="2", max_sum_usd_total="1.5"))

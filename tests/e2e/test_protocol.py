@@ -81,6 +81,7 @@ async def test_prompts_and_resources_are_listed(make_home: MakeHome, era: str) -
     assert (prompts, templates, resources) == (["make_api_key", "review_api_keys"], ["cometapi://keys/{id}"], [])
 
 
+@pytest.mark.long
 def test_an_unknown_method_and_what_is_no_request_at_all_leave_the_server_alive(make_home: MakeHome) -> None:
     home = make_home()
     with started(home.environment) as server:

@@ -80,6 +80,7 @@ async def test_a_read_only_server_leaves_the_unclear_creates_of_another_one_alon
     assert len(home.key_files) == 1
 
 
+@pytest.mark.long
 @pytest.mark.real_time
 def test_a_client_that_calls_without_listing_first_finds_no_writing_tool_either(make_home: MakeHome) -> None:
     home = make_home(COMETAPI_MCP_READ_ONLY="1")

@@ -53,6 +53,7 @@ def test_the_handshake_is_answered_before_the_sdk_is_loaded_and_the_rest_after(
     assert (out, said) == (b"", b"")
 
 
+@pytest.mark.long
 def test_a_client_that_only_lists_leaves_a_process_that_ends_without_the_sdk(
     make_home: MakeHome, tmp_path: Path
 ) -> None:

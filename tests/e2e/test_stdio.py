@@ -56,6 +56,7 @@ def test_three_hundred_calls_that_wait_for_a_person_all_get_their_answers(make_h
     assert home.sandbox.keys[0].name.startswith("renamed ")
 
 
+@pytest.mark.long
 def test_one_question_too_many_is_refused_and_the_others_still_wait(make_home: MakeHome) -> None:
     home = make_home(COMETAPI_MCP_CONFIRM="writes")
     home.sandbox.add_key("shared")
@@ -165,6 +166,7 @@ def test_a_byte_order_mark_before_the_first_message_is_no_part_of_it(make_home: 
     assert answers[2]["result"]["structuredContent"]["name"] == "here"
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="no pipe there can be written without waiting")
 def test_a_client_that_reads_nothing_is_read_no_further_and_its_end_ends_the_server(make_home: MakeHome) -> None:
     process = subprocess.Popen(

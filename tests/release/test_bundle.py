@@ -77,7 +77,8 @@ def test_one_source_makes_one_bundle_without_anything_of_this_machine(tmp_path: 
     assert not [name for name in names if "__pycache__" in name or name.startswith("tests")]
 
 
-@pytest.mark.parametrize("fetching", [False, pytest.param(True, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("fetching", [False, True])
 async def test_unpacked_it_starts_as_its_manifest_says_and_makes_a_key(
     make_home: Callable[..., Home], unpacked: Path, fetching: bool
 ) -> None:

@@ -46,8 +46,6 @@ CLIENTS = {
     "continue": ("config.yaml", "mcpServers"),
 }
 """What the client's file is called, and where its servers are in it."""
-BY_DEFAULT = ("codex",)
-"""The others are started in the second lane, one of them with a profile."""
 
 
 def commands() -> list[str]:
@@ -91,11 +89,12 @@ def test_readme_gives_three_commands() -> None:
     assert begun == ".venv/bin/cometapi-mcp setup"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("client", "profile"),
     [
-        *((name, "") if name in BY_DEFAULT else pytest.param(name, "", marks=pytest.mark.long) for name in CLIENTS),
-        pytest.param("claude-desktop", "work", marks=pytest.mark.long),
+        *((name, "") for name in CLIENTS),
+        ("claude-desktop", "work"),
     ],
 )
 async def test_setup_in_an_empty_home_leads_to_a_client_whose_server_makes_keys(

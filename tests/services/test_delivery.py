@@ -65,6 +65,7 @@ def test_a_key_is_told_once_its_answer_was_written(make_home: MakeHome) -> None:
     assert operations(home) == [("stored", 1)]
 
 
+@pytest.mark.long
 async def test_a_list_that_was_not_read_tells_again(make_home: MakeHome) -> None:
     home = make_home(dialect="gateway")
     async with served(home) as client:

@@ -364,6 +364,7 @@ async def test_nothing_is_begun_with_too_little_time_and_the_next_call_goes_on(
     assert PLACE in " ".join((await rotate(home, row))["steps"])
 
 
+@pytest.mark.long
 def test_a_server_at_its_most_talkative_writes_neither_value_nor_token(home: Home, github: GitHub) -> None:
     kept, log = home.directory / "kept", home.directory / "log"
     listing(home, home.extra["COMETAPI_MCP_GITHUB_API"], keeping(kept))

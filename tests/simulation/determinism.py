@@ -40,7 +40,6 @@ def installed() -> Iterator[None]:
         # a task can be cancelled before its first step, whatever is inside
         warnings.filterwarnings("ignore", ".*was never awaited", RuntimeWarning)
         stack.callback(gc.set_threshold, *thresholds)
-        stack.callback(gc.unfreeze)
         put = stack.enter_context
         put(mock.patch.object(backend.CancelScope, "__init__", ordered))
         put(mock.patch.object(sniffio.thread_local, "name", "asyncio"))  # else it is looked for at each step
