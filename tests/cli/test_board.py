@@ -258,6 +258,7 @@ def test_a_reader_is_offered_no_change(make_home: MakeHome) -> None:
     assert len(home.sandbox.keys) == 1
 
 
+@pytest.mark.long
 @posix
 def test_the_browser_is_opened_without_the_token_in_a_command_line(home: Home) -> None:
     seen = home.directory / "seen"

@@ -98,6 +98,7 @@ def test_a_config_file_with_the_token_that_others_can_read_is_told_on_stderr(tmp
     assert "made-up-token" not in shown.stderr
 
 
+@pytest.mark.long
 def test_the_demo_plays_the_main_job_with_no_settings_of_the_users_and_leaves_nothing_behind(tmp_path: Path) -> None:
     temporary = tmp_path / "tmp"
     temporary.mkdir()

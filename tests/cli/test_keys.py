@@ -300,6 +300,7 @@ def test_the_policy_and_the_trail_hold_for_a_person_too(home: Home) -> None:
 
 if sys.platform != "win32":
 
+    @pytest.mark.long
     def test_ctrl_c_at_a_question_stops_with_one_line_and_changes_nothing(many: Home) -> None:
         answers = [("[y/N] ", "\x03")]
         status, screen = in_terminal("keys", "delete", "off", environment=many.environment, answers=answers)

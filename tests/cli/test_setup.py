@@ -198,6 +198,7 @@ def test_a_client_that_is_misspelt_is_told_with_what_was_meant(person: Person) -
 if sys.platform != "win32":
     from tests.cli.terminal import in_terminal
 
+    @pytest.mark.long
     def test_in_a_terminal_each_step_is_asked(person: Person) -> None:
         person.cursor.parent.mkdir()
         token = person.home.sandbox.access_token

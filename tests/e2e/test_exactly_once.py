@@ -628,11 +628,9 @@ async def test_a_create_that_can_never_leave_is_told_as_not_made(make_home: Make
 # The same by a real client of a real process.
 
 
+@pytest.mark.long
 @pytest.mark.real_time
-@pytest.mark.parametrize(
-    ("fault", "dialect"),
-    [pytest.param("hang_after", "documented", marks=pytest.mark.long), ("reset_after", "gateway")],
-)
+@pytest.mark.parametrize(("fault", "dialect"), [("hang_after", "documented"), ("reset_after", "gateway")])
 async def test_a_real_server_process_makes_good_a_lost_answer(make_home: MakeHome, fault: str, dialect: str) -> None:
     home = make_home(dialect=dialect, COMETAPI_MCP_TIMEOUT="5")
     home.sandbox.faults.add("create", fault)

@@ -204,6 +204,7 @@ sys.exit(main([]))
 """
     "A server on whose disk no file can grow beyond the limit."
 
+    @pytest.mark.long
     def test_on_a_full_disk_no_key_is_made_the_mend_is_named_and_lists_work(make_home: MakeHome) -> None:
         home = make_home(dialect="gateway")
         home.sandbox.add_key("made by hand")

@@ -50,6 +50,7 @@ async def tools_of(command: str, args: list[str]) -> list[str]:
         return [tool.name for tool in (await client.list_tools()).tools]
 
 
+@pytest.mark.long
 def test_the_sdks_client_makes_a_key(installed: Home, capsys: pytest.CaptureFixture[str]) -> None:
     run("sdk_client.py")
     (row,) = installed.sandbox.keys

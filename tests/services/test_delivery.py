@@ -56,6 +56,7 @@ async def test_what_is_to_be_done_after_an_answer_is_done_once_and_says_whether_
     assert done == [("a", True), ("b", False), ("c", False)]
 
 
+@pytest.mark.long
 def test_a_key_is_told_once_its_answer_was_written(make_home: MakeHome) -> None:
     home = make_home()
     with started(home.environment) as server:
