@@ -58,7 +58,7 @@ class ArgumentError(CometError):
 
 
 class SettingsError(CometError):
-    """The server's own configuration is missing or wrong; the person who runs it has to mend it."""
+    """The server's own configuration is missing or wrong; the person who runs it has to fix it."""
 
     code = "not_configured"
 

@@ -60,14 +60,14 @@ def _make(arguments: dict[str, str]) -> str:
     for name in (argument.name for argument in MAKE.arguments or []):
         if len(arguments.get(name, "")) > _LONGEST:
             raise ArgumentError(f'The argument "{name}" must be at most {_LONGEST} characters long.')
-    wishes = {
+    requested = {
         "Purpose": arguments["purpose"],
         "Budget in US dollars": arguments.get("budget_usd"),
         "Lifetime": arguments.get("lifetime"),
         "Models": arguments.get("models"),
         "Group": arguments.get("group"),
     }
-    known = "\n".join(f"- {what}: {said}" for what, said in wishes.items() if said)
+    known = "\n".join(f"- {what}: {said}" for what, said in requested.items() if said)
     return (
         f"I need a CometAPI key.\n{known}\n\n"
         "1. Ask me for what is missing of: what it may spend, how long it shall live, which models it may call. "
@@ -119,7 +119,7 @@ def review(rows: list[Key], now: float, units: Units) -> str:
 
 
 def _by_life(rows: list[Key], now: float) -> tuple[list[Key], list[Key], list[Key], list[Key]]:
-    """The keys that work, are switched off, are spent, have expired: each where what has to be mended first stands."""
+    """The keys that work, are switched off, are spent, have expired: each where what has to be fixed first stands."""
     alive: list[Key] = []
     off: list[Key] = []
     spent: list[Key] = []

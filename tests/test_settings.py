@@ -10,7 +10,7 @@ import pytest
 
 from comet_mcp.clock import MACHINE_ZONE
 from comet_mcp.errors import SettingsError
-from comet_mcp.settings import PUBLIC_API, SETTINGS, Settings, how_to_mend, load, understood
+from comet_mcp.settings import PUBLIC_API, SETTINGS, Settings, how_to_fix, load, understood
 from comet_mcp.text import quoted
 
 TOKEN = "made-up-access-token-1+/="
@@ -107,10 +107,10 @@ def test_an_empty_value_counts_as_absent() -> None:
         ("your_token_here", "placeholder"),
     ],
 )
-def test_a_token_that_cannot_be_right_is_named_with_the_mend_and_never_repeated(pasted: str, said: str) -> None:
+def test_a_token_that_cannot_be_right_is_named_with_the_fix_and_never_repeated(pasted: str, said: str) -> None:
     settings = load({"COMETAPI_ACCESS_TOKEN": pasted})
     assert settings.access_token is None
-    text = how_to_mend(settings.problems)
+    text = how_to_fix(settings.problems)
     assert said in text
     assert "restart the client" in text
     assert TOKEN not in text
@@ -262,14 +262,14 @@ STRAY: list[tuple[dict[str, Any], dict[str, str], str]] = [
 
 
 @pytest.mark.parametrize(("config", "variables", "said"), STRAY)
-def test_a_setting_that_nobody_would_read_is_a_problem_with_the_mend(
+def test_a_setting_that_nobody_would_read_is_a_problem_with_the_fix(
     config: dict[str, Any], variables: dict[str, str], said: str
 ) -> None:
     settings = understood({"COMETAPI_ACCESS_TOKEN": TOKEN, **variables}, config)
     assert len(settings.problems) == 1
     assert said in settings.problems[0]
     place = "the config file" if config else 'the "env" block'
-    assert f"correct that in {place}" in how_to_mend(settings.problems)
+    assert f"correct that in {place}" in how_to_fix(settings.problems)
 
 
 def test_what_the_official_cli_and_other_programs_keep_in_the_same_places_is_no_problem() -> None:
@@ -310,18 +310,18 @@ def test_the_zone_of_the_person_is_the_machines_unless_it_is_named() -> None:
 def test_the_place_of_a_wrong_value_is_where_it_is_to_be_corrected(tmp_path: Path) -> None:
     path = write_config(tmp_path, f'access_token = "{TOKEN}"\n[mcp]\nsecrets = "files"\n')
 
-    def mend(**variables: str) -> str:
+    def fix(**variables: str) -> str:
         with pytest.raises(SettingsError) as caught:
             load(variables).require_usable()
         return str(caught.value)
 
-    in_file = mend()
+    in_file = fix()
     assert f'1. correct that in the config file "{path}"; 2. restart the client.' in in_file
     assert "MCP client's config" not in in_file
-    both = mend(COMETAPI_MCP_TIMEOUT="soon")
+    both = fix(COMETAPI_MCP_TIMEOUT="soon")
     assert f'in the config file "{path}" and in the "env" block of this server in the MCP client\'s config; 2.' in both
-    assert "config file" not in mend(COMETAPI_MCP_SECRETS="files").split("Ask the person")[1]
-    with_token = mend(COMETAPI_ACCESS_TOKEN=PLACEHOLDER)
+    assert "config file" not in fix(COMETAPI_MCP_SECRETS="files").split("Ask the person")[1]
+    with_token = fix(COMETAPI_ACCESS_TOKEN=PLACEHOLDER)
     assert f'3. correct what else is wrong in the config file "{path}"; 4. restart the client.' in with_token
 
 

@@ -216,14 +216,14 @@ def payload(model: type[_Model], value: Any) -> _Model:
     try:
         return model.model_validate(value)
     except ValidationError:
-        return model.model_validate(_mended(value))
+        return model.model_validate(_fixed(value))
 
 
-def _mended(value: Any) -> Any:
+def _fixed(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _mended(item) for name, item in value.items() if item is not None}
+        return {name: _fixed(item) for name, item in value.items() if item is not None}
     if isinstance(value, list):
-        return [_mended(item) for item in value]
+        return [_fixed(item) for item in value]
     if isinstance(value, int) and not isinstance(value, bool):
         return max(-MOST - 1, min(value, MOST))
     return value

@@ -53,7 +53,7 @@ class _Token(BaseModel):
     token: str = Field(max_length=100)
 
 
-class _Wish(BaseModel):
+class _Query(BaseModel):
     model_config = ConfigDict(strict=True)
     is_new: bool = False
 
@@ -187,9 +187,9 @@ class Desk:
         return {"session": self._session}
 
     async def _board(self, request: Request) -> Answer:
-        wish = _body(request, _Wish)
+        query = _body(request, _Query)
         await self.changes.drop()
-        board = await self._reading.board(is_new=wish.is_new)
+        board = await self._reading.board(is_new=query.is_new)
         return {"html": content(board, tools=self._tools)}
 
     async def _action(self, request: Request) -> Answer:

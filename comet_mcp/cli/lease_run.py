@@ -55,7 +55,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
+class _Request:
     """A run as it was asked for. `lease` is in seconds, `budget` in US dollars."""
 
     program: Sequence[str]
@@ -141,19 +141,19 @@ def command(
     The value is in COMETAPI_KEY and nowhere else. When the lease ends the key is deleted, and the program goes on
     without it. What the run spent is told on stderr.
     """
-    return _run(_Wish(program, lease, budget, models, ips, group, openai, kill))
+    return _run(_Request(program, lease, budget, models, ips, group, openai, kill))
 
 
-def _run(wish: _Wish) -> int:
+def _run(request: _Request) -> int:
     settings = usable_settings()
     redactor = Redactor(settings.known_secrets)
     say = partial(_say, redactor)
     if wrong := _forbidden(settings):
         raise SettingsError(wrong)
-    if (found := shutil.which(wish.program[0])) is None:
-        say(f"There is no program {quoted(wish.program[0])}.")
+    if (found := shutil.which(request.program[0])) is None:
+        say(f"There is no program {quoted(request.program[0])}.")
         return NOT_FOUND
-    run = _Run(settings, redactor, wish, say)
+    run = _Run(settings, redactor, request, say)
     with Signals() as signals:
         with redacted(redactor):
             key = run.begin()
@@ -162,11 +162,11 @@ def _run(wish: _Wish) -> int:
             return end_as(-signals.ending)
         try:
             # where the name has no .exe, as npm's, Windows itself would not look for the rest of PATHEXT
-            words = [found if sys.platform == "win32" else wish.program[0], *wish.program[1:]]
-            program = start(words, environment_with(key, settings, openai=wish.openai))
+            words = [found if sys.platform == "win32" else request.program[0], *request.program[1:]]
+            program = start(words, environment_with(key, settings, openai=request.openai))
         except OSError as error:
             run.end()
-            say(f"{quoted(wish.program[0])} can't be started: {error.strerror}.")
+            say(f"{quoted(request.program[0])} can't be started: {error.strerror}.")
             return CANNOT_EXECUTE
         signals.hand_to(program)
         return end_as(run.beside(program))
@@ -175,10 +175,10 @@ def _run(wish: _Wish) -> int:
 class _Run:
     """One run: its key from the beginning to the end."""
 
-    def __init__(self, settings: Settings, redactor: Redactor, wish: _Wish, say: Callable[[str], None]) -> None:
+    def __init__(self, settings: Settings, redactor: Redactor, request: _Request, say: Callable[[str], None]) -> None:
         self._settings = settings
         self._redactor = redactor
-        self._wish = wish
+        self._request = request
         self._say = say
         self._leased: Leased | None = None
         self._ending = threading.Lock()
@@ -190,7 +190,7 @@ class _Run:
 
     def beside(self, program: subprocess.Popen[bytes]) -> int:
         """Wait for the program and end the lease, at its own end at the latest. Returns the program's status."""
-        over = threading.Timer(self._wish.lease, self._lease_over, (program,))
+        over = threading.Timer(self._request.lease, self._lease_over, (program,))
         others = threading.Thread(target=self._remove_leftovers, daemon=True)
         over.daemon = True
         over.start()
@@ -223,8 +223,10 @@ class _Run:
     def _lease_over(self, program: subprocess.Popen[bytes]) -> None:
         if self._is_done.is_set():
             return
-        self._say(f"The lease has ended; the program {'is ended' if self._wish.kill else 'goes on without the key'}.")
-        if self._wish.kill:
+        self._say(
+            f"The lease has ended; the program {'is ended' if self._request.kill else 'goes on without the key'}."
+        )
+        if self._request.kill:
             program.terminate()
             if not self._is_done.wait(_TO_END):
                 program.kill()
@@ -232,8 +234,8 @@ class _Run:
 
     async def _begin(self, app: Services) -> SecretStr:
         await app.hear_clock(Deadline(app.clock, self._settings.timeout))
-        until = app.clock.now() + self._wish.lease
-        body, _ = check_new_key(_body(self._wish, self._settings, until), app.clock.now(), app.units)
+        until = app.clock.now() + self._request.lease
+        body, _ = check_new_key(_body(self._request, self._settings, until), app.clock.now(), app.units)
         await app.units_check.require()
         app.quota.enforcer.require_new(body, await app.quota.spending())
         _require_agreed(self._settings, body, app.units.exact(body.remain_quota))
@@ -291,30 +293,30 @@ async def _ended(app: Services, leased: Leased) -> str:
     return f"This run spent {spent} of {of}; {key} is deleted."
 
 
-def _body(wish: _Wish, settings: Settings, until: float) -> KeySpec:
+def _body(request: _Request, settings: Settings, until: float) -> KeySpec:
     """The key of a run, whose name no other has. It ends a minute after the lease, or when the policy demands it.
 
     Raises:
         ArgumentError: The budget is none that a key can have, or what stands for an address is none.
     """
-    quota = settings.units.from_usd(wish.budget)
+    quota = settings.units.from_usd(request.budget)
     if not 0 < quota <= MAX_QUOTA:
         units = settings.units
         raise ArgumentError(f"--budget must be from {units.usd(1)}, one quota unit, to {units.usd(MAX_QUOTA)}.")
-    addresses = AddressList.of(wish.ips)
+    addresses = AddressList.of(request.ips)
     if addresses.wrong:
         raise ArgumentError(f"--ips has the entry {quoted(addresses.wrong[0])}, which is no IP address or range.")
-    latest = settings.policy.latest_end(None, until - wish.lease)
+    latest = settings.policy.latest_end(None, until - request.lease)
     end = int(until) + NET
-    program = _ODD.sub("-", Path(wish.program[0]).stem)[:16].strip("-.")
+    program = _ODD.sub("-", Path(request.program[0]).stem)[:16].strip("-.")
     return KeySpec(
         name=f"{settings.policy.values.get('name_prefix', '')}run-{program}-{token_hex(4)}",
         expired_time=end if latest is None or latest < int(until) else min(end, latest),
         remain_quota=quota,
-        model_limits_enabled=bool(wish.models),
-        model_limits=",".join(wish.models),
+        model_limits_enabled=bool(request.models),
+        model_limits=",".join(request.models),
         allow_ips=addresses.text or None,
-        group=wish.group,
+        group=request.group,
     )
 
 

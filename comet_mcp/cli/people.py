@@ -105,10 +105,10 @@ def why(error: CometError) -> str:
 
 def trouble(settings: Settings) -> str:
     """What is wrong with the settings, and what a person does about it; "" where nothing is."""
-    from comet_mcp.settings import how_to_mend  # noqa: PLC0415 - help needs none of it
+    from comet_mcp.settings import how_to_fix  # noqa: PLC0415 - help needs none of it
 
     return (
-        for_people(how_to_mend(settings.problems, settings.config, settings.hints, settings.profile))
+        for_people(how_to_fix(settings.problems, settings.config, settings.hints, settings.profile))
         if settings.problems
         else ""
     )

@@ -179,7 +179,7 @@ async def _replaced(settings: Settings, row: Key, redactor: Redactor) -> _Found:
     except CometError as error:
         raise CometError(
             f"{said[0].upper()}{said[1:]}, and its own could not be read, so nothing was started: {error} Once that is "
-            f"mended, start the program again, or run `cometapi-mcp keys save {row.id}`.",
+            f"fixed, start the program again, or run `cometapi-mcp keys save {row.id}`.",
             code=error.code,
         ) from None
     finally:

@@ -64,11 +64,11 @@ def command(key: str, file: str | None, variable: str | None, to: str | None, *,
     settings = usable_settings()
     redactor = Redactor(settings.known_secrets)
     with redacted(redactor):
-        return anyio.run(_save, settings, redactor, _Wish(key, file or "", variable or KEY_VARIABLE, to or "", yes))
+        return anyio.run(_save, settings, redactor, _Request(key, file or "", variable or KEY_VARIABLE, to or "", yes))
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
+class _Request:
     key: str
     file: str
     variable: str
@@ -76,7 +76,7 @@ class _Wish:
     yes: bool
 
 
-async def _save(settings: Settings, redactor: Redactor, given: _Wish) -> int:
+async def _save(settings: Settings, redactor: Redactor, given: _Request) -> int:
     app = Services.of(settings, redactor=redactor)
     try:
         return await (_into_file if given.file else _elsewhere)(app, given)
@@ -85,7 +85,7 @@ async def _save(settings: Settings, redactor: Redactor, given: _Wish) -> int:
         await app.aclose()
 
 
-async def _into_file(app: Services, given: _Wish) -> int:
+async def _into_file(app: Services, given: _Request) -> int:
     places = app.secrets.places
     spot = await places.spot(_full(given.file), given.variable)
     row = await _row(app, given)
@@ -102,7 +102,7 @@ async def _into_file(app: Services, given: _Wish) -> int:
     return 0
 
 
-async def _elsewhere(app: Services, given: _Wish) -> int:
+async def _elsewhere(app: Services, given: _Request) -> int:
     elsewhere = app.secrets.places.elsewhere
     place = elsewhere.place(given.to)
     row = await _row(app, given)
@@ -116,7 +116,7 @@ async def _elsewhere(app: Services, given: _Wish) -> int:
     return 0
 
 
-async def _row(app: Services, given: _Wish) -> Key:
+async def _row(app: Services, given: _Request) -> Key:
     """The key that is meant."""
     row, said = await find_row(app, given.key)
     if said:
@@ -124,7 +124,7 @@ async def _row(app: Services, given: _Wish) -> Key:
     return row
 
 
-def _replaces(given: _Wish, found: str) -> bool:
+def _replaces(given: _Request, found: str) -> bool:
     """Whether the person wants another value to be replaced."""
     if given.yes or confirmed(found, "Replace it?"):
         return True

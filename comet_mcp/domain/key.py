@@ -172,12 +172,12 @@ class Key(BaseModel):
 class Obstacle:
     """Something for which the API refuses a key; `text` goes on a sentence that begins with the key: "is disabled".
 
-    `mend` is what update_api_key has to be called with. `stale` is a status that does not fit the rest of the record.
+    `fix` is what update_api_key has to be called with. `stale` is a status that does not fit the rest of the record.
     """
 
     kind: Literal["disabled", "expired", "exhausted", "stale"]
     text: str
-    mend: str
+    fix: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,7 @@ class SQLiteJournal:
         finally:
             if use in self._waiting:
                 self._waiting.remove(use)  # given up before it was begun
-        error = use.given_up or use.error  # what is given up may still be carried out, and told of to nobody
+        error = use.abandoned or use.error  # what is given up may still be carried out, and told of to nobody
         if error is not None:
             raise error
         return cast("_T", use.results[0])
@@ -130,7 +130,7 @@ class SQLiteJournal:
         except LateError as late:
             explained = explained_fault(self.path, late)
             for use in uses:
-                use.given_up, use.is_done = explained, True
+                use.abandoned, use.is_done = explained, True
             return
         except BaseException:  # cancelled before it was begun: those who wait behind do it
             self._waiting = [*(use for use in uses if not use.is_done), *self._waiting]
@@ -191,7 +191,7 @@ class _Use:
     asked: float
     results: list[Any] = field(default_factory=list)
     error: Exception | None = None
-    given_up: JournalError | None = None
+    abandoned: JournalError | None = None
     is_done: bool = False
 
 

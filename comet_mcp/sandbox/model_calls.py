@@ -55,7 +55,7 @@ def models(asked: Asked) -> Response:
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
+class _Chat:
     """What a chat asks for, and what the sandbox is told about it in `metadata`, as texts.
 
     `sandbox_seconds` is how long the call is in flight, `sandbox_prompt_tokens` and `sandbox_completion_tokens` what it
@@ -72,7 +72,7 @@ class _Wish:
     upstream_status: int
 
     @classmethod
-    def of(cls, body: bytes) -> "_Wish":
+    def of(cls, body: bytes) -> "_Chat":
         try:
             request = plain_value(body)
             sent: dict[str, Any] = request if isinstance(request, dict) else {}
@@ -97,42 +97,42 @@ async def chat(asked: Asked) -> Response:
 
     It is in flight as long as the request says. A client that leaves in the meantime pays for it whole.
     """
-    wish = _Wish.of(asked.body)
+    chat = _Chat.of(asked.body)
     call = begin_call(
         asked.account,
         asked.secret,
-        wish.model,
-        prompt_tokens=wish.guessed_tokens,
-        max_tokens=wish.max_tokens,
+        chat.model,
+        prompt_tokens=chat.guessed_tokens,
+        max_tokens=chat.max_tokens,
         ip=asked.ip,
         request_id=asked.request_id,
     )
     try:
-        await anyio.sleep(wish.seconds)
+        await anyio.sleep(chat.seconds)
     finally:
-        if wish.upstream_status:
+        if chat.upstream_status:
             call.abort()
         else:
-            call.end(wish.prompt_tokens, wish.completion_tokens)
-    if wish.upstream_status:
+            call.end(chat.prompt_tokens, chat.completion_tokens)
+    if chat.upstream_status:
         error = {
             "message": "The sandbox was told that this fails.",
             "type": "upstream_error",
             "param": "",
             "code": None,
         }
-        return JSONAnswer({"error": error}, wish.upstream_status)
+        return JSONAnswer({"error": error}, chat.upstream_status)
     return JSONAnswer(
         {
             "id": f"chatcmpl-{asked.request_id}",
             "object": "chat.completion",
             "created": asked.account.now(),
-            "model": wish.model,
+            "model": chat.model,
             "choices": [{"index": 0, "message": {"role": "assistant", "content": _REPLY}, "finish_reason": "stop"}],
             "usage": {
-                "prompt_tokens": wish.prompt_tokens,
-                "completion_tokens": wish.completion_tokens,
-                "total_tokens": wish.prompt_tokens + wish.completion_tokens,
+                "prompt_tokens": chat.prompt_tokens,
+                "completion_tokens": chat.completion_tokens,
+                "total_tokens": chat.prompt_tokens + chat.completion_tokens,
             },
         }
     )

@@ -181,7 +181,7 @@ class FileStore:
         except OSError as error:
             raise StoreError(
                 f"The key directory {quoted(str(self.directory), 200)} can't be written "
-                f"({_reason(error)}). Ask the person who runs this server to mend "
+                f"({_reason(error)}). Ask the person who runs this server to fix "
                 "that, or to set COMETAPI_MCP_KEY_DIR to a directory of theirs."
             ) from None
 

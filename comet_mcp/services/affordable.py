@@ -86,17 +86,17 @@ async def _least_by_model(
 def _judged(row: Key, left: int, least: dict[str, int | None], *, is_accounts: bool, units: Units) -> Means:
     """Hold what is left against what the models' calls reserve."""
     has = f"{'The account' if is_accounts else 'It'} has {units.usd(left)} ({left} quota units) left"
-    mend = "Ask the person to top the account up" if is_accounts else "Call update_api_key with add_budget_usd"
+    fix = "Ask the person to top the account up" if is_accounts else "Call update_api_key with add_budget_usd"
     short = {name: sum_ for name, sum_ in least.items() if sum_ is not None and sum_ > left}
     if short and len(short) == len(least):
         name = min(short, key=lambda model: short[model])
         needs = f"the API sets aside at least {short[name]} for a call of {name}, the cheapest that it may call"
-        return Means(reasons=[f"{has}, and {needs}: every call is refused. {mend}."])
+        return Means(reasons=[f"{has}, and {needs}: every call is refused. {fix}."])
     if left < LEAST_OF_GPT_4O and None in [*least.values(), *([] if least else [None])]:
         needs = f"sets aside a sum for each call, {LEAST_OF_GPT_4O} for any of gpt-4o, and does not tell that of others"
-        return Means(doubts=[f"{has}. The API {needs}: its calls may all be refused. {mend}."])
+        return Means(doubts=[f"{has}. The API {needs}: its calls may all be refused. {fix}."])
     if short and row.model_limits_enabled:
         names = sorted(short)
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        return Means(notes=[f"{has}, less than a call of {', '.join(names[:_NAMED])}{more} takes: {mend.lower()}."])
+        return Means(notes=[f"{has}, less than a call of {', '.join(names[:_NAMED])}{more} takes: {fix.lower()}."])
     return Means()

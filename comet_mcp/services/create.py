@@ -140,7 +140,7 @@ class Creator:
         except (APIError, JournalError, StoreError) as error:
             created.warnings.append(
                 f"The key exists (id {row.id}), but its value could not be stored: {error} "
-                f"Call save_api_key with id {row.id} once that is mended. Do not create the key again."
+                f"Call save_api_key with id {row.id} once that is fixed. Do not create the key again."
             )
         else:
             created.warnings += [note] if (note := self._secrets.store.note(created.saved)) else []

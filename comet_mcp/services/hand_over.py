@@ -32,15 +32,15 @@ async def hand_over(secrets: Secrets, old: Key, done: Rotated, deadline: Deadlin
     for place, why in moved.left:
         said = f"The old key's value was put into {place}, and the new one's could not be put there: {why} Once that"
         if place.is_elsewhere:
-            mend = f"is mended, run in a terminal: cometapi-mcp save {new.id} --to {shlex.quote(place.path)}"
+            fix = f"is fixed, run in a terminal: cometapi-mcp save {new.id} --to {shlex.quote(place.path)}"
         else:
-            mend = f"is mended, call save_api_key with id {new.id}, that file and variable."
-        done.warnings.append(f"{said} {mend}")
+            fix = f"is fixed, call save_api_key with id {new.id}, that file and variable."
+        done.warnings.append(f"{said} {fix}")
     if not (waits and moved.to_come):
         return True
     done.warnings.append(
         f"The old key {old.id} was left as it is, for programs still get its value from {listed(moved.to_come)}. Call "
-        f"rotate_api_key again with id {old.id} once that is mended; "
+        f"rotate_api_key again with id {old.id} once that is fixed; "
         'with old_key "disable" or "delete" it ends all the same.'
     )
     return False

@@ -122,7 +122,7 @@ class Places:
                     continue
                 await self._ask(partial(self._files.clear, place, there), _PUT_WITHIN)
             except (StoreError, JournalError):
-                left.append(place)  # named: the person mends it
+                left.append(place)  # named: the person fixes it
             else:
                 done.append(place)
         return done, left

@@ -1,4 +1,4 @@
-"""What is missing or doubtful in a wish for a key, as questions for the person, and what was understood.
+"""What is missing or doubtful in a request for a key, as questions for the person, and what was understood.
 
 All of it is said at once, each doubtful name with the nearest ones, so that one answer is enough.
 """

@@ -121,7 +121,7 @@ class Rotator:
         if new.saved is None:
             done.warnings.append(
                 f"The old key {old.id} was left as it is, because the new one's value is not stored yet. Call "
-                f"rotate_api_key again with id {old.id} once that is mended."
+                f"rotate_api_key again with id {old.id} once that is fixed."
             )
             return done
         if not await hand_over(self._secrets, old, done, deadline, waits=retirement.end == "grace"):

@@ -35,7 +35,7 @@ class Verdict:
 
     row: Key
     reasons: list[str] = field(default_factory=list)
-    """Why it does not work, each with what would mend it."""
+    """Why it does not work, each with what would fix it."""
     doubts: list[str] = field(default_factory=list)
     """Why it can't be told."""
     notes: list[str] = field(default_factory=list)
@@ -75,15 +75,15 @@ class Verifier:
     async def _ask(self, verdict: Verdict, deadline: Deadline) -> None:
         """Ask the API as the key which models it may call."""
         why = "Its value is not stored here"
-        mend = "save_api_key stores the value; then call verify_api_key again."
+        fix = "save_api_key stores the value; then call verify_api_key again."
         try:
             value = await self._secrets.known_value_of(verdict.row, deadline)
         except StoreError as error:
-            value, why, mend = None, "Its value could not be read", str(error)
+            value, why, fix = None, "Its value could not be read", str(error)
         if value is None:
             verdict.reasons += await self._group_reasons(verdict.row)
             verdict.doubts.append(
-                f"{why}, so the API was not asked as this key. By its record nothing speaks against it. {mend}"
+                f"{why}, so the API was not asked as this key. By its record nothing speaks against it. {fix}"
             )
             return
         try:
@@ -102,8 +102,8 @@ class Verifier:
         verdict.row = row
         if row.status in (Status.EXPIRED, Status.EXHAUSTED) and row.status != before.status:
             noted = f"The API has noted at this call that it is {status_word(row.status)}.{_ends(row)}"
-            mend = "a later expired_time" if row.status == Status.EXPIRED else "add_budget_usd"
-            verdict.reasons.append(f'{noted} Call update_api_key with {mend} and status "enabled".')
+            fix = "a later expired_time" if row.status == Status.EXPIRED else "add_budget_usd"
+            verdict.reasons.append(f'{noted} Call update_api_key with {fix} and status "enabled".')
         elif found := _obstacles(row, self._api.clock.now()):
             verdict.reasons += found  # somebody has changed it meanwhile
         elif row.allow_ips and re.search(r"\bip\b", said, re.IGNORECASE | re.ASCII):
@@ -111,8 +111,8 @@ class Verifier:
         elif row.group and ("group" in said.lower() or "分组" in said):
             verdict.reasons.append(_not_its_group(row))
         elif _DEAD.search(said):
-            mend = 'a later expired_time, add_budget_usd or status "enabled", whichever it lacks'
-            verdict.reasons.append(f'The API refuses it: "{said}".{_ends(row)} Call update_api_key with {mend}.')
+            fix = 'a later expired_time, add_budget_usd or status "enabled", whichever it lacks'
+            verdict.reasons.append(f'The API refuses it: "{said}".{_ends(row)} Call update_api_key with {fix}.')
         else:
             verdict.doubts.append(
                 f'The API refuses it ("{said}") without a reason, and its record tells of none.{_ends(row)} Try again '
@@ -147,8 +147,8 @@ class Verifier:
 
 
 def _obstacles(row: Key, now: float) -> list[str]:
-    """Why a key can't work, by its record, and what mends that."""
-    return [f"It {obstacle.text}. Call update_api_key with {obstacle.mend}." for obstacle in row.state(now).obstacles]
+    """Why a key can't work, by its record, and what fixes that."""
+    return [f"It {obstacle.text}. Call update_api_key with {obstacle.fix}." for obstacle in row.state(now).obstacles]
 
 
 def _no_model(row: Key) -> str:

@@ -14,7 +14,7 @@ What is wrong never stops the server from starting (see loading).
 """
 
 from comet_mcp.settings.checked import Settings
-from comet_mcp.settings.hints import how_to_mend
+from comet_mcp.settings.hints import how_to_fix
 from comet_mcp.settings.loading import for_others, inherited, load, load_as, understood
 from comet_mcp.settings.profiles import ACCOUNT
 from comet_mcp.settings.profiles import NAME as PROFILE_NAME
@@ -41,7 +41,7 @@ __all__ = [
     "Settings",
     "ToolName",
     "for_others",
-    "how_to_mend",
+    "how_to_fix",
     "inherited",
     "is_ours_alone",
     "load",

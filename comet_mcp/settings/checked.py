@@ -15,7 +15,7 @@ from comet_mcp.clock import MACHINE_ZONE
 from comet_mcp.domain.money import Units
 from comet_mcp.errors import SettingsError
 from comet_mcp.policy.policy import Policy
-from comet_mcp.settings.hints import how_to_mend
+from comet_mcp.settings.hints import how_to_fix
 from comet_mcp.settings.table import (
     GITHUB_API,
     MAX_TIMEOUT,
@@ -107,9 +107,9 @@ class Settings:
     """The variable in which other programs find a proxy, while this one has none."""
 
     def require_usable(self) -> None:
-        """Raise SettingsError, with the steps that mend it, while something is wrong."""
+        """Raise SettingsError, with the steps that fix it, while something is wrong."""
         if self.problems:
-            raise SettingsError(how_to_mend(self.problems, self.config, self.hints, self.profile))
+            raise SettingsError(how_to_fix(self.problems, self.config, self.hints, self.profile))
 
     def source(self, variable: str) -> str:
         """Where a setting's value is to be corrected: its variable, or its key in the config file."""

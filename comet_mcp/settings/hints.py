@@ -14,7 +14,7 @@ from comet_mcp.text import quoted
 
 _TOKEN = "access_token"  # noqa: S105 - a name
 KEYCHAIN = "The system's keychain"
-"""How a problem with the one that has the access token begins; it ends with the command that mends it."""
+"""How a problem with the one that has the access token begins; it ends with the command that fixes it."""
 RUN_THAT = "run that in a terminal"
 _PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy")
 _ENDS = ("TOKEN", "KEY")
@@ -29,10 +29,10 @@ def missing_token(profile: str) -> str:
     return "COMETAPI_ACCESS_TOKEN is not set."
 
 
-def how_to_mend(
+def how_to_fix(
     problems: tuple[str, ...], config: Path | None = None, hints: tuple[str, ...] = (), profile: str = ""
 ) -> str:
-    """The problems, then the steps that mend them: the answer to every call while something is wrong.
+    """The problems, then the steps that fix them: the answer to every call while something is wrong.
 
     Args:
         problems: The sentences.
@@ -67,7 +67,7 @@ def how_to_mend(
 
 
 def _is_about_token(problem: str, profile: str) -> bool:
-    """Whether another token mends it; a mistyped name is no matter of the token's value."""
+    """Whether another token fixes it; a mistyped name is no matter of the token's value."""
     is_of_token = "ACCESS_TOKEN" in problem and "ACCESS_TOKEN_IN" not in problem
     return problem == missing_token(profile) or (is_of_token and not problem.startswith("The variable"))
 

@@ -62,13 +62,13 @@ async def _gone(context: Context, key_id: int) -> DeletedKey:
 
 def _recreating(body: KeySpec, created: int) -> KeyBody:
     """The create_api_key body of an equal key, without what create refuses in a key that was odd."""
-    mended = {
+    fixed = {
         "model_limits": body.model_limits if body.model_limits_enabled else "",
         # measured: 0 is 1970 in a record and never on create; a key that had ended stays one that has
         "expired_time": body.expired_time if body.expired_time > 0 or body.expired_time == NEVER else created,
         "remain_quota": max(body.remain_quota, 0),
     }
-    return KeyBody(**body.model_dump() | mended)
+    return KeyBody(**body.model_dump() | fixed)
 
 
 def _question(row: Key, units: Units, now: float) -> Question:

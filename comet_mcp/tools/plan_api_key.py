@@ -59,7 +59,7 @@ async def plan_api_key(
     draft.ask += await missing(app.quota, zone, now, lifetime=not is_given, budget=not (quota or unlimited))
     if end is None or draft.ask:
         return _open(app, draft)
-    wish = KeySpec(
+    asked = KeySpec(
         name=name,
         expired_time=end.expired_time,
         remain_quota=quota,
@@ -69,7 +69,7 @@ async def plan_api_key(
         allow_ips=addresses.text or None,
         group=draft.group,
     )
-    return await _planned(app, draft, wish, end, now)
+    return await _planned(app, draft, asked, end, now)
 
 
 def _quota(budget_usd: float | None, unlimited: bool, units: Units) -> int:
@@ -104,11 +104,11 @@ def _open(app: Services, draft: Draft) -> PlannedKey:
     )
 
 
-async def _planned(app: Services, draft: Draft, wish: KeySpec, end: End, now: float) -> PlannedKey:
+async def _planned(app: Services, draft: Draft, asked: KeySpec, end: End, now: float) -> PlannedKey:
     """The body, with what has to be said of it, and what the policy says."""
     from comet_mcp.domain.lifetime_words import end_in_zone  # noqa: PLC0415 - as above
 
-    body, warnings = check_new_key(wish, now, app.units, known=draft.models)
+    body, warnings = check_new_key(asked, now, app.units, known=draft.models)
     if 0 < body.remain_quota < app.units.per_usd // 100:  # dollars were given: the warning about units would mislead
         warnings[:1] = [f"{app.units.usd(body.remain_quota)} is less than a cent: hardly a model call."]
     warnings += [end.warning] if end.warning else []

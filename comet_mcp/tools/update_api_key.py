@@ -26,7 +26,7 @@ from comet_mcp.tools.base import Tool
 from comet_mcp.tools.beside import beside_catalog
 from comet_mcp.tools.key_words import changes_of
 from comet_mcp.tools.update_question import question
-from comet_mcp.tools.update_wish import Wish, wish_of
+from comet_mcp.tools.update_request import UpdateRequest, request_of
 from comet_mcp.tools.views import UpdatedKey, shown
 from comet_mcp.tools.which import KeyId, KeyName, id_of
 
@@ -77,26 +77,28 @@ async def update_api_key(
 async def _update(context: Context, id: int, key_name: str, named: dict[str, Any]) -> UpdatedKey:
     """Change the key by the arguments that are given."""
     app, deadline = context.app, context.deadline
-    wish = wish_of(named, app.clock.now(), app.settings.timezone)  # what contradicts itself is refused before any call
+    # what contradicts itself is refused before any call
+    request = request_of(named, app.clock.now(), app.settings.timezone)
     await app.hear_clock(deadline)
     key_id = await id_of(context, id, key_name)
-    if wish.is_of_money:  # a key without one can be disabled on any API
+    if request.is_of_money:  # a key without one can be disabled on any API
         await app.units_check.require()
-    known = await app.catalog.odd(ModelList.parse(wish.fields.get("model_limits", "")))
+    known = await app.catalog.odd(ModelList.parse(request.fields.get("model_limits", "")))
     if context.gate.is_unanswered:  # this run ends with the question: nobody is kept from the key meanwhile
         row = await app.deleter.read(key_id, deadline)
-        wish = wish_of(named, app.clock.now(), app.settings.timezone)
-        await _asked_to_change(context, *_change(context, row, wish, known), wish)
+        request = request_of(named, app.clock.now(), app.settings.timezone)
+        await _asked_to_change(context, *_change(context, row, request, known), request)
     async with app.changer.holding(key_id, deadline, context.gate.passed) as hold:
         row = await app.deleter.read(key_id, deadline)
         app.quota.enforcer.require_own(row)
         row, settled = await app.changer.settle_open(hold, row, deadline)
         context.note.key_name = row.name
-        wish = wish_of(named, app.clock.now(), app.settings.timezone)  # the answers since may have told the API's time
+        # the answers since may have told the API's time
+        request = request_of(named, app.clock.now(), app.settings.timezone)
         with telling_first(settled):
-            change, warnings = _change(context, row, wish, known)
-            await _asked_to_change(context, change, warnings, wish)
-            changed = await _written(context, hold, change, wish, warnings)
+            change, warnings = _change(context, row, request, known)
+            await _asked_to_change(context, change, warnings, request)
+            changed = await _written(context, hold, change, request, warnings)
     if wording.state_of(changed.before) == wording.state_of(changed.after):
         context.note.outcome = "nothing_done"
     now = app.clock.now()
@@ -107,17 +109,19 @@ async def _update(context: Context, id: int, key_name: str, named: dict[str, Any
     )
 
 
-async def _written(context: Context, hold: Hold, change: KeyChange, wish: Wish, warnings: list[str]) -> Changed:
+async def _written(
+    context: Context, hold: Hold, change: KeyChange, request: UpdateRequest, warnings: list[str]
+) -> Changed:
     """Make the change; what the catalog and the journal have to say of it becomes a warning."""
     app, deadline = context.app, context.deadline
     # where budgets are limited, what the key spends meanwhile must not come on top of what was judged
-    exact = wish.sets_budget_of(change.before) and not app.settings.policy.limits_budgets
+    exact = request.sets_budget_of(change.before) and not app.settings.policy.limits_budgets
     uncounted: list[str] = []
 
     async def write() -> Changed:
         return await app.changer.change(hold, change, deadline, exact=exact, uncounted=uncounted)
 
-    if wish.fields.keys() & _OF_CATALOG:
+    if request.fields.keys() & _OF_CATALOG:
         changed = await beside_catalog(context, change.wanted, warnings, _wait(deadline), write)
     else:
         changed = await write()
@@ -129,27 +133,27 @@ def _wait(deadline: Deadline) -> float:
     return min(MAX_WAIT, deadline.left)
 
 
-def _change(context: Context, row: Key, wish: Wish, known: Collection[str]) -> tuple[KeyChange, list[str]]:
+def _change(context: Context, row: Key, request: UpdateRequest, known: Collection[str]) -> tuple[KeyChange, list[str]]:
     """The change of a key that is asked for, and warnings of the checks. Raises ArgumentError."""
     app, old = context.app, writable_spec(row)
-    changes = wish.fields_for(row, app.units)
+    changes = request.fields_for(row, app.units)
     now, asked = app.clock.now(), old.model_copy(update=changes)
     wanted, warnings = check_changed_key(old, asked, changes.keys(), now, app.units, known=known)
-    warnings = [*expansion_warnings(row, wanted), *wish.warnings, *warnings]
-    change = KeyChange(row, wanted, Status[wish.status.upper()] if wish.status else None)
-    if wish.status == "enabled":
+    warnings = [*expansion_warnings(row, wanted), *request.warnings, *warnings]
+    change = KeyChange(row, wanted, Status[request.status.upper()] if request.status else None)
+    if request.status == "enabled":
         _check_can_work(change.after, now)
     return change, warnings
 
 
-async def _asked_to_change(context: Context, change: KeyChange, warnings: list[str], wish: Wish) -> None:
+async def _asked_to_change(context: Context, change: KeyChange, warnings: list[str], request: UpdateRequest) -> None:
     """Have the policy and a person agree to a change."""
     app = context.app
     app.quota.enforcer.require_own(change.before)
     await app.quota.require_change(change)
-    if context.gate.is_unanswered and _OF_CATALOG & wish.fields.keys():
+    if context.gate.is_unanswered and _OF_CATALOG & request.fields.keys():
         warnings += await app.catalog.warnings(change.wanted)  # for the question, with which this run ends
-    await context.gate.require_confirmed(question(change, wish, warnings, app.units))
+    await context.gate.require_confirmed(question(change, request, warnings, app.units))
 
 
 def _check_can_work(after: Key, now: float) -> None:

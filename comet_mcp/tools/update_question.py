@@ -11,10 +11,10 @@ from comet_mcp.domain.lifetimes import expiry
 from comet_mcp.domain.money import Units
 from comet_mcp.services.key_writer import writable_spec
 from comet_mcp.tools import wording
-from comet_mcp.tools.update_wish import Wish
+from comet_mcp.tools.update_request import UpdateRequest
 
 
-def question(change: KeyChange, wish: Wish, warnings: list[str], units: Units) -> Question:
+def question(change: KeyChange, request: UpdateRequest, warnings: list[str], units: Units) -> Question:
     """The question before a key is changed: each field's old and new value. `warnings` are those of the checks.
 
     An end that was given as a day holds only as it is shown; one that was given as a span counts from the answer.
@@ -29,7 +29,7 @@ def question(change: KeyChange, wish: Wish, warnings: list[str], units: Units) -
         f"Change {wording.key(row)}?",
         "; ".join(changes) + "." if changes else "Nothing of it would differ.",
         *wording.warned(warnings),
-        *(["The end counts from your answer."] if wish.ends_in_span else []),
+        *(["The end counts from your answer."] if request.ends_in_span else []),
     ]
     if status == Status.ENABLED != row.status:
         parts += wording.whole_key(wanted, units, None)  # all that it may do is allowed anew
@@ -37,7 +37,7 @@ def question(change: KeyChange, wish: Wish, warnings: list[str], units: Units) -
         parts += wording.whole_key(wanted, units, wording.SOME)  # what is added stands whole before it
     else:
         parts += _narrowed(wanted, named)
-    return Question(" ".join(parts), digest_of("update", wording.state_of(row), wish.fixed_end))
+    return Question(" ".join(parts), digest_of("update", wording.state_of(row), request.fixed_end))
 
 
 def _narrowed(wanted: KeySpec, named: Collection[str]) -> list[str]:

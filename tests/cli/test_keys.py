@@ -251,7 +251,7 @@ def test_a_new_name_and_enabling_ask_nothing(many: Home) -> None:
     ]
 
 
-def test_a_check_has_the_verdict_for_its_status_and_the_command_that_mends(many: Home) -> None:
+def test_a_check_has_the_verdict_for_its_status_and_the_command_that_fixes(many: Home) -> None:
     done = keys(many, "verify", "off", columns=80)
     assert done.returncode == 1
     assert "It is disabled. Run `cometapi-mcp keys update` with --enable." in done.stdout

@@ -14,7 +14,7 @@ import keyring
 import pytest
 
 from comet_mcp.sandbox import Sandbox
-from comet_mcp.settings import Settings, how_to_mend, kept_token, load
+from comet_mcp.settings import Settings, how_to_fix, kept_token, load
 from tests.cli.conftest import Memory
 from tests.support import Home, in_process
 
@@ -300,8 +300,8 @@ def test_a_keychain_that_refuses_loses_nothing(person: Person, config: Path, key
     keychain.refuses = False
     (problem,) = person.settings().problems
     assert problem == "The system's keychain has no access token of this account. Run `cometapi-mcp login --keychain`."
-    mend = how_to_mend((problem,))
-    assert mend.endswith("Ask the person who runs this server to: 1. run that in a terminal; 2. restart the client.")
+    fix = how_to_fix((problem,))
+    assert fix.endswith("Ask the person who runs this server to: 1. run that in a terminal; 2. restart the client.")
     done = person("policy")
     assert "Run `cometapi-mcp login --keychain`." in done.stdout + done.stderr
 

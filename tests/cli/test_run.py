@@ -394,7 +394,7 @@ def test_a_value_that_cannot_be_stored_is_used_and_that_is_told(home: Home, monk
     assert "20 such calls in 20 minutes" in done.stderr
 
 
-def test_without_settings_the_mend_is_told_and_nothing_is_started(make_home: Callable[..., Home]) -> None:
+def test_without_settings_the_fix_is_told_and_nothing_is_started(make_home: Callable[..., Home]) -> None:
     home = make_home()
     done = run(home, "blog", "--", sys.executable, "-c", "print('started')", COMETAPI_ACCESS_TOKEN="")
     assert (done.returncode, done.stdout) == (1, "")

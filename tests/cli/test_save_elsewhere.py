@@ -120,7 +120,7 @@ def test_a_rotation_that_waits_for_a_place_says_how_it_goes_on(home: Home, githu
     waits = in_process("keys", "rotate", "staging", "--yes", environment=without).stderr
     assert "The old key 1 was left as it is" in waits
     # by its name it would be one of two keys
-    assert 'Run `cometapi-mcp keys rotate 1` again once that is mended; with --old "disable" or "delete" it' in waits
+    assert 'Run `cometapi-mcp keys rotate 1` again once that is fixed; with --old "disable" or "delete" it' in waits
     assert in_process("keys", "rotate", "1", "--yes", environment=home.environment).returncode == 0
     assert github.secrets == {"COMETAPI_KEY": f"sk-{home.sandbox.keys[1].key}"}
 

@@ -143,7 +143,7 @@ def test_what_is_no_address_is_refused_by_name_with_the_right_form(entry: str) -
 
 
 @pytest.mark.parametrize("separator", [",", ", ", " ", ";", "\t"])
-def test_addresses_separated_by_anything_but_line_breaks_are_refused_with_the_mend(separator: str) -> None:
+def test_addresses_separated_by_anything_but_line_breaks_are_refused_with_the_fix(separator: str) -> None:
     assert "Separate entries by line breaks" in refusal(allow_ips=f"192.0.2.1{separator}192.0.2.2")
 
 

@@ -107,11 +107,11 @@ TROUBLES: dict[str, tuple[Callable[[Home], None], str, str]] = {
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
-def test_with_an_unusable_journal_no_key_is_made_the_mend_is_named_and_lists_work(
+def test_with_an_unusable_journal_no_key_is_made_the_fix_is_named_and_lists_work(
     make_home: MakeHome, trouble: str
 ) -> None:
     home = make_home(dialect="gateway")
-    spoil, reason, mend = TROUBLES[trouble]
+    spoil, reason, fix = TROUBLES[trouble]
     spoil(home)
     rows = len(home.sandbox.keys)
     home.sandbox.add_key("made by hand")
@@ -121,7 +121,7 @@ def test_with_an_unusable_journal_no_key_is_made_the_mend_is_named_and_lists_wor
             result = await client.call_tool("create_api_key", BODY)
             assert code_of(result) == "journal_unavailable", text_of(result)
             assert reason in error_of(result)
-            assert mend in error_of(result)
+            assert fix in error_of(result)
             page = data_of(await client.call_tool("list_api_keys"))
             assert [item["name"] for item in page["items"]][:1] == ["made by hand"]
             assert data_of(await client.call_tool("get_api_key", {"id": rows + 1}))["name"] == "made by hand"
@@ -144,7 +144,7 @@ async def test_a_file_that_is_no_journal_stays_as_it_is(make_home: MakeHome, tro
 
 
 @pytest.mark.parametrize("trouble", [name for name in TROUBLES if "newer" not in name])
-def test_after_the_mend_the_same_server_makes_keys_again(make_home: MakeHome, trouble: str) -> None:
+def test_after_the_fix_the_same_server_makes_keys_again(make_home: MakeHome, trouble: str) -> None:
     home = make_home()
     TROUBLES[trouble][0](home)
 
@@ -162,7 +162,7 @@ def test_after_the_mend_the_same_server_makes_keys_again(make_home: MakeHome, tr
 
 
 @pytest.mark.long
-async def test_with_a_locked_journal_no_key_is_made_the_mend_is_named_and_lists_work(make_home: MakeHome) -> None:
+async def test_with_a_locked_journal_no_key_is_made_the_fix_is_named_and_lists_work(make_home: MakeHome) -> None:
     home = make_home(dialect="gateway")
     async with served(home) as client:
         data_of(await client.call_tool("create_api_key", {"name": "first"}))
@@ -205,7 +205,7 @@ sys.exit(main([]))
     "A server on whose disk no file can grow beyond the limit."
 
     @pytest.mark.long
-    def test_on_a_full_disk_no_key_is_made_the_mend_is_named_and_lists_work(make_home: MakeHome) -> None:
+    def test_on_a_full_disk_no_key_is_made_the_fix_is_named_and_lists_work(make_home: MakeHome) -> None:
         home = make_home(dialect="gateway")
         home.sandbox.add_key("made by hand")
         with started(home.environment, code=LIMITED.format(limit=1000)) as server:
@@ -286,7 +286,7 @@ async def test_a_key_directory_that_fails_after_the_probe_costs_nothing_but_a_se
 
 
 async def _spoilt_in_the_middle(home: Home, spoil: Callable[[Path], object]) -> None:
-    """A create whose key directory is replaced while it waits for the API; then the mend."""
+    """A create whose key directory is replaced while it waits for the API; then the fix."""
     home.sandbox.faults.add("create", "latency", value="0.5")
     async with served(home) as client:
         async with creating(client, BODY, lambda: home.sandbox.count("create")) as results:

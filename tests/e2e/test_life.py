@@ -38,8 +38,8 @@ async def test_a_key_is_planned_made_checked_changed_replaced_and_deleted(mode: 
         changed = await call("update_api_key", id=key_id, add_budget_usd=2.5, allow_ips="127.0.0.1")
         assert changed["changed"] == {"budget": "$5.00 left -> $7.50 left", "addresses": "any -> 127.0.0.1"}
         await call("update_api_key", id=key_id, status="disabled")
-        mended = 'It is disabled. Call update_api_key with status "enabled".'
-        assert (await call("verify_api_key", id=key_id))["reasons"] == [mended]
+        fixed = 'It is disabled. Call update_api_key with status "enabled".'
+        assert (await call("verify_api_key", id=key_id))["reasons"] == [fixed]
         await call("update_api_key", id=key_id, status="enabled")
 
         rotated = await call("rotate_api_key", id=key_id, grace="2 hours")

@@ -18,7 +18,7 @@ from comet_mcp.domain.money import Units
 from comet_mcp.sandbox.catalog import CATALOG
 from comet_mcp.secret_store.keychain import KeychainStore
 from comet_mcp.tools import update_question
-from comet_mcp.tools.update_wish import Wish
+from comet_mcp.tools.update_request import UpdateRequest
 from tests.e2e.steps import code_of, served
 from tests.e2e.test_confirmation import ERAS, Person, quick_person, state
 from tests.support import Home, data_of, error_of
@@ -271,7 +271,7 @@ async def test_a_model_list_that_is_switched_off_is_not_asked_about_as_a_restric
     assert "model_limits_enabled is false: the API ignores model_limits and allows every model." in question
     row = Key(id=1, name="old", status=Status.ENABLED)
     change = KeyChange(row, row.spec.model_copy(update={"model_limits": "gpt-4o"}))
-    shown = update_question.question(change, Wish({}), [], Units()).text
+    shown = update_question.question(change, UpdateRequest({}), [], Units()).text
     assert shown.endswith("model_limits: none -> 1 entry, added gpt-4o. Models: every model.")
 
 

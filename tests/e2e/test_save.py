@@ -80,7 +80,7 @@ async def test_a_variable_that_the_operator_lists_is_taken(home: Home) -> None:
     assert home.key_files[0].read_text(encoding="utf-8").endswith(f"\nBLOG_SECRET=sk-{row.key}\n")
 
 
-async def test_a_value_that_was_handed_to_nobody_is_stored_after_the_store_is_mended(home: Home) -> None:
+async def test_a_value_that_was_handed_to_nobody_is_stored_after_the_store_is_fixed(home: Home) -> None:
     row = full_key(home.sandbox)
     home.key_dir.write_text("in the way", encoding="utf-8")
     async with connected(home) as client:

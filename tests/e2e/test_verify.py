@@ -79,7 +79,7 @@ async def test_a_key_for_every_model_shows_some_and_how_many_there_are(home: Hom
         ({"allow_ips": "here"}, "has none that the API can read"),
     ],
 )
-async def test_a_key_that_does_not_work_says_why_and_what_mends_it(
+async def test_a_key_that_does_not_work_says_why_and_what_fixes_it(
     fields: dict[str, Any], said: str, home: Home
 ) -> None:
     row = full_key(home.sandbox, **{**PLAIN, **fields})

@@ -252,7 +252,7 @@ async def test_while_a_place_cannot_have_the_new_value_a_grace_does_not_begin_an
     assert row.expired_time > 0
 
 
-async def test_a_key_that_has_to_end_at_once_does_and_the_place_is_named_and_mended_by_the_next_call(
+async def test_a_key_that_has_to_end_at_once_does_and_the_place_is_named_and_fixed_by_the_next_call(
     home: Home, github: GitHub
 ) -> None:
     row = home.sandbox.add_key("shop", remain_quota=500_000)

@@ -9,7 +9,7 @@ import pytest
 
 from comet_mcp.cli.people import trouble
 from comet_mcp.server import create_server
-from comet_mcp.settings import how_to_mend, load
+from comet_mcp.settings import how_to_fix, load
 from comet_mcp.text import quoted
 
 TOP, WORK = "made-up-token-of-the-top", "made-up-token-of-work"
@@ -106,7 +106,7 @@ def test_an_unknown_profile_is_refused_with_the_names_there_are(name: str, said:
     assert settings.access_token is None
     (problem,) = settings.mistakes
     assert said in problem
-    assert 'correct that in the "env" block of this server' in how_to_mend(settings.problems)
+    assert 'correct that in the "env" block of this server' in how_to_fix(settings.problems)
 
 
 def test_a_file_without_profiles_says_how_to_add_one(config: Path) -> None:

@@ -18,7 +18,7 @@ _BUDGETS = ("remain_quota", "budget_usd", "add_budget_usd")
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class UpdateRequest:
     """What is asked for.
 
     Args:
@@ -66,7 +66,7 @@ class Wish:
         return fields
 
 
-def wish_of(arguments: Mapping[str, Any], now: float, zone: tzinfo) -> Wish:
+def request_of(arguments: Mapping[str, Any], now: float, zone: tzinfo) -> UpdateRequest:
     """What the arguments of a change ask for.
 
     Args:
@@ -82,13 +82,13 @@ def wish_of(arguments: Mapping[str, Any], now: float, zone: tzinfo) -> Wish:
     status, budget, added = (named.pop(name, None) for name in ("status", "budget_usd", "add_budget_usd"))
     lifetime = named.pop("lifetime", "")
     if not lifetime:
-        return Wish(named, status, budget, added)
+        return UpdateRequest(named, status, budget, added)
     from comet_mcp.domain.lifetime_words import end_of, span_of  # noqa: PLC0415 - 50 ms, which few changes need
 
     end = end_of(lifetime, now, zone)
     named["expired_time"] = end.expired_time
     spans = span_of(lifetime, now) is not None
-    return Wish(named, status, budget, added, lifetime, spans, (end.warning,) if end.warning else ())
+    return UpdateRequest(named, status, budget, added, lifetime, spans, (end.warning,) if end.warning else ())
 
 
 def _check_one_each(arguments: Mapping[str, Any]) -> None:
