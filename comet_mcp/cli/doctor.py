@@ -75,6 +75,7 @@ def _checks(settings: Settings, client: Client | None, environ: Mapping[str, str
         Check("journal", partial(places.check_journal_file, settings)),
         Check("disk", partial(places.check_disk, settings)),
         Check("keychain", partial(places.check_keychain, settings)),
+        Check("places", partial(places.check_places, settings)),
         Check("records", partial(check_records, settings), within=20),
         *client_checks(environ, settings, starts=starts),
         Check("policy", partial(_policy, settings)),

@@ -188,20 +188,25 @@ def _fields(given: dict[str, Any]) -> dict[str, Any]:
 @click.option("--grace", default="24h", show_default=True, metavar="WORDS", help="How long the old one still works.")
 @yes
 @as_json
-def rotate(key: str, old: str, grace: str, *, yes: bool, is_json: bool) -> None:
-    """Replace a key, such as a leaked one: a new one of the same scope is made and stored, and the old one ends."""
+def rotate(key: str, old: str, grace: str, *, yes: bool, is_json: bool) -> int:
+    """Replace a key, such as a leaked one: a new one of the same scope is made and stored, and the old one ends.
 
-    async def rotated(calls: Calls) -> None:
+    The status is 1 where a place that has the old value could not be given the new one.
+    """
+
+    async def rotated(calls: Calls) -> int:
         done = await calls("rotate_api_key", **which(key), old_key=old, grace=grace)
+        status = int(bool(done.get("places_left")))
         if is_json:
             show_json(done)
-            return
+            return status
         fresh = done["new_key"]
         say(calls.said(text) for text in (*(done.get("warnings") or []), *(fresh.get("warnings") or [])))
         _done(*(calls.said(step) for step in done["steps"]))
         _done(*where(fresh.get("secret"), fresh["name"]))
+        return status
 
-    with_calls(rotated, yes=yes, asks=True)
+    return with_calls(rotated, yes=yes, asks=True)
 
 
 @click.command("delete", short_help="Delete a key for good.")

@@ -1,4 +1,4 @@
-"""Where things are kept: the key directory, the journal's file, the disk they are on, the keychain."""
+"""Where things are kept: the key directory, the journal's file, its disk, the keychain, places elsewhere."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 from comet_mcp.doctor.configuration import foreign_owner
 from comet_mcp.doctor.findings import Finding
+from comet_mcp.domain.elsewhere import is_of_github
 from comet_mcp.errors import StoreError
 from comet_mcp.secret_store import key_store
 from comet_mcp.settings import Settings
@@ -80,6 +82,32 @@ def check_keychain(settings: Settings) -> Iterator[Finding]:
         yield Finding("keychain", "problem", f"{says.removesuffix('.')}.", install if is_missing else unlock)
     else:
         yield Finding("keychain", "ok", "it answers")
+
+
+def check_places(settings: Settings) -> Iterator[Finding]:
+    """Whether values can be put where the operator's list allows it, as far as that shows without asking there."""
+    found = []
+    if any(map(is_of_github, settings.places)):
+        if settings.github_token is None or not settings.github_token.get_secret_value().strip():
+            says = "Secrets of GitHub are among the places, and GH_TOKEN is not set here."
+            cure = "Set GH_TOKEN in this terminal, and in the entry of each client whose agents rotate such keys."
+            found.append(Finding("places", "warning", says, cure))
+        if find_spec("nacl") is None:
+            says = "Secrets of GitHub are among the places, and the package that encrypts them is not installed."
+            found.append(Finding("places", "problem", says, 'Run: python -m pip install "cometapi-mcp[github]"'))
+    for program in sorted({_program_of(entry) for entry in settings.places if not is_of_github(entry)}):
+        if program and shutil.which(program) is None:
+            says = f"A command among the places begins with {quoted(program)}, and there is no such program here."
+            cure = f"Install it, or correct {settings.source('COMETAPI_MCP_PLACES')}."
+            found.append(Finding("places", "warning", says, cure))
+    if settings.places:
+        yield from found or [Finding("places", "ok", f"{len(settings.places)} listed; what they need is here")]
+
+
+def _program_of(entry: str) -> str:
+    """The program that an entry for commands names; "" where it allows several."""
+    program, _, rest = entry.partition(":")[2].strip().partition(" ")
+    return "" if program.endswith("*") and not rest else program.strip('"')
 
 
 def _nearest(path: Path) -> Path:

@@ -61,6 +61,8 @@ class Rotated:
     steps: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     nothing_done: bool = False
+    places_left: bool = False
+    """Whether programs somewhere still get the old key's value."""
 
 
 class Retirer:

@@ -117,7 +117,9 @@ def test_a_rotation_that_waits_for_a_place_says_how_it_goes_on(home: Home, githu
     home.sandbox.keys[0].remain_quota = 500_000
     assert save(home, "--to", PLACE).returncode == 0
     without = {name: text for name, text in home.environment.items() if name != "GH_TOKEN"}
-    waits = in_process("keys", "rotate", "staging", "--yes", environment=without).stderr
+    done = in_process("keys", "rotate", "staging", "--yes", environment=without)
+    waits = done.stderr
+    assert done.returncode == 1
     assert "The old key 1 was left as it is" in waits
     # by its name it would be one of two keys
     assert 'Run `cometapi-mcp keys rotate 1` again once that is fixed; with --old "disable" or "delete" it' in waits

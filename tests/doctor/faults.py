@@ -429,6 +429,22 @@ def a_keychain_without_its_package(machine: Machine) -> None:
     machine.patch.setitem(sys.modules, "keyring", None)
 
 
+@fault("places", "GH_TOKEN is not set", "entry of each client", state="warning")
+def a_place_of_github_without_a_token(machine: Machine) -> None:
+    machine.environ["COMETAPI_MCP_PLACES"] = "github:me/shop/*"
+
+
+@fault("places", "is not installed", 'pip install "cometapi-mcp[github]"')
+def a_place_of_github_without_the_package(machine: Machine) -> None:
+    machine.environ |= {"COMETAPI_MCP_PLACES": "github:me/shop/*", "GH_TOKEN": "made-up-token-of-github"}
+    machine.patch.setitem(sys.modules, "nacl", None)
+
+
+@fault("places", "no such program", "COMETAPI_MCP_PLACES", state="warning")
+def a_place_of_a_command_that_is_not_there(machine: Machine) -> None:
+    machine.environ["COMETAPI_MCP_PLACES"] = "command:no-such-manager put *"
+
+
 # The journal
 
 

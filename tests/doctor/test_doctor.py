@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -72,6 +73,17 @@ def test_a_person_reads_one_line_a_check_with_the_cure_below_it(machine: Machine
     assert fault.cure in lines[at + 1]
     assert lines[-1] == "1 warning." if status == 0 else "problem" in lines[-1]
     assert not [secret for secret in machine.secrets() if secret in said]
+
+
+def test_places_that_have_what_they_need_are_counted(machine: Machine) -> None:
+    python = Path(sys.executable).as_posix()
+    machine.environ |= {
+        "GH_TOKEN": "made-up-token-of-github",
+        "COMETAPI_MCP_PLACES": f"github:me/shop/*, command:{python} put.py *, command:*",
+    }
+    _, findings = machine.findings("--no-start")
+    found = [(finding["state"], finding["says"]) for finding in findings if finding["check"] == "places"]
+    assert found == [("ok", "3 listed; what they need is here")]
 
 
 def test_on_a_terminal_what_has_no_room_goes_on_below_itself_and_no_word_is_cut(machine: Machine) -> None:
