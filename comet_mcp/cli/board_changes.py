@@ -45,6 +45,10 @@ class Changes:
         self._is_open = False
         self._number = 0
         """That of the last question."""
+        self.under_way = False
+        """Whether a change is being made that the person has agreed to."""
+        self.last_ended = ""
+        """How the last one ended, in a sentence."""
 
     async def begin(self, calls: Calls, tasks: TaskGroup, action: Action) -> Answer:
         """Begin a change; the answer has its question, or how it ended without one."""
@@ -56,7 +60,7 @@ class Changes:
         """Answer the question of that number, if it is open; how the change ended is returned."""
         if not self._is_open or number != self._number:
             return {"error": "No question is open. Choose again what is to be done."}
-        self._is_open = False
+        self._is_open, self.under_way = False, agrees
         await self._agree.send(agrees)
         return await self._hear.receive()
 
@@ -83,4 +87,5 @@ class Changes:
         except CometError as error:
             told = {"error": printable(why(error), _LONGEST)}
         self._is_open = False
+        self.under_way, self.last_ended = False, told.get("error") or "The change was made."
         await self._said.send(told)

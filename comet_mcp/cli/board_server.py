@@ -8,11 +8,14 @@ this machine gets an answer.
 
 from __future__ import annotations
 
+import asyncio
 import hmac
+import logging
 import secrets
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import TypeVar
 
 import anyio
@@ -38,6 +41,8 @@ from comet_mcp.server import offered_by
 _HOST = "127.0.0.1"
 _LONGEST = 4096
 """Bytes of a request's body."""
+_SENT_WITHIN = 5.0
+"""Seconds in which it comes: the end of the server waits for requests."""
 _HEADERS = {
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
@@ -69,7 +74,7 @@ class _RefusedError(Exception):
 
 
 async def serve(calls: Calls, changes: Changes, *, opens: bool) -> None:
-    """Serve the page until Ctrl-C.
+    """Serve the page until Ctrl-C. A change that is under way then is waited for.
 
     Args:
         calls: The tools.
@@ -91,13 +96,38 @@ async def serve(calls: Calls, changes: Changes, *, opens: bool) -> None:
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                timeout_graceful_shutdown=1,
             )
             try:
-                await Server(config).serve([listener])
+                await _Server(config, changes).serve([listener])
             finally:
                 desk.opener.forget()
                 tasks.cancel_scope.cancel()
+
+
+class _Server(Server):
+    """Ends by Ctrl-C once all requests are answered; by a second one at once, where no change is under way."""
+
+    def __init__(self, config: Config, changes: Changes) -> None:
+        super().__init__(config)
+        self._changes = changes
+        logging.getLogger("uvicorn.error").addFilter(_is_no_cancellation)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's
+        if self._changes.under_way:
+            click.echo("A change is under way, and waited for.", err=True)
+        self.force_exit = self.should_exit and not self._changes.under_way
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        waits = self._changes.under_way
+        await super().shutdown(sockets)
+        if waits:
+            click.echo(self._changes.last_ended, err=True)
+
+
+def _is_no_cancellation(record: logging.LogRecord) -> bool:
+    """What was cut off at the end is no fault to be told of."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
 async def _open(opener: Opener, address: str) -> None:
@@ -203,11 +233,13 @@ class Desk:
 async def _content(request: Request) -> bytes:
     """The request's body. Raises _RefusedError."""
     content = b""
-    async for piece in request.stream():
-        content += piece
-        if len(content) > _LONGEST:
-            raise _RefusedError("That is too long.")
-    return content
+    with anyio.move_on_after(_SENT_WITHIN):
+        async for piece in request.stream():
+            content += piece
+            if len(content) > _LONGEST:
+                raise _RefusedError("That is too long.")
+        return content
+    raise _RefusedError("That came too slowly.")
 
 
 def _body(request: Request, kind: type[_Body]) -> _Body:

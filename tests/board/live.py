@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, redirect_stderr
+from contextlib import closing, contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any
@@ -90,9 +90,13 @@ def live(home: Home, *, opens: bool = False) -> Iterator[Live]:
     try:
         board = _board(process.stderr.readline())
         yield board
-        process.send_signal(signal.SIGINT)
-        out, errors = process.communicate(timeout=20)
-        board.ended = {"status": process.returncode, "out": out, "errors": errors}
+        for _ in range(20):  # a person presses Ctrl-C again where that takes long
+            process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                out, errors = process.communicate(timeout=2)
+                board.ended = {"status": process.returncode, "out": out, "errors": errors}
+                break
+        assert board.ended, "it does not end"
     finally:
         process.kill()
         process.communicate()
@@ -103,7 +107,7 @@ def live_here(home: Home) -> Iterator[Live]:
     """The same in a thread, which takes a tenth of a process; no browser is opened."""
     begun: SimpleQueue[Server] = SimpleQueue()
 
-    class Told(Server):
+    class Told(board_server._Server):
         async def serve(self, sockets: list[socket.socket] | None = None) -> None:
             begun.put(self)
             await super().serve(sockets)
@@ -111,7 +115,7 @@ def live_here(home: Home) -> Iterator[Live]:
     errors = io.StringIO()
     with (
         mock.patch.dict(os.environ, home.environment),
-        mock.patch.object(board_server, "Server", Told),
+        mock.patch.object(board_server, "_Server", Told),
         redirect_stderr(errors),
         closing(Changes()) as changes,
         ThreadPoolExecutor(1) as threads,

@@ -7,6 +7,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from comet_mcp.clock import SYSTEM
 from comet_mcp.sandbox.faults import Fault
 from tests.board.live import Live, live, live_here, posix
+from tests.e2e.steps import blocking_until
 from tests.services.spend import DAY, spent
 from tests.support import Home, in_process
 
@@ -237,6 +239,35 @@ def test_an_answer_to_a_question_of_a_copied_tab_is_no_answer_to_that_of_the_oth
     assert len(home.sandbox.keys) == 2
     assert board.answer(agrees=True)["result"]["id"] == 2
     assert [key.id for key in home.sandbox.keys] == [1]
+
+
+@pytest.mark.long
+@posix
+def test_ctrl_c_waits_for_a_change_that_is_under_way_and_tells_how_it_ended(home: Home) -> None:
+    with ThreadPoolExecutor(1) as threads, live(home) as board:
+        board.begin()
+        begin(board, "update_api_key", id=1, status="disabled")
+        home.sandbox.faults.add("update", "latency", value="2")
+        answer = threads.submit(board.answer, agrees=True)
+        blocking_until(lambda: home.sandbox.count("update"))
+    assert answer.result()["result"]["state"] == "disabled"
+    assert board.ended["status"] == 0
+    assert board.ended["errors"].splitlines()[-2:] == [
+        "A change is under way, and waited for.",
+        "The change was made.",
+    ]
+
+
+@pytest.mark.long
+@posix
+def test_a_second_ctrl_c_does_not_wait_for_a_page_that_is_being_read(home: Home) -> None:
+    with ThreadPoolExecutor(1) as threads, live(home) as board:
+        board.begin()
+        home.sandbox.faults.add("list", "hang", times=9)
+        page = threads.submit(board.ask, "/board")
+        blocking_until(lambda: home.sandbox.count("list"))
+    assert page.exception() is not None  # it was cut off, and not told that the API is late
+    assert (board.ended["status"], board.ended["errors"]) == (0, "")
 
 
 def test_the_policy_holds_for_the_page(make_home: MakeHome) -> None:
