@@ -24,8 +24,10 @@ from comet_mcp.audit.redaction import without_secrets
 from comet_mcp.audit.trail import AuditTrail, Note
 from comet_mcp.clock import SYSTEM
 from comet_mcp.errors import AuditError
-from comet_mcp.journal.base import AppendAudit, AuditRow, Decision, DropAudit, Reads, Rows, Step
+from comet_mcp.journal.base import Decision, Reads, Rows, Step
+from comet_mcp.journal.rows import AuditRow
 from comet_mcp.journal.sqlite import SQLiteJournal
+from comet_mcp.journal.writes import AppendAudit, DropAudit
 from comet_mcp.redaction import Redactor
 from comet_mcp.settings import ToolName
 from tests.any_text import any_text

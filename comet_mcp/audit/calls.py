@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from comet_mcp.audit.chain import fields_of
-from comet_mcp.journal.base import AuditRow
+from comet_mcp.journal.rows import AuditRow
 
 UNDER_WAY_FOR = 330.0
 """Seconds in which a call without an end may still be running: a person's time to answer, and the call itself."""

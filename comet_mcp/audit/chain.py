@@ -10,7 +10,9 @@ from itertools import takewhile
 from typing import Any
 
 from comet_mcp.clock import Clock
-from comet_mcp.journal.base import AppendAudit, AuditRow, Decision, DropAudit, Reads, Rows, Step
+from comet_mcp.journal.base import Decision, Reads, Rows, Step
+from comet_mcp.journal.rows import AuditRow
+from comet_mcp.journal.writes import AppendAudit, DropAudit
 
 NO_HASH = "0" * 64
 """What stands before the first row of a trail."""

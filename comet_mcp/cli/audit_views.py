@@ -17,7 +17,7 @@ from comet_mcp.cli.terminal import Column, console, show_table
 from comet_mcp.clock import SYSTEM
 from comet_mcp.domain.addresses import AddressList
 from comet_mcp.domain.told_times import local, seconds_of
-from comet_mcp.journal.base import AuditRow
+from comet_mcp.journal.rows import AuditRow
 from comet_mcp.policy.rules import RULES
 from comet_mcp.text import escaped, printable, quoted
 

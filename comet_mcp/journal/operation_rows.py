@@ -10,8 +10,9 @@ from functools import lru_cache
 from typing import Any
 
 from comet_mcp.domain.key import KeySpec
-from comet_mcp.journal.base import Put, Reads
+from comet_mcp.journal.base import Reads
 from comet_mcp.journal.operations import CLOSED, DIGEST, Lease, OldKey, Operation, State, Target, Watermark
+from comet_mcp.journal.writes import Put
 
 _COLUMNS = (
     "id, account, kind, state, spec, extra, begun, watermark, holder, lease_until, accepted, "

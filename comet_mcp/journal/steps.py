@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from comet_mcp.api.rate_limit import SHARE_HOLDS, WINDOW, Counted
-from comet_mcp.journal.base import Decision, PutShares, Reads, Rows, Share, Step, UseNonce
+from comet_mcp.journal.base import Decision, Reads, Rows, Step
+from comet_mcp.journal.rows import Share
+from comet_mcp.journal.writes import PutShares, UseNonce
 
 
 def using_nonce(nonce: str, now: float) -> Step[bool]:

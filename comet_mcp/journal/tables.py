@@ -8,30 +8,25 @@ from functools import singledispatch
 from typing import Any
 
 from comet_mcp.journal import operation_rows
-from comet_mcp.journal.base import (
-    Account,
+from comet_mcp.journal.base import Reads, Rows
+from comet_mcp.journal.operations import State
+from comet_mcp.journal.rows import Account, AuditRow, KeyLease, Place, Share
+from comet_mcp.journal.writes import (
     AddReveals,
     AppendAudit,
-    AuditRow,
     DropAudit,
     DropGrants,
     DropPlace,
     Grant,
-    KeyLease,
-    Place,
     Put,
     PutAccount,
     PutKeyLease,
     PutPlace,
     PutShares,
-    Reads,
-    Rows,
-    Share,
     TakePlace,
     UseNonce,
     Write,
 )
-from comet_mcp.journal.operations import State
 from comet_mcp.policy.windows import LONGEST_WINDOW, Held, Spending
 
 _ANY = "surrogateescape"  # a damaged row has to be read to be named

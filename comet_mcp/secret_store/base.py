@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from comet_mcp.domain.key import with_prefix
 from comet_mcp.errors import ArgumentError
-from comet_mcp.journal.base import Place
+from comet_mcp.journal.rows import Place
 
 KEY_VARIABLE = "COMETAPI_KEY"
 """The variable that holds a model key, by the official cli's convention."""

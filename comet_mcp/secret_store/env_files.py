@@ -18,7 +18,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from comet_mcp.errors import ArgumentError, StoreError
-from comet_mcp.journal.base import Place
+from comet_mcp.journal.rows import Place
 from comet_mcp.secret_store.base import Outcome
 from comet_mcp.secret_store.directory import Directory
 from comet_mcp.secret_store.dotenv import cleared, value_of, with_value

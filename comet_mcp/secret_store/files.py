@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from comet_mcp.domain.key import with_prefix
 from comet_mcp.errors import StoreError, UnwrittenError
-from comet_mcp.journal.base import Place
+from comet_mcp.journal.rows import Place
 from comet_mcp.secret_store.base import DEFAULT, KEY_VARIABLE, NOWHERE, Forgotten, Saved, Target, run_line
 from comet_mcp.secret_store.directory import Directory, read_plain
 from comet_mcp.secret_store.dotenv import quoted_value, value_of, with_value, without_value

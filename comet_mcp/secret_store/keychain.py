@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from comet_mcp import keychain
 from comet_mcp.domain.key import with_prefix
 from comet_mcp.errors import StoreError
-from comet_mcp.journal.base import Place
+from comet_mcp.journal.rows import Place
 from comet_mcp.secret_store.base import DEFAULT, NOWHERE, Forgotten, Saved, Target, no_target, run_line
 
 

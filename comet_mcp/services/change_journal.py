@@ -20,18 +20,10 @@ from comet_mcp.concurrency import Deadline, KeyedLock
 from comet_mcp.domain.change import KeyChange
 from comet_mcp.domain.key import Key, KeySpec
 from comet_mcp.errors import APIError, CometError, JournalError, NotFoundError, UnsentError
-from comet_mcp.journal.base import (
-    Decision,
-    Grant,
-    KeyLease,
-    Put,
-    PutKeyLease,
-    Reads,
-    Rows,
-    Step,
-    Write,
-)
+from comet_mcp.journal.base import Decision, Reads, Rows, Step
 from comet_mcp.journal.operations import LEASE, Kind, Operation, State, Target, is_current
+from comet_mcp.journal.rows import KeyLease
+from comet_mcp.journal.writes import Grant, Put, PutKeyLease, Write
 from comet_mcp.services.core import Core
 from comet_mcp.services.hold import Hold
 from comet_mcp.services.key_writer import writable_spec

@@ -36,8 +36,9 @@ from comet_mcp.errors import (
     UnclearError,
     UnsentError,
 )
-from comet_mcp.journal.base import Decision, Grant, Put, Reads, Rows, Step
+from comet_mcp.journal.base import Decision, Reads, Rows, Step
 from comet_mcp.journal.operations import LEASE, Lease, OldKey, Operation, State, Watermark
+from comet_mcp.journal.writes import Grant, Put
 from comet_mcp.services.core import Core
 from comet_mcp.services.delivery import Delivery, Told
 from comet_mcp.services.finding import Created, RowFinder

@@ -17,8 +17,9 @@ import anyio.lowlevel
 from comet_mcp.clock import Clock
 from comet_mcp.domain.key import Key
 from comet_mcp.errors import CometError, JournalError
-from comet_mcp.journal.base import Decision, Journal, Put, Reads, Rows, Step
+from comet_mcp.journal.base import Decision, Journal, Reads, Rows, Step
 from comet_mcp.journal.operations import CLOSED, LEASE, RENEW_EVERY, Operation, State
+from comet_mcp.journal.writes import Put
 
 _T = TypeVar("_T")
 

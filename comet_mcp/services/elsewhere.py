@@ -13,7 +13,9 @@ from pydantic import SecretStr
 from comet_mcp.domain.elsewhere import Elsewhere
 from comet_mcp.domain.key import Key, with_prefix
 from comet_mcp.errors import CometError, UnwrittenError
-from comet_mcp.journal.base import Decision, DropPlace, Place, PutPlace, Reads, Step, TakePlace
+from comet_mcp.journal.base import Decision, Reads, Step
+from comet_mcp.journal.rows import Place
+from comet_mcp.journal.writes import DropPlace, PutPlace, TakePlace
 from comet_mcp.secret_store.elsewhere import Manager, manager_of
 from comet_mcp.services.core import Core
 from comet_mcp.settings import Settings

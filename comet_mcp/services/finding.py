@@ -12,8 +12,9 @@ from comet_mcp.errors import (
     APIError,
     CreateUnclearError,
 )
-from comet_mcp.journal.base import Decision, Put, Reads, Rows, Step
+from comet_mcp.journal.base import Decision, Reads, Rows, Step
 from comet_mcp.journal.operations import CLOSED, LEASE, Operation, State
+from comet_mcp.journal.writes import Put
 from comet_mcp.secret_store import Saved
 from comet_mcp.services.core import Core
 from comet_mcp.services.delivery import Told

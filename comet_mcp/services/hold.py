@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from comet_mcp.domain.key import Key
 from comet_mcp.errors import JournalError
-from comet_mcp.journal.base import Put
 from comet_mcp.journal.operations import CLOSED, Operation, State
+from comet_mcp.journal.writes import Put
 
 
 @dataclass(slots=True)

@@ -15,7 +15,9 @@ import anyio
 from comet_mcp.api.client import CometAPI
 from comet_mcp.domain.identity import api_identity
 from comet_mcp.errors import RefusedError, UnauthorizedError
-from comet_mcp.journal.base import Account, Decision, Journal, PutAccount, Reads, Rows, Step
+from comet_mcp.journal.base import Decision, Journal, Reads, Rows, Step
+from comet_mcp.journal.rows import Account
+from comet_mcp.journal.writes import PutAccount
 
 if TYPE_CHECKING:
     from comet_mcp.settings import Settings

@@ -17,7 +17,9 @@ from pydantic import SecretStr
 from comet_mcp.concurrency import Deadline
 from comet_mcp.domain.key import Key, with_prefix
 from comet_mcp.errors import CometError, JournalError, SlowStoreError, StoreError
-from comet_mcp.journal.base import Decision, DropPlace, Place, PutPlace, Reads, Step
+from comet_mcp.journal.base import Decision, Reads, Step
+from comet_mcp.journal.rows import Place
+from comet_mcp.journal.writes import DropPlace, PutPlace
 from comet_mcp.secret_store.base import Outcome
 from comet_mcp.secret_store.env_files import EnvFiles, Found, Spot
 from comet_mcp.services.core import Core

@@ -11,7 +11,7 @@ from comet_mcp.errors import (
     CometError,
     JournalError,
 )
-from comet_mcp.journal.base import Decision, DropGrants, Put, Reads, Rows, Step
+from comet_mcp.journal.base import Decision, Reads, Rows, Step
 from comet_mcp.journal.operations import (
     CLOSED,
     KNOWN,
@@ -20,6 +20,7 @@ from comet_mcp.journal.operations import (
     Operation,
     State,
 )
+from comet_mcp.journal.writes import DropGrants, Put
 from comet_mcp.services.core import Core
 
 

@@ -27,7 +27,8 @@ from comet_mcp.errors import (
     UnclearError,
     UnwrittenError,
 )
-from comet_mcp.journal.base import AddReveals, Decision, Reads, Step
+from comet_mcp.journal.base import Decision, Reads, Step
+from comet_mcp.journal.writes import AddReveals
 from comet_mcp.redaction import Redactor
 from comet_mcp.secret_store import NOWHERE, Forgotten, KeyStore, Saved, Target
 from comet_mcp.secret_store.base import DEFAULT

@@ -24,8 +24,9 @@ from comet_mcp.audit.chain import hashed
 from comet_mcp.clients.start import Start
 from comet_mcp.doctor import connection, places, records, start
 from comet_mcp.journal import locks
-from comet_mcp.journal.base import AppendAudit, AuditRow
 from comet_mcp.journal.operations import State
+from comet_mcp.journal.rows import AuditRow
+from comet_mcp.journal.writes import AppendAudit
 from comet_mcp.settings import file as config_file
 from tests.doctor.machine import ELSEWHERE, PASSWORD, TLS, Machine
 

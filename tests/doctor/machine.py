@@ -20,9 +20,10 @@ import pytest
 from comet_mcp.clients.file import path_of
 from comet_mcp.clients.table import BY_NAME
 from comet_mcp.domain.key import KeySpec
-from comet_mcp.journal.base import Decision, Put, Reads, Step
+from comet_mcp.journal.base import Decision, Reads, Step
 from comet_mcp.journal.operations import Operation, State
 from comet_mcp.journal.sqlite import SQLiteJournal
+from comet_mcp.journal.writes import Put
 from comet_mcp.sandbox import Sandbox
 from tests.support import in_process
 

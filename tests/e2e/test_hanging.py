@@ -16,7 +16,7 @@ import keyring
 import keyring.backend
 import pytest
 
-from comet_mcp.journal.base import Place
+from comet_mcp.journal.rows import Place
 from comet_mcp.journal.sqlite import SQLiteJournal
 from comet_mcp.secret_store.env_files import EnvFiles
 from comet_mcp.secret_store.files import FileStore

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from comet_mcp.audit import chain
-from comet_mcp.journal.base import AppendAudit, AuditRow, Decision, Reads, Step
+from comet_mcp.journal.base import Decision, Reads, Step
 from comet_mcp.journal.examination import Examined, Unusable, examine
+from comet_mcp.journal.rows import AuditRow
 from comet_mcp.journal.sqlite import SQLiteJournal
+from comet_mcp.journal.writes import AppendAudit
 
 ROOT = Path(__file__).parent.parent.parent
 ROW = AuditRow(1, "{}", chain.hashed(chain.NO_HASH, 1, "{}"))

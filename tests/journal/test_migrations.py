@@ -15,9 +15,10 @@ from comet_mcp.audit import chain
 from comet_mcp.domain.key import KeySpec
 from comet_mcp.errors import JournalError
 from comet_mcp.journal import sqlite
-from comet_mcp.journal.base import Decision, KeyLease, Place, Reads, Rows, Share, Step
+from comet_mcp.journal.base import Decision, Reads, Rows, Step
 from comet_mcp.journal.migrations import MIGRATIONS
 from comet_mcp.journal.operations import Operation, State
+from comet_mcp.journal.rows import KeyLease, Place, Share
 from comet_mcp.journal.sqlite import SQLiteJournal
 from comet_mcp.services.identity import digest_of_token
 from comet_mcp.settings import load

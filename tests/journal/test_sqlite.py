@@ -20,10 +20,12 @@ from comet_mcp.audit import chain
 from comet_mcp.concurrency import together
 from comet_mcp.domain.key import KeySpec
 from comet_mcp.errors import CometError, JournalError
-from comet_mcp.journal.base import Decision, DropGrants, Grant, KeyLease, Put, PutKeyLease, Reads, Rows, Step
+from comet_mcp.journal.base import Decision, Reads, Rows, Step
 from comet_mcp.journal.operations import OldKey, Operation, State, Target, Watermark
+from comet_mcp.journal.rows import KeyLease
 from comet_mcp.journal.sqlite import SQLiteJournal
 from comet_mcp.journal.steps import taking_share, using_nonce
+from comet_mcp.journal.writes import DropGrants, Grant, Put, PutKeyLease
 from tests.e2e.steps import code_of, served, until
 from tests.support import Home, data_of, error_of
 

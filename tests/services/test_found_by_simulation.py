@@ -14,8 +14,9 @@ from comet_mcp.concurrency import Deadline
 from comet_mcp.context import Services
 from comet_mcp.domain.key import Key, KeySpec
 from comet_mcp.errors import APIError, CometError, CreateUnclearError, PolicyError
-from comet_mcp.journal.base import Decision, Put, Reads, Step
+from comet_mcp.journal.base import Decision, Reads, Step
 from comet_mcp.journal.operations import OldKey, Operation, State
+from comet_mcp.journal.writes import Put
 from comet_mcp.pipeline import in_time
 from comet_mcp.services.delete import delete_key
 from comet_mcp.services.delivery import Told, acknowledging, released

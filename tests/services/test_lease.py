@@ -16,9 +16,10 @@ from comet_mcp.concurrency import Deadline
 from comet_mcp.context import Services
 from comet_mcp.domain.key import KeySpec
 from comet_mcp.errors import APIError, CreateUnclearError
-from comet_mcp.journal.base import Decision, Put, Reads, Step
+from comet_mcp.journal.base import Decision, Reads, Step
 from comet_mcp.journal.examination import Examined, examine
 from comet_mcp.journal.operations import Operation, State
+from comet_mcp.journal.writes import Put
 from comet_mcp.removal import end_lease, remove_leftovers, remove_leftovers_later
 from comet_mcp.server import create_server
 from comet_mcp.services.lease import Leased

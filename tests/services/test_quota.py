@@ -11,7 +11,8 @@ from comet_mcp.clock import SYSTEM
 from comet_mcp.concurrency import Deadline
 from comet_mcp.domain.key import KeySpec
 from comet_mcp.errors import PolicyError
-from comet_mcp.journal.base import Decision, Grant, Reads, Step
+from comet_mcp.journal.base import Decision, Reads, Step
+from comet_mcp.journal.writes import Grant
 from comet_mcp.policy.windows import NOTHING
 from tests.services.conftest import Serve
 from tests.support import Home
