@@ -13,7 +13,8 @@ import click
 from comet_mcp.audit import chain
 from comet_mcp.audit.calls import UNDER_WAY_FOR, calls
 from comet_mcp.audit.redaction import measure
-from comet_mcp.cli.terminal import Column, console, show_table
+from comet_mcp.cli.tables import Column, show_table
+from comet_mcp.cli.terminal import console
 from comet_mcp.clock import SYSTEM
 from comet_mcp.domain.addresses import AddressList
 from comet_mcp.domain.told_times import local, seconds_of

@@ -14,7 +14,8 @@ from comet_mcp import __version__
 from comet_mcp import settings as configuration
 from comet_mcp.cli.options import profile_option
 from comet_mcp.cli.policy import said_of
-from comet_mcp.cli.terminal import examples, hung
+from comet_mcp.cli.tables import hung
+from comet_mcp.cli.terminal import examples
 from comet_mcp.clients.table import Client
 from comet_mcp.doctor import configuration as of_settings
 from comet_mcp.doctor import places, program

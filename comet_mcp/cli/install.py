@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from comet_mcp.cli.options import profile_option
-from comet_mcp.cli.terminal import hung
+from comet_mcp.cli.tables import hung
 from comet_mcp.clients import jsonc
 from comet_mcp.clients.file import Edit, block, entry_in, installing, is_there, path_of, uninstalling, write
 from comet_mcp.clients.start import Start

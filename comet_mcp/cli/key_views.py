@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from comet_mcp.cli.terminal import Column, console, draws_blocks, hung, show_table, tell, width_of
+from comet_mcp.cli.tables import Column, hung, show_table, width_of
+from comet_mcp.cli.terminal import console, draws_blocks, tell
 from comet_mcp.domain.told_times import from_now, local, seconds_of
 from comet_mcp.errors import CometError
 from comet_mcp.text import printable, quoted

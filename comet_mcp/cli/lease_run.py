@@ -6,17 +6,13 @@ removed meanwhile.
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from secrets import token_hex
 from typing import TypeVar
 
 import anyio
@@ -25,21 +21,20 @@ from pydantic import SecretStr
 
 from comet_mcp.audit.trail import Note
 from comet_mcp.cli.key_options import limits
+from comet_mcp.cli.lease_request import BeforeProgram, RunRequest, dollars, key_of_run, seconds
 from comet_mcp.cli.people import usable_settings, why
 from comet_mcp.cli.program import Signals, end_as, start, wait_for
 from comet_mcp.cli.run import CANNOT_EXECUTE, NOT_FOUND, environment_with
 from comet_mcp.cli.terminal import can_ask, confirmed, examples, redacted
 from comet_mcp.concurrency import Deadline
 from comet_mcp.context import Services
-from comet_mcp.domain.addresses import AddressList
 from comet_mcp.domain.key import KeySpec
-from comet_mcp.domain.lifetimes import duration, when
-from comet_mcp.domain.money import MAX_QUOTA, usd_amount
+from comet_mcp.domain.lifetimes import when
 from comet_mcp.domain.validation import check_new_key
-from comet_mcp.errors import ArgumentError, CometError, ConfirmationError, CreateUnclearError, SettingsError
+from comet_mcp.errors import CometError, ConfirmationError, CreateUnclearError, SettingsError
 from comet_mcp.redaction import Redactor
 from comet_mcp.removal import end_lease, remove_leftovers
-from comet_mcp.services.lease import NET, Leased
+from comet_mcp.services.lease import Leased
 from comet_mcp.settings import Settings
 from comet_mcp.text import quoted
 
@@ -48,65 +43,17 @@ BY = "cometapi-mcp run --lease"
 _CREATE = "create_api_key"
 _TO_END = 10.0
 """Seconds that a program gets from being asked to end until it is killed, and earlier runs' keys at the end of this."""
-_SHORT = re.compile(r"([0-9]{1,6}) ?([sm])")
-"""A span as people write one of a job; elsewhere "m" could be months."""
-_ODD = re.compile(r"[^A-Za-z0-9._-]+")
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """A run as it was asked for. `lease` is in seconds, `budget` in US dollars."""
-
-    program: Sequence[str]
-    lease: int
-    budget: float
-    models: list[str]
-    ips: list[str]
-    group: str
-    openai: bool
-    kill: bool
-
-
-class _BeforeProgram(click.Command):
-    """A command whose options end at --; what follows is the program, as it is."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take the options. Raises UsageError where there is no program."""
-        at = args.index("--") if "--" in args else len(args)
-        rest = super().parse_args(ctx, args[:at])
-        if not args[at + 1 :]:
-            raise click.UsageError("The program is missing. It goes after --.", ctx)
-        ctx.obj = args[at + 1 :]
-        return rest
-
-
-def _seconds(context: click.Context, parameter: click.Parameter, text: str) -> int:
-    short = _SHORT.fullmatch(text.strip().lower())
-    if short and int(short[1]):
-        return int(short[1]) * (60 if short[2] == "m" else 1)
-    try:
-        return duration(text)
-    except ArgumentError as error:
-        raise click.BadParameter(str(error.args[0]), context, parameter) from None
-
-
-def _dollars(context: click.Context, parameter: click.Parameter, text: str) -> float:
-    if not (amount := usd_amount(text.removeprefix("$"))):
-        raise click.BadParameter("Give US dollars, such as 0.50.", context, parameter)
-    return amount
 
 
 @click.command(
     "run",
-    cls=_BeforeProgram,
+    cls=BeforeProgram,
     options_metavar="--lease TIME --budget DOLLARS [OPTIONS] -- PROGRAM [ARGUMENT]...",
     epilog=examples("cometapi-mcp run --lease 15m --budget 0.50 -- pytest tests/live"),
 )
-@click.option(
-    "--lease", required=True, metavar="TIME", callback=_seconds, help="How long the run may use the key: 15m."
-)
-@click.option("--budget", required=True, metavar="DOLLARS", callback=_dollars, help="What it may spend: 0.50.")
+@click.option("--lease", required=True, metavar="TIME", callback=seconds, help="How long the run may use the key: 15m.")
+@click.option("--budget", required=True, metavar="DOLLARS", callback=dollars, help="What it may spend: 0.50.")
 @click.option(
     "--models",
     multiple=True,
@@ -141,10 +88,10 @@ def command(
     The value is in COMETAPI_KEY and nowhere else. When the lease ends the key is deleted, and the program goes on
     without it. What the run spent is told on stderr.
     """
-    return _run(_Request(program, lease, budget, models, ips, group, openai, kill))
+    return _run(RunRequest(program, lease, budget, models, ips, group, openai, kill))
 
 
-def _run(request: _Request) -> int:
+def _run(request: RunRequest) -> int:
     settings = usable_settings()
     redactor = Redactor(settings.known_secrets)
     say = partial(_say, redactor)
@@ -175,7 +122,7 @@ def _run(request: _Request) -> int:
 class _Run:
     """One run: its key from the beginning to the end."""
 
-    def __init__(self, settings: Settings, redactor: Redactor, request: _Request, say: Callable[[str], None]) -> None:
+    def __init__(self, settings: Settings, redactor: Redactor, request: RunRequest, say: Callable[[str], None]) -> None:
         self._settings = settings
         self._redactor = redactor
         self._request = request
@@ -235,7 +182,7 @@ class _Run:
     async def _begin(self, app: Services) -> SecretStr:
         await app.hear_clock(Deadline(app.clock, self._settings.timeout))
         until = app.clock.now() + self._request.lease
-        body, _ = check_new_key(_body(self._request, self._settings, until), app.clock.now(), app.units)
+        body, _ = check_new_key(key_of_run(self._request, self._settings, until), app.clock.now(), app.units)
         await app.units_check.require()
         app.quota.enforcer.require_new(body, await app.quota.spending())
         _require_agreed(self._settings, body, app.units.exact(body.remain_quota))
@@ -291,33 +238,6 @@ async def _ended(app: Services, leased: Leased) -> str:
         return f"Somebody else has deleted {key}, so what this run spent is not known."
     spent, of = app.units.usd(last.used_quota), app.units.exact(leased.row.remain_quota)
     return f"This run spent {spent} of {of}; {key} is deleted."
-
-
-def _body(request: _Request, settings: Settings, until: float) -> KeySpec:
-    """The key of a run, whose name no other has. It ends a minute after the lease, or when the policy demands it.
-
-    Raises:
-        ArgumentError: The budget is none that a key can have, or what stands for an address is none.
-    """
-    quota = settings.units.from_usd(request.budget)
-    if not 0 < quota <= MAX_QUOTA:
-        units = settings.units
-        raise ArgumentError(f"--budget must be from {units.usd(1)}, one quota unit, to {units.usd(MAX_QUOTA)}.")
-    addresses = AddressList.of(request.ips)
-    if addresses.wrong:
-        raise ArgumentError(f"--ips has the entry {quoted(addresses.wrong[0])}, which is no IP address or range.")
-    latest = settings.policy.latest_end(None, until - request.lease)
-    end = int(until) + NET
-    program = _ODD.sub("-", Path(request.program[0]).stem)[:16].strip("-.")
-    return KeySpec(
-        name=f"{settings.policy.values.get('name_prefix', '')}run-{program}-{token_hex(4)}",
-        expired_time=end if latest is None or latest < int(until) else min(end, latest),
-        remain_quota=quota,
-        model_limits_enabled=bool(request.models),
-        model_limits=",".join(request.models),
-        allow_ips=addresses.text or None,
-        group=request.group,
-    )
 
 
 def _forbidden(settings: Settings) -> str:

@@ -13,7 +13,8 @@ from comet_mcp.cli.install import found, installed, put_into, take_out_of
 from comet_mcp.cli.login import said_of, show_login
 from comet_mcp.cli.logout import log_out
 from comet_mcp.cli.people import why
-from comet_mcp.cli.terminal import can_ask, hung, tell
+from comet_mcp.cli.tables import hung
+from comet_mcp.cli.terminal import can_ask, tell
 from comet_mcp.clients.start import DISTRIBUTION, Start
 from comet_mcp.clients.table import BY_NAME, Client
 from comet_mcp.errors import ArgumentError, PolicyError

@@ -11,11 +11,9 @@ import signal
 import sys
 import textwrap
 import threading
-import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -26,7 +24,6 @@ from comet_mcp.text import escaped, printable
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status
-    from rich.text import Text
 
     from comet_mcp.redaction import Redactor
 
@@ -76,7 +73,7 @@ def run_command(command: click.Command, arguments: Sequence[str], name: str | No
         _say_wrong(error, path)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        _say(f"{chr(10) * _is_terminal(sys.stderr)}Stopped.")
+        _say(f"{chr(10) * is_terminal(sys.stderr)}Stopped.")
         return INTERRUPTED
     except BrokenPipeError:
         _leave_pipe()
@@ -100,7 +97,7 @@ def _say_wrong(error: click.ClickException, path: str) -> None:
 def tell(text: str, *, aside: bool = False) -> None:
     """Print lines, whatever is in them; on a terminal as wide as that is. `aside` has them go to stderr."""
     stream = sys.stderr if aside else sys.stdout
-    width = shutil.get_terminal_size().columns if _is_terminal(stream) else 0
+    width = shutil.get_terminal_size().columns if is_terminal(stream) else 0
     for line in text.splitlines():
         shown = escaped(line, stream.encoding or "utf-8")
         click.echo(textwrap.fill(shown, width, break_on_hyphens=False) if width else shown, err=aside)
@@ -132,7 +129,7 @@ def console(*, stderr: bool = False) -> Console:
 
     stream = sys.stderr if stderr else sys.stdout
     # rich takes a terminal that can do little for 80 wide
-    width, height = shutil.get_terminal_size() if _is_terminal(stream) else (None, None)
+    width, height = shutil.get_terminal_size() if is_terminal(stream) else (None, None)
     return Console(stderr=stderr, width=width, height=height, highlight=False, markup=False, emoji=False)
 
 
@@ -151,7 +148,7 @@ class Waiting:
 
     def begin(self) -> None:
         """Tell it from a moment on."""
-        out = console(stderr=True) if _is_terminal(sys.stderr) else None
+        out = console(stderr=True) if is_terminal(sys.stderr) else None
         if out is not None and not out.is_dumb_terminal:
             self._status = out.status(self._text, spinner="dots" if draws_blocks(out) else "line")
             self._timer = threading.Timer(_SOON, self._status.start)
@@ -179,7 +176,7 @@ def progress(text: str) -> Iterator[Waiting]:
 
 def can_ask() -> bool:
     """Whether a person can be asked here."""
-    return _is_terminal(sys.stdin) and _is_terminal(sys.stderr)
+    return is_terminal(sys.stdin) and is_terminal(sys.stderr)
 
 
 def confirmed(question: str, ask: str = "Do it?") -> bool:
@@ -189,7 +186,7 @@ def confirmed(question: str, ask: str = "Do it?") -> bool:
         Abort: They pressed Ctrl-C.
     """
     text = " ".join(filter(None, (printable(question, _LONGEST_LINE), ask, "[y/N]")))
-    width = shutil.get_terminal_size().columns if _is_terminal(sys.stderr) else _LONGEST_LINE
+    width = shutil.get_terminal_size().columns if is_terminal(sys.stderr) else _LONGEST_LINE
     try:
         with _interruptible():
             click.echo(textwrap.fill(text, width - 4) + " ", err=True, nl=False)
@@ -220,86 +217,6 @@ def redacted(redactor: Redactor) -> Iterator[None]:
         raise CometError(redactor.text(why(error)), code=error.code) from None
 
 
-def _is_terminal(stream: TextIO | None) -> bool:
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a person may be at its other end; a stream that the caller closed is none."""
     return stream is not None and not stream.closed and stream.isatty()
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a table.
-
-    Args:
-        title: Its heading.
-        right: Whether its cells stand at its right, as figures do.
-        may_shrink: Whether its cells may be cut where the terminal is narrow.
-        from_width: The columns that a terminal has to have for it to be shown there.
-        is_drawn: Whether it is for the eye alone, and left out where there is no terminal.
-    """
-
-    title: str
-    right: bool = False
-    may_shrink: bool = False
-    from_width: int = 0
-    is_drawn: bool = False
-
-
-def show_table(columns: Sequence[Column], rows: Sequence[Sequence[str | Text]]) -> None:
-    """Print a table: on a terminal one that fits it, else plain columns with spaces between."""
-    out = console()
-    if not out.is_terminal:
-        kept = [at for at, column in enumerate(columns) if not column.is_drawn]
-        titles = [columns[at].title.lower() for at in kept]
-        for line in columns_of([titles, *([str(row[at]) for at in kept] for row in rows)]):
-            click.echo(line)
-        return
-    from rich.table import Table  # noqa: PLC0415 - see the module's docstring
-
-    shown = [at for at, column in enumerate(columns) if out.width >= column.from_width]
-    natural = [max(width_of(text) for text in (columns[at].title, *(str(row[at]) for row in rows))) for at in shown]
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, _GAP, 0, 0))
-    for at, width in zip(shown, _fitted([columns[at] for at in shown], natural, out.width), strict=True):
-        justify: Literal["left", "right"] = "right" if columns[at].right else "left"
-        table.add_column(columns[at].title, justify=justify, no_wrap=True, overflow="ellipsis", width=width)
-    for row in rows:
-        table.add_row(*(row[at] for at in shown))
-    out.print(table)
-
-
-def hung(start: str, text: str, *, stderr: bool = False) -> str:
-    """A line that begins so; on a terminal, what has no room in it goes on below the text, no word cut."""
-    stream = sys.stderr if stderr else sys.stdout
-    if not _is_terminal(stream):
-        return start + text
-    room = max(shutil.get_terminal_size().columns - width_of(start), 20)
-    lines = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False)
-    return start + f"\n{' ' * width_of(start)}".join(lines or [""])
-
-
-_GAP = 2
-_LEAST = 6
-
-
-def _fitted(columns: Sequence[Column], natural: Sequence[int], total: int) -> list[int]:
-    """The widths of columns that fit: those that may shrink share what the others leave, the narrow ones first."""
-    widths = list(natural)
-    shrinking = sorted((at for at, column in enumerate(columns) if column.may_shrink), key=lambda at: natural[at])
-    left = total - _GAP * len(columns) - sum(natural[at] for at in range(len(columns)) if at not in shrinking)
-    for number, at in enumerate(shrinking):
-        widths[at] = min(natural[at], max(_LEAST, left // (len(shrinking) - number)))
-        left -= widths[at]
-    return widths
-
-
-def columns_of(lines: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Cells as lines of plain text, each column as wide as its widest cell but for the last."""
-    widths = [max(width_of(line[at]) for line in lines) for at in range(len(lines[0]) - 1)]
-    for line in lines:
-        padded = [cell + " " * (width - width_of(cell)) for cell, width in zip(line, widths, strict=False)]
-        yield "  ".join([*padded, line[-1]]).rstrip()
-
-
-def width_of(text: str) -> int:
-    """The columns of a terminal that the text takes."""
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
-    )

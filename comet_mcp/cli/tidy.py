@@ -12,7 +12,8 @@ import click
 from comet_mcp import settings as configuration
 from comet_mcp.cli.calls import Calls, with_calls
 from comet_mcp.cli.people import for_people, trouble, why
-from comet_mcp.cli.terminal import Column, examples, show_table
+from comet_mcp.cli.tables import Column, show_table
+from comet_mcp.cli.terminal import examples
 from comet_mcp.context import Services
 from comet_mcp.errors import CometError, SettingsError
 from comet_mcp.redaction import Redactor

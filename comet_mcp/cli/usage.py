@@ -19,7 +19,8 @@ import click
 from comet_mcp.cli.finding import find_row
 from comet_mcp.cli.options import profile_option
 from comet_mcp.cli.people import for_people, usable_settings
-from comet_mcp.cli.terminal import Column, examples, progress, show_table, tell
+from comet_mcp.cli.tables import Column, show_table
+from comet_mcp.cli.terminal import examples, progress, tell
 from comet_mcp.concurrency import Deadline
 from comet_mcp.context import Services
 from comet_mcp.domain.span_words import span_of

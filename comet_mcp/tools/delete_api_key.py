@@ -13,7 +13,8 @@ from comet_mcp.errors import NotFoundError
 from comet_mcp.services.key_writer import writable_spec
 from comet_mcp.tools import wording
 from comet_mcp.tools.base import Tool
-from comet_mcp.tools.views import DeletedKey, KeyBody
+from comet_mcp.tools.plan_views import KeyBody
+from comet_mcp.tools.views import DeletedKey
 from comet_mcp.tools.which import KeyId, KeyName, id_of
 
 _ANOTHER_VALUE = "A key that is made from recreate has another value, which programs have to be given."

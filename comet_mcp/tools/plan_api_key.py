@@ -16,10 +16,7 @@ from comet_mcp.errors import ArgumentError
 from comet_mcp.services.planning import Draft, compare_balance, missing, understand_name, understand_names
 from comet_mcp.text import quoted
 from comet_mcp.tools.base import Tool
-from comet_mcp.tools.views import (
-    KeyBody,
-    PlannedKey,
-)
+from comet_mcp.tools.plan_views import KeyBody, PlannedKey
 
 if TYPE_CHECKING:
     from comet_mcp.domain.lifetime_words import End

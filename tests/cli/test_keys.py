@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from comet_mcp.cli.terminal import width_of
+from comet_mcp.cli.tables import width_of
 from comet_mcp.clock import SYSTEM
 from comet_mcp.domain.key import Status
 from tests.cli.terminal import in_terminal
