@@ -27,7 +27,7 @@ def words_of(line: str) -> list[str] | str:
     try:
         return shlex.split(line)
     except ValueError as error:
-        raise ArgumentError(f"The command {quoted(line)} can't be read: {error}.") from None
+        raise ArgumentError(f"The command of {quoted(line.split(maxsplit=1)[0])} can't be read: {error}.") from None
 
 
 def run(command: list[str] | str, text: str, *, within: float, quiet: bool = False) -> None:

@@ -8,6 +8,7 @@ question has a number, and an answer that has another is none.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, Literal
 
 import anyio
@@ -87,5 +88,13 @@ class Changes:
         except CometError as error:
             told = {"error": printable(why(error), _LONGEST)}
         self._is_open = False
-        self.under_way, self.last_ended = False, told.get("error") or "The change was made."
+        self.under_way, self.last_ended = False, _in_words(told, calls.said)
         await self._said.send(told)
+
+
+def _in_words(told: Answer, said: Callable[[str], str]) -> str:
+    """How a change ended, for the terminal: the page may not be there any more."""
+    if "error" in told:
+        return str(told["error"])
+    warnings = told["result"].get("warnings") or []
+    return " ".join(["The change was made.", *(printable(said(text), _LONGEST) for text in warnings)])

@@ -23,7 +23,7 @@ import click
 from anyio.abc import TaskGroup
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from uvicorn import Config, Server
@@ -197,6 +197,8 @@ class Desk:
                 return JSONResponse({"error": "The page sent what is not understood. Load it anew."}, 400, _HEADERS)
             except CometError as error:
                 return JSONResponse({"error": why(error)}, headers=_HEADERS)
+            except ClientDisconnect:  # in the middle of what it asked: nobody hears this
+                return Response(status_code=400)
 
         return answered
 

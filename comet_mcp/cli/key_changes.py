@@ -191,12 +191,12 @@ def _fields(given: dict[str, Any]) -> dict[str, Any]:
 def rotate(key: str, old: str, grace: str, *, yes: bool, is_json: bool) -> int:
     """Replace a key, such as a leaked one: a new one of the same scope is made and stored, and the old one ends.
 
-    The status is 1 where a place that has the old value could not be given the new one.
+    The status is 1 where something of that is left to do; what it is stands on stderr.
     """
 
     async def rotated(calls: Calls) -> int:
         done = await calls("rotate_api_key", **which(key), old_key=old, grace=grace)
-        status = int(bool(done.get("places_left")))
+        status = int(bool(done.get("unfinished")))
         if is_json:
             show_json(done)
             return status

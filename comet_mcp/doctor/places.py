@@ -11,9 +11,11 @@ from pathlib import Path
 
 from comet_mcp.doctor.configuration import foreign_owner
 from comet_mcp.doctor.findings import Finding
-from comet_mcp.domain.elsewhere import is_of_github
-from comet_mcp.errors import StoreError
+from comet_mcp.domain.elsewhere import Elsewhere, is_of_github
+from comet_mcp.errors import ArgumentError, StoreError, UnwrittenError
 from comet_mcp.secret_store import key_store
+from comet_mcp.secret_store.command import read
+from comet_mcp.secret_store.github import EXTRA, usable_token
 from comet_mcp.settings import Settings
 from comet_mcp.text import quoted
 from comet_mcp.threads import LateError, run_blocking
@@ -86,28 +88,33 @@ def check_keychain(settings: Settings) -> Iterator[Finding]:
 
 def check_places(settings: Settings) -> Iterator[Finding]:
     """Whether values can be put where the operator's list allows it, as far as that shows without asking there."""
-    found = []
-    if any(map(is_of_github, settings.places)):
-        if settings.github_token is None or not settings.github_token.get_secret_value().strip():
-            says = "Secrets of GitHub are among the places, and GH_TOKEN is not set here."
-            cure = "Set GH_TOKEN in this terminal, and in the entry of each client whose agents rotate such keys."
-            found.append(Finding("places", "warning", says, cure))
-        if find_spec("nacl") is None:
-            says = "Secrets of GitHub are among the places, and the package that encrypts them is not installed."
-            found.append(Finding("places", "problem", says, 'Run: python -m pip install "cometapi-mcp[github]"'))
-    for program in sorted({_program_of(entry) for entry in settings.places if not is_of_github(entry)}):
-        if program and shutil.which(program) is None:
-            says = f"A command among the places begins with {quoted(program)}, and there is no such program here."
-            cure = f"Install it, or correct {settings.source('COMETAPI_MCP_PLACES')}."
-            found.append(Finding("places", "warning", says, cure))
-    if settings.places:
-        yield from found or [Finding("places", "ok", f"{len(settings.places)} listed; what they need is here")]
+    lacking = list(dict.fromkeys(filter(None, (_lacks(entry, settings) for entry in settings.places))))
+    cure = (
+        "Set that right here and in the entry of each client whose agents rotate such keys, or correct "
+        f"{settings.source('COMETAPI_MCP_PLACES')}."
+    )
+    for why in lacking:
+        yield Finding("places", "warning", f"Of the places for programs elsewhere: {why}", cure)
+    if settings.places and not lacking:
+        yield Finding("places", "ok", f"{len(settings.places)} listed; what they need is here")
 
 
-def _program_of(entry: str) -> str:
-    """The program that an entry for commands names; "" where it allows several."""
-    program, _, rest = entry.partition(":")[2].strip().partition(" ")
-    return "" if program.endswith("*") and not rest else program.strip('"')
+def _lacks(entry: str, settings: Settings) -> str:
+    """Why nothing can be put into such a place, "" where nothing speaks against it."""
+    is_open = entry.endswith("*")
+    try:
+        if not is_open:
+            Elsewhere.parse(entry)
+        if is_of_github(entry):
+            usable_token(settings)
+            return "" if find_spec("nacl") else EXTRA
+        where = entry.partition(":")[2].removesuffix("*")
+        if is_open and len(where.split()) < 2 and not where.endswith(" "):
+            return ""  # its program may have more than one name
+        _, program = read(where)
+    except (ArgumentError, UnwrittenError) as error:
+        return "" if is_open and isinstance(error, ArgumentError) else str(error.args[0])
+    return "" if shutil.which(program) else f"There is no program {quoted(program.partition('=')[0])} here."
 
 
 def _nearest(path: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sqlite3
 import threading
@@ -26,8 +27,9 @@ _T = TypeVar("_T")
 _LOCK_WAIT = 3.0
 _ANSWER_WITHIN = 8.0
 """Seconds after which a file that does not answer is given up: it is not locked, but its disk or network hangs."""
-_MARKS = {"reveal", "audit"}
+_MARKS = ("reveal", "audit")
 """Tables by which a journal of any version is known."""
+_OURS = f"SELECT count(*), total(type = 'table' AND name IN {_MARKS}) FROM sqlite_master"  # noqa: S608 - constants
 
 _making = threading.Lock()
 
@@ -244,7 +246,7 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _make(path: Path) -> None:
-    """Make the file its owner's alone, unless there is one.
+    """Make the file its owner's alone, unless there is one. Raises PermissionError, NotOursError.
 
     One that is there is opened by SQLite alone: closing a file ends, by POSIX, all locks of the process on it. The
     next program to close the journal would then take itself for the last one, and remove the log that this one writes.
@@ -252,15 +254,19 @@ def _make(path: Path) -> None:
     with _making:
         if not path.exists():
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
+        elif not os.access(path, os.R_OK | os.W_OK):  # SQLite would leave files beside it that nobody may write either
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        elif path.stat().st_size == 1:  # SQLite would take it for an empty one
+            raise NotOursError
 
 
 def require_ours(db: sqlite3.Connection) -> None:
-    """Raise NotOursError for a file that is no database, or has tables and not ours, before anything is changed."""
+    """Raise NotOursError for a file that is no database, or has something in it that is not ours."""
     try:
-        tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        there, ours = db.execute(_OURS).fetchone()
     except sqlite3.DatabaseError as error:
         if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
             raise NotOursError from None
         raise
-    if tables and not tables >= _MARKS:
+    if there and ours != len(_MARKS):
         raise NotOursError

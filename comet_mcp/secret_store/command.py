@@ -21,6 +21,21 @@ _TO_END = 2.0
 """Seconds that the system gets to end a command that had its time."""
 
 
+def read(where: str) -> tuple[list[str] | str, str]:
+    """A command as the system takes it, and its program. Raises UnwrittenError where it is none that may be run."""
+    try:
+        words = words_of(where)
+    except ArgumentError as error:
+        raise UnwrittenError(str(error.args[0])) from None
+    program = words[0] if isinstance(words, list) else where.split(maxsplit=1)[0].strip('"')
+    is_path = any(sign in program for sign in (os.sep, os.altsep) if sign)
+    if is_path and not Path(program).is_absolute():
+        raise UnwrittenError(
+            f"{quoted(program)} would be another program in each folder. Name it alone, or by its full path."
+        )
+    return words, program
+
+
 class Command:
     """Runs commands. See `elsewhere.Manager`."""
 
@@ -33,16 +48,7 @@ class Command:
 
     async def put(self, where: str, value: SecretStr, seconds: float) -> None:
         """Run it with the value, and nothing else, on its standard input."""
-        try:
-            words = words_of(where)
-        except ArgumentError as error:
-            raise UnwrittenError(str(error.args[0])) from None
-        program = words[0] if isinstance(words, list) else where.split(maxsplit=1)[0].strip('"')
-        is_path = any(sign in program for sign in (os.sep, os.altsep) if sign)
-        if is_path and not Path(program).is_absolute():
-            raise UnwrittenError(
-                f"{quoted(program)} would be another program in each folder. Name it alone, or by its full path."
-            )
+        words, program = read(where)
         work = partial(run, words, value.get_secret_value(), within=seconds, quiet=True)
         try:
             await self._threads.run(work, seconds + _TO_END)

@@ -22,7 +22,7 @@ from comet_mcp.errors import StoreError, UnclearError, UnsentError, UnwrittenErr
 from comet_mcp.settings import Settings
 
 _VERSION = "2022-11-28"
-_EXTRA = 'GitHub\'s secrets need the extra: install "cometapi-mcp[github]".'
+EXTRA = 'GitHub\'s secrets need the extra: install "cometapi-mcp[github]".'
 _RIGHT = 'the permission "Secrets: read and write" (of a classic token, the scope repo)'
 
 
@@ -30,7 +30,6 @@ class GitHub:
     """The secrets of repositories. See `elsewhere.Manager`."""
 
     def __init__(self, settings: Settings) -> None:
-        self._token = settings.github_token
         self._settings = replace(settings, base_url=settings.github_api)
 
     async def has_value(self, where: str, seconds: float) -> bool:
@@ -62,7 +61,7 @@ class GitHub:
         """One call. Raises UnwrittenError where it had no effect, StoreError where it may have had one."""
         headers = {
             "Accept": "application/vnd.github+json",
-            "Authorization": f"Bearer {self._usable_token()}",
+            "Authorization": f"Bearer {usable_token(self._settings)}",
             "X-GitHub-Api-Version": _VERSION,
         }
         transport = Transport(self._settings, SYSTEM)
@@ -77,16 +76,15 @@ class GitHub:
         finally:
             await transport.aclose()
 
-    def _usable_token(self) -> str:
-        """The token as a header takes it. Raises UnwrittenError."""
-        token = self._token.get_secret_value().strip() if self._token else ""
-        if not token:
-            raise UnwrittenError(
-                f"GH_TOKEN is not set here. It takes a GitHub token with {_RIGHT}.", code="github_refused"
-            )
-        if not (token.isascii() and token.isprintable()) or " " in token:
-            raise UnwrittenError("GH_TOKEN has a character that no token has. Set it anew.", code="github_refused")
-        return token
+
+def usable_token(settings: Settings) -> str:
+    """The person's token as a header takes it. Raises UnwrittenError."""
+    token = settings.github_token.get_secret_value().strip() if settings.github_token else ""
+    if not token:
+        raise UnwrittenError(f"GH_TOKEN is not set here. It takes a GitHub token with {_RIGHT}.", code="github_refused")
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        raise UnwrittenError("GH_TOKEN has a character that no token has. Set it anew.", code="github_refused")
+    return token
 
 
 def _secrets(where: str) -> str:
@@ -104,7 +102,7 @@ def _sealed(answer: Answer, value: SecretStr) -> dict[str, str]:
         from nacl.exceptions import CryptoError  # noqa: PLC0415 - of an extra
         from nacl.public import PublicKey, SealedBox  # noqa: PLC0415
     except ImportError:
-        raise UnwrittenError(_EXTRA) from None
+        raise UnwrittenError(EXTRA) from None
     try:
         given = json.loads(answer.body)
         key_id, key = str(given["key_id"]), PublicKey(base64.b64decode(given["key"], validate=True))

@@ -29,13 +29,13 @@ async def hand_over(secrets: Secrets, old: Key, done: Rotated, deadline: Deadlin
         moved = HandedOver(left=[(place, str(error)) for place in noted], to_come=elsewhere)
     if moved.done:
         done.steps.append(f"Its value is in {listed(moved.done)}, where the old one's was.")
-    done.places_left = bool(moved.left)
+    done.unfinished |= bool(moved.left)
     for place, why in moved.left:
         said = f"The old key's value was put into {place}, and the new one's could not be put there: {why} Once that"
         if place.is_elsewhere:
             fix = f"is fixed, run in a terminal: cometapi-mcp save {new.id} --to {shlex.quote(place.path)}"
         else:
-            fix = f"is fixed, call save_api_key with id {new.id}, that file and variable."
+            fix = f"is fixed, call save_api_key with id {new.id} for that file and variable."
         done.warnings.append(f"{said} {fix}")
     if not (waits and moved.to_come):
         return True

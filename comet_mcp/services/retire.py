@@ -61,8 +61,8 @@ class Rotated:
     steps: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     nothing_done: bool = False
-    places_left: bool = False
-    """Whether programs somewhere still get the old key's value."""
+    unfinished: bool = False
+    """Whether the new value is not stored, programs somewhere still get the old one, or the old key has no end."""
 
 
 class Retirer:
@@ -110,6 +110,7 @@ class Retirer:
             done.warnings.append(f"Both keys work now: the old key {key_id} could not be ended: {error} {again}")
         else:
             return True
+        done.unfinished = True
         return False
 
     async def _retire(self, retirement: Retirement, done: Rotated, deadline: Deadline) -> Key | None:

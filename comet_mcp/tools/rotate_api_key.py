@@ -57,7 +57,7 @@ async def rotate_api_key(
         old_key=_old_key(key_id, done, context.app.units, now),
         steps=done.steps,
         nothing_done=done.nothing_done or None,
-        places_left=done.places_left or None,
+        unfinished=done.unfinished or None,
         warnings=[*done.warnings, *(endless if done.new.row.expired_time == NEVER else [])] or None,
     )
 

@@ -262,17 +262,16 @@ class OldKey(Result):
 class RotatedKey(Result):
     """Both keys after a rotation.
 
-    `nothing_done` is true where an earlier call had done it all, `places_left` where programs somewhere still get the
-    old key's value.
+    `nothing_done` is true where an earlier call had done it all, `unfinished` where warnings say what is left to do.
     """
 
-    unpublished = frozenset({"nothing_done", "places_left", "steps"})
+    unpublished = frozenset({"nothing_done", "steps", "unfinished"})
 
     new_key: CreatedKey
     old_key: OldKey
     steps: list[str]
     nothing_done: bool | None = None
-    places_left: bool | None = None
+    unfinished: bool | None = None
     warnings: list[str] | None = None
 
 

@@ -178,6 +178,14 @@ def test_who_sends_a_request_slowly_keeps_nobody_waiting(board: Live) -> None:
         assert "blog" in board.ask("/board")["html"]
 
 
+def test_a_page_that_goes_in_the_middle_of_a_request_is_no_fault(board: Live, caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_connection(("127.0.0.1", board.port)) as page:
+        head = f"POST /board HTTP/1.1\r\nHost: {board.host}\r\nOrigin: http://{board.host}\r\nContent-Length: 9\r\n\r\n"
+        page.sendall(head.encode() + b"{")
+    assert "blog" in board.ask("/board")["html"]
+    assert not caplog.records
+
+
 @pytest.mark.long
 @posix
 def test_a_wrong_token_gives_no_session(home: Home) -> None:

@@ -232,6 +232,24 @@ def test_a_persons_quick_no_is_no_clients_in_the_trail(many: Home) -> None:
     assert json.loads(trail.splitlines()[-1])["confirmation"] == "unticked"
 
 
+@pytest.mark.parametrize(
+    ("calls", "fault", "said"),
+    [(["reveal", "reveal_batch"], "status", "was left as it is"), (["update"], "refused", "could not be ended")],
+)
+def test_a_rotation_that_is_not_finished_fails_and_says_what_is_left(
+    calls: list[str], fault: str, said: str, make_home: Callable[..., Home]
+) -> None:
+    home = make_home(dialect="gateway")
+    home.sandbox.add_key("shop", remain_quota=500_000)
+    for call in calls:
+        home.sandbox.faults.add(call, fault, times=9)
+    done = keys(home, "rotate", "shop", "--yes", "--json")
+    assert done.returncode == 1
+    assert said in " ".join(json.loads(done.stdout)["warnings"])
+    home.sandbox.faults.clear()
+    assert keys(home, "rotate", "1", "--yes", "--json").returncode == 0
+
+
 def test_a_deleted_key_is_gone_and_a_rotated_one_has_a_successor(many: Home) -> None:
     assert keys(many, "delete", "off", "--yes").stdout == 'Key 5 "off" was deleted.\n'
     done = keys(many, "rotate", "blog summariser", "--old", "disable", "--yes")

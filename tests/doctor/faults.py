@@ -435,15 +435,25 @@ def a_place_of_github_without_a_token(machine: Machine) -> None:
     machine.environ["COMETAPI_MCP_PLACES"] = "github:me/shop/*"
 
 
-@fault("places", "is not installed", 'pip install "cometapi-mcp[github]"')
+@fault("places", 'install "cometapi-mcp[github]"', "COMETAPI_MCP_PLACES", state="warning")
 def a_place_of_github_without_the_package(machine: Machine) -> None:
     machine.environ |= {"COMETAPI_MCP_PLACES": "github:me/shop/*", "GH_TOKEN": "made-up-token-of-github"}
     machine.patch.setitem(sys.modules, "nacl", None)
 
 
-@fault("places", "no such program", "COMETAPI_MCP_PLACES", state="warning")
+@fault("places", 'no program "no-such-manager"', "COMETAPI_MCP_PLACES", state="warning")
 def a_place_of_a_command_that_is_not_there(machine: Machine) -> None:
     machine.environ["COMETAPI_MCP_PLACES"] = "command:no-such-manager put *"
+
+
+@fault("places", "another program in each folder", "COMETAPI_MCP_PLACES", state="warning")
+def a_place_of_a_command_by_a_path_of_this_folder(machine: Machine) -> None:
+    machine.environ["COMETAPI_MCP_PLACES"] = "command:./put x"
+
+
+@fault("places", "takes no secret whose name begins with GITHUB_", "COMETAPI_MCP_PLACES", state="warning")
+def a_place_that_github_has_not(machine: Machine) -> None:
+    machine.environ |= {"COMETAPI_MCP_PLACES": "github:me/shop/GITHUB_X", "GH_TOKEN": "made-up-token-of-github"}
 
 
 # The journal

@@ -79,11 +79,11 @@ def test_places_that_have_what_they_need_are_counted(machine: Machine) -> None:
     python = Path(sys.executable).as_posix()
     machine.environ |= {
         "GH_TOKEN": "made-up-token-of-github",
-        "COMETAPI_MCP_PLACES": f"github:me/shop/*, command:{python} put.py *, command:*",
+        "COMETAPI_MCP_PLACES": f"github:me/shop/*, command:'{python}' put.py *, command:*, command:pass*",
     }
     _, findings = machine.findings("--no-start")
     found = [(finding["state"], finding["says"]) for finding in findings if finding["check"] == "places"]
-    assert found == [("ok", "3 listed; what they need is here")]
+    assert found == [("ok", "4 listed; what they need is here")]
 
 
 def test_on_a_terminal_what_has_no_room_goes_on_below_itself_and_no_word_is_cut(machine: Machine) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -247,6 +248,44 @@ async def test_what_one_of_two_in_a_process_writes_is_not_lost_when_another_prog
         await one.run(writing(Put(operation("three"))))
         assert seen_by_another_program() == "['one', 'three', 'two']"
     assert seen_by_another_program() == "['one', 'three', 'two']"
+
+
+@pytest.mark.parametrize("size", [1, 2, 15, 16, 100, 5000])
+async def test_a_file_that_is_no_database_stays_as_it_is(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_bytes(b"\n" * size)
+    with closing(SQLiteJournal(path)) as journal, pytest.raises(JournalError, match="is no journal of cometapi-mcp"):
+        await journal.run(writing())
+    assert (os.listdir(tmp_path), path.read_bytes()) == (["notes.txt"], b"\n" * size)  # noqa: PTH208
+
+
+@pytest.mark.parametrize(
+    "made", ['CREATE TABLE "\xff" (x)', "CREATE VIEW theirs AS SELECT 1", "CREATE TABLE audit (x)"]
+)
+async def test_another_programs_database_is_told_as_that(tmp_path: Path, made: str) -> None:
+    path = tmp_path / "theirs.sqlite3"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(made)
+    content = path.read_bytes().replace("\xff".encode(), b"\xff\xfe")  # a name that is no text
+    path.write_bytes(content)
+    with closing(SQLiteJournal(path)) as journal, pytest.raises(JournalError, match="is no journal of cometapi-mcp"):
+        await journal.run(writing())
+    assert path.read_bytes() == content
+
+
+async def test_a_file_that_may_not_be_written_serves_again_once_it_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "journal.sqlite3"
+    with closing(SQLiteJournal(path)) as journal:
+        await journal.run(writing())
+        journal.close()
+        with monkeypatch.context() as denied:
+            denied.setattr(os, "access", lambda *_: False)  # whoever runs the tests may write everything
+            with pytest.raises(JournalError, match="can't be opened for writing"):
+                await journal.run(writing())
+        assert os.listdir(tmp_path) == ["journal.sqlite3"]  # noqa: PTH208
+        await journal.run(writing())
 
 
 async def test_a_file_that_another_program_locks_for_a_moment_is_waited_for(journal: SQLiteJournal) -> None:
