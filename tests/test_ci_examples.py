@@ -124,9 +124,10 @@ def runner(make_home: Callable[..., Home]) -> Runner:
     return Runner(make_home())
 
 
-JOBS = pytest.mark.parametrize("job", [github, pytest.param(gitlab, marks=pytest.mark.long)])
+JOBS = pytest.mark.parametrize("job", [github, gitlab])
 
 
+@pytest.mark.long
 @JOBS
 def test_the_tests_have_a_key_of_their_own_and_the_job_their_status(job: Callable[[], Job], runner: Runner) -> None:
     lines = job()
@@ -148,7 +149,7 @@ def test_the_tests_have_a_key_of_their_own_and_the_job_their_status(job: Callabl
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("job", [github, gitlab])
+@JOBS
 def test_after_a_job_that_was_killed_no_key_is_left(job: Callable[[], Job], runner: Runner) -> None:
     lines = job()
     (runner.home.directory / "slow").touch()

@@ -74,6 +74,7 @@ def test_an_unknown_command_is_refused_on_stderr_with_where_the_help_is(tmp_path
     assert "Help: cometapi-mcp --help" in shown.stderr
 
 
+@pytest.mark.long
 def test_the_end_of_input_ends_the_server_without_a_word(tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.touch(0o600)

@@ -337,6 +337,7 @@ def test_a_program_that_ends_by_a_signal_ends_the_command_by_the_same(home: Home
     assert home.sandbox.keys == []
 
 
+@pytest.mark.long
 @needs_signals
 def test_a_signal_before_the_program_starts_ends_the_run_without_a_key(home: Home) -> None:
     home.sandbox.faults.add("create", "latency", value=3)

@@ -346,6 +346,7 @@ def test_logout_says_what_stays_and_may_be_repeated(person: Person) -> None:
 if sys.platform != "win32":
     from tests.cli.terminal import in_terminal
 
+    @pytest.mark.long
     def test_in_a_terminal_it_asks_without_an_echo_and_once_more_after_a_slip(
         person: Person, bare: dict[str, str]
     ) -> None:

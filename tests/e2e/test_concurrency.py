@@ -295,6 +295,7 @@ def test_a_server_killed_before_it_read_the_answer_leaves_a_key_that_the_next_on
     assert (home.sandbox.count("create"), stored(home)) == (1, values(home))
 
 
+@pytest.mark.long
 async def test_after_a_killed_server_an_equal_create_returns_its_key(make_home: MakeHome) -> None:
     home = make_home(dialect="gateway")
     home.sandbox.faults.add("create", "hang_after")

@@ -10,7 +10,9 @@ from tests.e2e.life import row_of
 from tests.support import Home, data_of
 
 
-@pytest.mark.parametrize("mode", ["legacy", "2026-07-28", pytest.param("auto", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "mode", ["2026-07-28", *(pytest.param(mode, marks=pytest.mark.long) for mode in ("legacy", "auto"))]
+)
 async def test_a_key_is_planned_made_checked_changed_replaced_and_deleted(mode: str, home: Home) -> None:
     said = ""
     async with home.client(mode=mode) as client:

@@ -30,6 +30,7 @@ if "GO" in os.environ:
 """
 
 
+@pytest.mark.long
 def test_the_handshake_is_answered_before_the_sdk_is_loaded_and_the_rest_after(
     make_home: MakeHome, tmp_path: Path
 ) -> None:

@@ -276,6 +276,7 @@ async def test_a_gateway_with_pages_of_ten_is_read_to_the_end(
     assert (usage.read.spending.total.calls, usage.difference) == (33, 0)
 
 
+@pytest.mark.long
 async def test_of_a_month_of_a_hundred_thousand_rows_no_more_than_a_few_pages_are_held(
     make_home: MakeHome, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
