@@ -6,6 +6,9 @@ The second lane has the tests that kill, fuzz and break things in many processes
   and there in all the others. So every dialect runs in about as many cases as the others.
 - Of a test that is parametrized by several things, each with each, as many cases run by default as it takes to have
   every value of each thing in one of them, and the other combinations there.
+- Of the cases of one thing that each take a server, a dozen of all over the list run by default, and the others there.
+
+Tests of any input (Hypothesis) run in both: by default with few examples.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ from comet_mcp.sandbox import DIALECTS, Dialect
 _Value = tuple[str, tuple[int, ...]]  # of which thing; the same object is the same value
 
 _TESTS = Path(__file__).parent
+_OF_SERVERS = tuple(_TESTS / name for name in ("cli", "doctor", "e2e", "services"))
+_DOZEN = 12
 SLOW = (_TESTS / "robustness", _TESTS / "e2e" / "test_canary.py")
 
 
@@ -32,6 +37,11 @@ def second(items: list[pytest.Item]) -> list[pytest.Item]:
     for item in items:
         tests.setdefault((item.parent, item.name.partition("[")[0]), []).append(item)
     return [item for cases in tests.values() for item in _second(cases)]
+
+
+def of_any_input(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Those that Hypothesis gives their input."""
+    return [item for item in items if getattr(getattr(item, "obj", None), "is_hypothesis_test", False)]
 
 
 def _second(cases: list[pytest.Item]) -> list[pytest.Item]:
@@ -47,7 +57,7 @@ def _second(cases: list[pytest.Item]) -> list[pytest.Item]:
     elsewhere = list(_in_other_dialects(cases[0].nodeid.partition("[")[0], in_dialects))
     here = set(chain(*in_dialects.values())).difference(elsewhere) if in_dialects else cases
     left = [item for item in cases if item in here and item.get_closest_marker("long") is None]
-    return [*elsewhere, *_other_combinations(left)]
+    return [*elsewhere, *_other_combinations(left), *_beyond_a_dozen(left)]
 
 
 def _in_other_dialects(test: str, cases: dict[str, list[pytest.Item]]) -> Iterator[pytest.Item]:
@@ -63,6 +73,13 @@ def _other_combinations(items: list[pytest.Item]) -> Iterator[pytest.Item]:
         best = max(cases, key=lambda item: (len(cases[item] & missing), -sum(ran[value] for value in cases[item])))
         ran.update(cases.pop(best))
     yield from cases
+
+
+def _beyond_a_dozen(items: list[pytest.Item]) -> Iterator[pytest.Item]:
+    cases = [item for item in items if len(_values(item)) == 1 and any(map(item.path.is_relative_to, _OF_SERVERS))]
+    if (count := len(cases)) > _DOZEN:
+        kept = {number * (count - 1) // (_DOZEN - 1) for number in range(_DOZEN)}
+        yield from (item for number, item in enumerate(cases) if number not in kept)
 
 
 def _values(item: pytest.Item) -> set[_Value]:

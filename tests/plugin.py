@@ -37,6 +37,7 @@ _ROOT = Path(__file__).parent.parent
 # How long an example takes says how busy the machine is.
 hypothesis.settings.register_profile("no clock", deadline=None)
 hypothesis.settings.load_profile("no clock")
+hypothesis.settings.register_profile("a few", deadline=None, max_examples=30)
 
 # No test asks the machine's own keychain, nor one that another test has defined: keyring takes each class it finds.
 keyring.set_keyring(keyring.backends.fail.Keyring())  # type: ignore[no-untyped-call]
@@ -46,6 +47,11 @@ sys.dont_write_bytecode = False
 
 # What the collection makes lives until the end: the garbage collector would look at all of it again and again.
 gc.disable()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("markexpr") == "not long":
+        hypothesis.settings.load_profile("a few")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -68,8 +74,9 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in lanes.second(items):
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    in_both = lanes.of_any_input(items) if config.getoption("markexpr") == "long" else []
+    for item in (*lanes.second(items), *in_both):
         item.add_marker(pytest.mark.long)
     items.sort(key=lambda item: item.path.name != "test_quality.py")  # the type checker takes longest: not at the end
 

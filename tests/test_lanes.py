@@ -66,6 +66,35 @@ def test_a_live_server_that_was_named_is_never_left_out(default: list[str]) -> N
     assert {"test_on_a_live_server_too[live]", *live} <= set(default)
 
 
+def test_of_many_cases_that_each_take_a_server_a_dozen_of_all_over_the_list_run(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = """
+    import pytest
+    @pytest.mark.parametrize("number", range(40, 100))
+    def test_of_many(number): ...
+    @pytest.mark.parametrize("number", range(10))
+    def test_of_few(number): ...
+    """
+    items = pytester.getitems(text)
+    assert lanes.second(items) == []
+    monkeypatch.setattr(lanes, "_OF_SERVERS", (pytester.path,))
+    second = lanes.second(items)
+    ran = [item.name for item in items if item not in second]
+    assert len(ran) == 12 + 10
+    assert {"test_of_many[40]", "test_of_many[99]", "test_of_few[0]", "test_of_few[9]"} <= set(ran)
+
+
+def test_a_test_of_any_input_is_known(pytester: pytest.Pytester) -> None:
+    text = """
+    from hypothesis import given, strategies
+    @given(strategies.text())
+    def test_of_any(text): ...
+    def test_of_one(): ...
+    """
+    assert [item.name for item in lanes.of_any_input(pytester.getitems(text))] == ["test_of_any"]
+
+
 def test_of_combinations_as_many_run_as_have_every_value_of_each_thing(pytester: pytest.Pytester) -> None:
     items = pytester.getitems(OF_MANY)
     second = lanes.second(items)

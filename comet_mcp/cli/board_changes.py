@@ -72,7 +72,7 @@ class Changes:
 
     async def asked(self, question: str) -> bool:
         """Have the page ask; called by the client of the tools."""
-        self._is_open = True
+        self._is_open, self.under_way = True, False
         self._number += 1
         await self._said.send({"question": _OPTION.sub(r"\1", question), "number": self._number})
         return await self._agreed.receive()

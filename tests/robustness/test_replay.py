@@ -110,6 +110,7 @@ def recorded(home: Home, versions: tuple[str, ...] = VERSIONS) -> None:
     assert len(list((home.directory / ".cache" / "cometapi-mcp").iterdir())) == len(versions)
 
 
+OF_PYTHON = (b"Could not import runpy module", b"Failed to import the site module")
 BLOCKS = [pytest.param(block, id=f"{block * IN_A_BLOCK}") for block in range(SESSIONS // IN_A_BLOCK)]
 
 
@@ -141,11 +142,12 @@ def test_a_signal_at_any_moment_ends_it_and_no_line_is_wrong_or_there_twice(
         process.stdin.flush()
         sleep(rng.random() * 0.6)
         process.send_signal(number)
-        out, _ = process.communicate(timeout=LONG)
+        out, said = process.communicate(timeout=LONG)
         complete = [line for line in out.splitlines(keepends=True) if line.endswith(b"\n")]
         assert len(complete) == len(set(complete))
         assert set(complete) <= set(whole)
-        assert process.returncode in (-number, 130)
+        # Python itself ends with 1 where it has not come to any program yet
+        assert process.returncode in (-number, 130) or any(words in said for words in OF_PYTHON), said
 
 
 def test_two_that_start_at_once_leave_a_recording_that_holds(make_home: MakeHome) -> None:
