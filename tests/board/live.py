@@ -79,8 +79,8 @@ class Live:
 
 
 @contextmanager
-def live(home: Home, *, opens: bool = False) -> Iterator[Live]:
-    """A board that is served while the context lasts, and ends by Ctrl-C."""
+def live(home: Home, *, opens: bool = False, impatient: bool = False) -> Iterator[Live]:
+    """A board that is served while the context lasts, and ends by Ctrl-C; `impatient` presses it again."""
     command = [sys.executable, "-m", "comet_mcp", "board", *([] if opens else ["--no-open"])]
     process = subprocess.Popen(
         command, env=home.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -90,13 +90,13 @@ def live(home: Home, *, opens: bool = False) -> Iterator[Live]:
     try:
         board = _board(process.stderr.readline())
         yield board
-        for _ in range(20):  # a person presses Ctrl-C again where that takes long
-            process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)
+        if impatient:
             with suppress(subprocess.TimeoutExpired):
-                out, errors = process.communicate(timeout=2)
-                board.ended = {"status": process.returncode, "out": out, "errors": errors}
-                break
-        assert board.ended, "it does not end"
+                process.wait(2)
+            process.send_signal(signal.SIGINT)
+        out, errors = process.communicate(timeout=40)
+        board.ended = {"status": process.returncode, "out": out, "errors": errors}
     finally:
         process.kill()
         process.communicate()

@@ -269,7 +269,7 @@ def test_ctrl_c_waits_for_a_change_that_is_under_way_and_tells_how_it_ended(home
 @pytest.mark.long
 @posix
 def test_a_second_ctrl_c_does_not_wait_for_a_page_that_is_being_read(home: Home) -> None:
-    with ThreadPoolExecutor(1) as threads, live(home) as board:
+    with ThreadPoolExecutor(1) as threads, live(home, impatient=True) as board:
         board.begin()
         home.sandbox.faults.add("list", "hang", times=9)
         page = threads.submit(board.ask, "/board")
