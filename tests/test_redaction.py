@@ -89,7 +89,7 @@ def test_a_secret_that_has_escapes_itself_is_hidden_as_it_is_and_encoded(secret:
 
 def test_no_run_of_eight_characters_of_any_token_is_left_wherever_it_is_echoed() -> None:
     chance = random.Random(1)  # noqa: S311 - the same tokens each time
-    for _ in range(1_000):
+    for _ in range(3_000):
         token = (
             "".join(chance.choices(string.ascii_letters + string.digits + "+/", k=chance.choice((24, 32, 43)))) + "="
         )

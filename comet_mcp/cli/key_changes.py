@@ -191,7 +191,7 @@ def _fields(given: dict[str, Any]) -> dict[str, Any]:
 def rotate(key: str, old: str, grace: str, *, yes: bool, is_json: bool) -> int:
     """Replace a key, such as a leaked one: a new one of the same scope is made and stored, and the old one ends.
 
-    The status is 1 where something of that is left to do; what it is stands on stderr.
+    The status is 1 where something of that is left to do, which the warnings say.
     """
 
     async def rotated(calls: Calls) -> int:

@@ -14,7 +14,7 @@ from comet_mcp.doctor.findings import Finding
 from comet_mcp.domain.elsewhere import Elsewhere, is_of_github
 from comet_mcp.errors import ArgumentError, StoreError, UnwrittenError
 from comet_mcp.secret_store import key_store
-from comet_mcp.secret_store.command import read
+from comet_mcp.secret_store.command import parsed
 from comet_mcp.secret_store.github import EXTRA, usable_token
 from comet_mcp.settings import Settings
 from comet_mcp.text import quoted
@@ -111,7 +111,7 @@ def _lacks(entry: str, settings: Settings) -> str:
         where = entry.partition(":")[2].removesuffix("*")
         if is_open and len(where.split()) < 2 and not where.endswith(" "):
             return ""  # its program may have more than one name
-        _, program = read(where)
+        _, program = parsed(where)
     except (ArgumentError, UnwrittenError) as error:
         return "" if is_open and isinstance(error, ArgumentError) else str(error.args[0])
     return "" if shutil.which(program) else f"There is no program {quoted(program.partition('=')[0])} here."

@@ -21,7 +21,7 @@ _TO_END = 2.0
 """Seconds that the system gets to end a command that had its time."""
 
 
-def read(where: str) -> tuple[list[str] | str, str]:
+def parsed(where: str) -> tuple[list[str] | str, str]:
     """A command as the system takes it, and its program. Raises UnwrittenError where it is none that may be run."""
     try:
         words = words_of(where)
@@ -48,7 +48,7 @@ class Command:
 
     async def put(self, where: str, value: SecretStr, seconds: float) -> None:
         """Run it with the value, and nothing else, on its standard input."""
-        words, program = read(where)
+        words, program = parsed(where)
         work = partial(run, words, value.get_secret_value(), within=seconds, quiet=True)
         try:
             await self._threads.run(work, seconds + _TO_END)

@@ -29,7 +29,7 @@ async def hand_over(secrets: Secrets, old: Key, done: Rotated, deadline: Deadlin
         moved = HandedOver(left=[(place, str(error)) for place in noted], to_come=elsewhere)
     if moved.done:
         done.steps.append(f"Its value is in {listed(moved.done)}, where the old one's was.")
-    done.unfinished |= bool(moved.left)
+    done.leaves_old = bool(moved.left)
     for place, why in moved.left:
         said = f"The old key's value was put into {place}, and the new one's could not be put there: {why} Once that"
         if place.is_elsewhere:

@@ -61,8 +61,13 @@ class Rotated:
     steps: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     nothing_done: bool = False
-    unfinished: bool = False
-    """Whether the new value is not stored, programs somewhere still get the old one, or the old key has no end."""
+    leaves_old: bool = False
+    """Whether programs somewhere still get the old value, or the old key could not be ended."""
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether something is left to do, which the warnings say."""
+        return self.leaves_old or self.new.saved is None
 
 
 class Retirer:
@@ -110,7 +115,7 @@ class Retirer:
             done.warnings.append(f"Both keys work now: the old key {key_id} could not be ended: {error} {again}")
         else:
             return True
-        done.unfinished = True
+        done.leaves_old = True
         return False
 
     async def _retire(self, retirement: Retirement, done: Rotated, deadline: Deadline) -> Key | None:

@@ -119,7 +119,6 @@ class Rotator:
         done.steps.append(f"Key {new.row.id} was made with the same scope.")
         done.warnings += _unkept(old, new.row)
         if new.saved is None:
-            done.unfinished = True
             done.warnings.append(
                 f"The old key {old.id} was left as it is, because the new one's value is not stored yet. Call "
                 f"rotate_api_key again with id {old.id} once that is fixed."
@@ -195,7 +194,7 @@ class Rotator:
         if new is None:
             return None
         left = None if retirement is None else old
-        done = Rotated(new, left, given=max(old.remain_quota, 0), last_seen=left, unfinished=new.saved is None)
+        done = Rotated(new, left, given=max(old.remain_quota, 0), last_seen=left)
         done.steps.append(
             f"Key {old.id} was replaced by key {row.id} at {when(int(begun.begun))} already, and no other was made. "
             f"To replace it once more, rotate key {row.id}."
